@@ -1,0 +1,122 @@
+# mailq-watchdog: one non-recursive makefile. `make help` lists the targets.
+# Sources are found by folder: a new .c file needs no line here.
+
+CC ?= gcc
+BUILD ?= build
+PREFIX ?= /usr
+SYSCONFDIR ?= /etc
+LOCALSTATEDIR ?= /var
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+VERSION := 0.1.0
+
+PKGS := libsystemd yaml-0.1 sqlite3 libmicrohttpd libcurl jansson zlib liblzma libzstd libxxhash
+# These two ship no pkg-config file in every distribution.
+LIBS_PLAIN := -linotifytools -lbz2
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) $(LIBS_PLAIN) -lpthread
+
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+	-Wformat=2 -Wwrite-strings -Wundef
+HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE -fvisibility=hidden
+OPT ?= -O2 -g
+CFLAGS_ALL = -std=gnu11 $(OPT) $(WARN) $(HARDEN) $(PKG_CFLAGS) -I. \
+	-DMQW_VERSION='"$(VERSION)"' $(CFLAGS)
+LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
+# In CI a warning is an error; a user's newer compiler shall not stop a build.
+ifdef CI
+WARN += -Werror
+endif
+
+MAINS := watchdogd/daemon/main.c watchdogd/cli/main.c watchdogd/helper/main.c
+SRCS := $(sort $(wildcard watchdogd/*/*.c watchdogd/*/*/*.c probes/*.c probes/*/*.c rules/*.c))
+LIB_SRCS := $(filter-out $(MAINS),$(SRCS))
+LIB_OBJS := $(LIB_SRCS:%.c=$(BUILD)/%.o)
+LIB := $(BUILD)/libmqw.a
+PROGRAMS := $(BUILD)/mailq-watchdog $(BUILD)/mailq-watchdogd $(BUILD)/mailq-watchdog-helper
+HEADERS := $(wildcard watchdogd/*/*.h watchdogd/*/*/*.h probes/*.h probes/*/*.h rules/*.h)
+UNIT_SRCS := $(sort $(wildcard tests/unit/test_*.c))
+UNIT_TESTS := $(UNIT_SRCS:tests/unit/%.c=$(BUILD)/tests/unit/%)
+C_FILES := $(SRCS) $(HEADERS) $(UNIT_SRCS) $(wildcard tests/unit/*.h)
+
+.PHONY: all
+all: $(PROGRAMS) ## build the three programs into build/
+
+$(BUILD)/mailq-watchdog: $(BUILD)/watchdogd/cli/main.o $(LIB)
+$(BUILD)/mailq-watchdogd: $(BUILD)/watchdogd/daemon/main.o $(LIB)
+$(BUILD)/mailq-watchdog-helper: $(BUILD)/watchdogd/helper/main.o $(LIB)
+$(PROGRAMS):
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o %.a,$^) $(PKG_LIBS)
+
+$(LIB): $(LIB_OBJS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(BUILD)/tests/unit/%: tests/unit/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -MMD -MP -MF $@.d $(LDFLAGS_ALL) -o $@ $< $(LIB) -lcmocka $(PKG_LIBS)
+
+-include $(SRCS:%.c=$(BUILD)/%.d) $(UNIT_TESTS:%=%.d)
+
+include packaging/deps.mk
+
+.PHONY: check
+check: ## run all tests; last line "N passed, N failed" (integration needs root)
+	@tests/check.sh
+
+.PHONY: check-unit
+check-unit: $(UNIT_TESTS) ## unit tests only
+	@tests/unit/run.sh $(UNIT_TESTS)
+
+.PHONY: unit-tests
+unit-tests: $(UNIT_TESTS)
+
+.PHONY: demo
+demo: ## as root: a real Postfix loses a message, the watchdog brings it back
+	@tests/lab/demo.sh
+
+.PHONY: layers
+layers: ## check the layering of DESIGN over the #include lines
+	@tests/layers.sh
+
+.PHONY: lint
+lint: ## cppcheck, clang -Weverything-like warnings, gcc -fanalyzer
+	@tests/lint.sh $(SRCS)
+
+.PHONY: format
+format: ## apply .clang-format
+	clang-format -i $(C_FILES)
+
+.PHONY: format-check
+format-check: ## say which files clang-format would change
+	clang-format --dry-run --Werror $(C_FILES)
+
+.PHONY: check-asan
+check-asan: ## unit tests and cases under AddressSanitizer and UBSan
+	$(MAKE) BUILD=$(BUILD)/asan OPT="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all" \
+		HARDEN="-fPIE -fvisibility=hidden" check-unit $(BUILD)/asan/mailq-watchdog
+
+.PHONY: install
+install: all ## install into DESTDIR
+	install -D -m 755 $(BUILD)/mailq-watchdog $(DESTDIR)$(PREFIX)/bin/mailq-watchdog
+	install -D -m 755 $(BUILD)/mailq-watchdogd $(DESTDIR)$(PREFIX)/sbin/mailq-watchdogd
+	install -D -m 755 $(BUILD)/mailq-watchdog-helper \
+		$(DESTDIR)$(PREFIX)/libexec/mailq-watchdog/mailq-watchdog-helper
+	for u in packaging/systemd/*.service packaging/systemd/*.socket; do \
+		install -D -m 644 $$u $(DESTDIR)$(UNITDIR)/$${u##*/}; done
+	install -D -m 644 packaging/systemd/mailq-watchdog.sysusers \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/mailq-watchdog.conf
+	test -e $(DESTDIR)$(SYSCONFDIR)/mailq-watchdog/watchdog.yaml || \
+		install -D -m 644 packaging/watchdog.yaml \
+			$(DESTDIR)$(SYSCONFDIR)/mailq-watchdog/watchdog.yaml
+
+.PHONY: clean
+clean: ## remove build/
+	rm -rf $(BUILD)
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Postfix: everything that is known about it. */
+#ifndef MQW_PROBES_POSTFIX_POSTFIX_H
+#define MQW_PROBES_POSTFIX_POSTFIX_H
+
+#include "probes/probe.h"
+
+extern const struct mqw_probe_ops mqw_probe_postfix;
+
+/*
+ * Whether a string has the form of a queue id: short (upper hex, 6 or more) or long
+ * (global/mail_queue.h:85 of Postfix 3.7). This form is for everything that acts; log lines are
+ * also read with ids that a log anonymiser has changed.
+ */
+bool mqw_postfix_valid_id(struct mqw_slice id);
+
+/* log.c */
+struct mqw_probe *mqw_postfix_log_create(const char *const *next_hops, size_t next_hop_count);
+struct mqw_probe *mqw_postfix_log_free(struct mqw_probe *p);
+int mqw_postfix_line(struct mqw_probe *p, const struct mqw_line *line, struct mqw_sink *out);
+bool mqw_postfix_is_mine(struct mqw_slice tag);
+
+/* queue.c */
+extern const char *const mqw_postfix_queue_directories[];
+bool mqw_postfix_queue_name(struct mqw_slice relative_path, struct mqw_queue_name *ret);
+int mqw_postfix_queue_file(struct mqw_slice content, struct mqw_queue_file *ret);
+
+/*
+ * Marks recipients of a queue file as done, in the bytes: every recipient still to do whose
+ * address is not in keep (keep_count addresses, compared without case in the domain, and exactly
+ * in the local part) gets its record type R changed to D, as the delivery agents do
+ * (global/deliver_completed.c:57). Returns how many are left to do, -EBADMSG or -ENOMEM.
+ */
+int mqw_postfix_keep_recipients(
+	char *content, size_t len, const struct mqw_slice *keep, size_t keep_count);
+
+/* settings.c */
+int mqw_postfix_ask(const char *config_dir, struct mqw_mta_settings *ret);
+
+/* remedy.c */
+void mqw_postfix_remedy(const struct mqw_message *m, const struct mqw_recipient *r,
+	enum mqw_verdict v, struct mqw_buffer *ret);
+
+/*
+ * control.c: the commands, run as root by the helper. Each fills ret_text (size bytes) with one
+ * sentence on failure. 0, 1 for "had been done already", or a negative errno.
+ */
+struct mqw_postfix_control {
+	const char *config_dir; /* NULL: default */
+	const char *queue_directory; /* from the MTA; required by recover */
+};
+int mqw_postfix_requeue(
+	const struct mqw_postfix_control *c, const char *queue_id, char *ret_text, size_t size);
+int mqw_postfix_flush(const struct mqw_postfix_control *c, char *ret_text, size_t size);
+int mqw_postfix_healthy(const struct mqw_postfix_control *c, char *ret_text, size_t size);
+/*
+ * Puts the queue file open at file_fd into maildrop/ under queue_id, as `postsuper -r` would:
+ * pickup(8) re-reads it, gives a new id and logs orig_id=queue_id; only recipients marked R are
+ * kept; the lifetime starts anew. The name is taken with RENAME_NOREPLACE: 1 when it is there.
+ */
+int mqw_postfix_recover(const struct mqw_postfix_control *c, const char *queue_id, int file_fd,
+	char *ret_text, size_t size);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What an MTA's folder offers to the rest. A probe turns bytes and names into events; it owns no
+ * file descriptor, reads no clock, allocates nothing for a line, and keeps no line after return.
+ * All knowledge of one MTA lives in its folder; the registry is a const table.
+ */
+#ifndef MQW_PROBES_PROBE_H
+#define MQW_PROBES_PROBE_H
+
+#include "watchdogd/track/event.h"
+#include "watchdogd/track/tracker.h"
+
+/* One line, its syslog header taken apart. Slices live until the call returns. */
+struct mqw_line {
+	int64_t time;
+	struct mqw_slice host;
+	struct mqw_slice tag; /* "postfix/smtp", without pid */
+	struct mqw_slice text;
+	uint32_t pid; /* 0 unknown */
+	struct mqw_evidence evidence;
+};
+
+enum mqw_line_result {
+	MQW_LINE_FOREIGN = 0, /* not this MTA's */
+	MQW_LINE_DULL, /* this MTA's, known, nothing to follow in it */
+	MQW_LINE_USED, /* gave events */
+	MQW_LINE_STRANGE, /* this MTA's, form not understood: counted and sampled */
+};
+
+/* A name in a queue directory, relative to the queue's root: "deferred/9/99464ACEAF2". */
+struct mqw_queue_name {
+	struct mqw_slice queue_id;
+	enum mqw_place place;
+};
+
+/* What a queue file says about its message. Strings are owned by the structure. */
+struct mqw_queue_file {
+	int64_t arrived_at; /* MQW_TIME_NONE unknown */
+	int64_t created_at; /* when its lifetime began; MQW_TIME_NONE unknown */
+	char *sender; /* "" the null sender */
+	char *message_id; /* NULL unknown */
+	struct mqw_queue_file_recipient {
+		char *address;
+		bool done;
+		size_t offset; /* of its record in the file */
+	} * recipients;
+	size_t recipient_count;
+};
+
+/* Frees what f owns; f itself is the caller's. */
+void mqw_queue_file_done(struct mqw_queue_file *f);
+
+/* How an MTA's settings came out of its own mouth. 0 is unknown everywhere. */
+struct mqw_mta_settings {
+	int64_t lifetime, bounce_lifetime, retry_max;
+	char *queue_directory; /* owned; NULL unknown */
+};
+
+struct mqw_probe; /* state of one probe: whatever it has to remember between two lines */
+
+struct mqw_probe_ops {
+	const char *name; /* "postfix": the word of --mta and type: */
+	const char *default_log; /* where it logs when nothing else is said */
+	const char *default_unit; /* systemd unit that `restart` restarts */
+	int64_t default_lifetime;
+	int64_t default_retry_max;
+
+	/* NULL when memory is out. next_hops: relays besides this host whose "queued as" is believed. */
+	struct mqw_probe *(*create)(const char *const *next_hops, size_t next_hop_count);
+	struct mqw_probe *(*free)(struct mqw_probe *p);
+	/* Hot path. Emits events; a negative errno from the sink ends up as the return value. */
+	int (*line)(struct mqw_probe *p, const struct mqw_line *line, struct mqw_sink *out);
+	/* Whether a line is this MTA's, by its tag alone: for recognising the MTA of a log. */
+	bool (*is_mine)(struct mqw_slice tag);
+
+	/* Directories of the queue that hold messages, relative to its root, NULL-terminated. */
+	const char *const *queue_directories;
+	/* Takes a name below the queue's root apart; false when it is no message's file. */
+	bool (*queue_name)(struct mqw_slice relative_path, struct mqw_queue_name *ret);
+	/* Whether a string is a queue id of this MTA; for everything that acts on one. */
+	bool (*valid_id)(struct mqw_slice id);
+	/* Reads a queue file's bytes. 0, -EBADMSG when it is none, -ENOMEM. */
+	int (*queue_file)(struct mqw_slice content, struct mqw_queue_file *ret);
+	/* Asks the MTA (runs its commands; may block for seconds). config_dir NULL: default. */
+	int (*ask)(const char *config_dir, struct mqw_mta_settings *ret);
+
+	void (*remedy)(const struct mqw_message *m, const struct mqw_recipient *r,
+		enum mqw_verdict v, struct mqw_buffer *ret);
+};
+
+/* All probes, NULL-terminated, in the order in which they are tried. */
+extern const struct mqw_probe_ops *const mqw_probes[];
+
+/* The probe of that name, or NULL. */
+const struct mqw_probe_ops *mqw_probe_find(struct mqw_slice name);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the daemon may ask of the root helper: a closed list, fixed-size frames, nothing that the
+ * helper does not look up again in its own root-owned configuration. One request and one answer on
+ * a SOCK_SEQPACKET connection; native byte order, both ends are the same build on one host.
+ */
+#ifndef MQW_HELPER_WIRE_H
+#define MQW_HELPER_WIRE_H
+
+#include <stdint.h>
+
+#define MQW_HELPER_VERSION 1
+#define MQW_HELPER_MAGIC 0x4d515748u /* "MQWH" */
+
+enum mqw_helper_op {
+	MQW_HELPER_PING = 1,
+	MQW_HELPER_REQUEUE, /* try this message now; instance, queue_id */
+	MQW_HELPER_FLUSH, /* try the whole queue now; instance */
+	MQW_HELPER_RESTART, /* restart the instance's service, wait for the job; instance */
+	MQW_HELPER_HEALTH, /* whether unit and queue manager are alive; instance */
+	/* Re-inject the file vault/INSTANCE/QUEUE_ID.recover; instance, queue_id. Idempotent: when
+	 * a file of that id waits in the MTA's pick-up directory already, the answer is ALREADY. */
+	MQW_HELPER_RECOVER,
+	MQW_HELPER_OP_END
+};
+
+enum mqw_helper_status {
+	MQW_HELPER_OK = 0,
+	MQW_HELPER_ALREADY, /* nothing to do: it had been done */
+	MQW_HELPER_REFUSED, /* not allowed or not valid; never tried */
+	MQW_HELPER_FAILED, /* tried, did not work; text says how */
+	MQW_HELPER_UNHEALTHY, /* answer to HEALTH: not alive; text says what */
+};
+
+struct mqw_helper_request {
+	uint32_t magic, version;
+	uint32_t op; /* enum mqw_helper_op */
+	uint32_t reserved; /* 0 */
+	char instance[64]; /* NUL-terminated and zero-padded, as is queue_id */
+	char queue_id[64];
+};
+
+struct mqw_helper_answer {
+	uint32_t magic, version;
+	uint32_t op;
+	uint32_t status; /* enum mqw_helper_status */
+	char text[240]; /* one sentence for the log, printable, NUL-terminated */
+};
+
+#endif

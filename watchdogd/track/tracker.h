@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The tracker keeps the state of each message and recipient and says what became of them. It is a
+ * pure function of the events and ticks that it is given: the same input gives the same verdicts
+ * in the same order, whatever the clock or the hash seed.
+ *
+ * One tracker serves one instance of the daemon, or one scan. Not thread-safe.
+ */
+#ifndef MQW_TRACK_TRACKER_H
+#define MQW_TRACK_TRACKER_H
+
+#include "watchdogd/base/map.h"
+#include "watchdogd/track/event.h"
+#include "watchdogd/track/verdict.h"
+
+/* What a recipient's own lines said last. The rows of the table in transitions.c. */
+enum mqw_recipient_state {
+	MQW_RECIPIENT_WAITING, /* known, not tried yet */
+	MQW_RECIPIENT_DEFERRED, /* last try: temporary failure */
+	MQW_RECIPIENT_SENT,
+	MQW_RECIPIENT_HANDED_OFF,
+	MQW_RECIPIENT_BOUNCED, /* failed for good on a permanent answer */
+	MQW_RECIPIENT_MISBOUNCED, /* failed for good on a temporary answer */
+	MQW_RECIPIENT_DISCARDED,
+	MQW_RECIPIENT_PROBED, /* address verification, no mail */
+	MQW_RECIPIENT_COUNT
+};
+
+struct mqw_recipient {
+	struct mqw_recipient *next;
+	char *address; /* owned, as are the strings below; "" never, NULL only for the stand-in */
+	char *relay; /* NULL unknown */
+	char *reply; /* of the last attempt that failed, cut at 512 bytes; NULL none */
+	char *successor; /* queue id it went on as; NULL none */
+	char status[12]; /* enhanced status code of the last attempt, "" unknown */
+	uint16_t code; /* reply code of the last attempt, 0 unknown */
+	uint8_t state; /* enum mqw_recipient_state */
+	bool hasty; /* every retry so far came sooner than the receiver's greylisting delay */
+	uint32_t attempts;
+	uint8_t reported; /* enum mqw_verdict last given to the verdict callback */
+	int64_t first_attempt; /* MQW_TIME_NONE: none seen */
+	int64_t last_attempt;
+	struct mqw_evidence first_seen_at, last_seen_at;
+};
+
+struct mqw_message {
+	struct mqw_message *older, *newer; /* in order of opening */
+	struct mqw_message *earlier; /* former message of the same id, still kept */
+	char *key; /* realm NUL queue id: the map's key */
+	size_t key_len;
+	const char *realm, *queue_id; /* inside key */
+	const char *instance; /* borrowed from the tracker's names */
+	char *sender; /* NULL unknown, "" the null sender */
+	char *message_id; /* NULL unknown */
+	char *ndr_id; /* queue id of the failure report; NULL none */
+	char *former_id; /* id that this one continues; NULL none */
+	char *successor; /* id that continues this one; NULL none */
+	struct mqw_recipient *recipients, *last_recipient;
+	uint32_t recipient_count;
+	uint32_t announced; /* recipients that the MTA said the file has */
+
+	bool opening_seen; /* the log covers it from its beginning */
+	bool queued; /* accepted: the queue manager had it */
+	bool held, removed, admin_removed, admin_requeued, discarded, refused, probe;
+	bool gave_up, gave_up_forced;
+	bool file_lost; /* the MTA said so */
+	bool queue_gone; /* we looked */
+	uint8_t place; /* enum mqw_place, MQW_PLACE_NONE when never looked or gone */
+	bool dirty; /* changed since mqw_tracker_take_dirty() gave it out */
+	bool settled; /* every recipient has a final verdict */
+	struct mqw_message *next_dirty;
+	size_t heap_index; /* place in the due heap, SIZE_MAX when not in it */
+
+	int64_t opened_at; /* when the message began to age, best knowledge */
+	int64_t first_seen, last_seen;
+	int64_t deferred_at; /* last temporary failure of any recipient, MQW_TIME_NONE none */
+	int64_t gave_up_at, requeued_at, gone_at, closed_at; /* MQW_TIME_NONE not */
+	int64_t retry_at; /* from the queue file; MQW_TIME_NONE unknown */
+	int64_t due_at; /* when silence next has to be judged */
+	char *lost_how; /* the MTA's words for file_lost, NULL none */
+};
+
+/* A verdict with its grounds. The texts are borrowed until the callback returns. */
+struct mqw_judgement {
+	enum mqw_verdict verdict;
+	enum mqw_confidence confidence;
+	const char *reason; /* one sentence, printable */
+	const char *remedy; /* one sentence; NULL where there is nothing to do */
+	const char *greylisting; /* product or family that the reply looks like; NULL unknown */
+};
+
+struct mqw_tracker_options {
+	int64_t lifetime; /* the MTA's; 0 unknown */
+	int64_t bounce_lifetime; /* for null-sender messages; 0: as lifetime */
+	int64_t default_lifetime; /* the MTA's own default, used where lifetime is unknown */
+	int64_t retry_max; /* longest pause between two tries */
+	int64_t min_lifetime; /* a failure report younger than this is false in any case */
+	int64_t slack; /* beyond due before silence is called overdue */
+	int64_t reorder; /* lines may come this much out of order */
+	int64_t keep_settled; /* settled messages are kept this long for late lines */
+	bool queue_at_hand; /* QUEUE_PRESENT and QUEUE_GONE events are given */
+	uint64_t max_messages; /* at the cap the oldest settled, then the oldest go; 0: no cap */
+	uint32_t max_recipients; /* of one message; 0: no cap */
+	uint64_t seed; /* for the hash tables */
+	/* MTA-specific advice; may be NULL. Writes one sentence. */
+	void (*remedy)(const struct mqw_message *m, const struct mqw_recipient *r,
+		enum mqw_verdict v, struct mqw_buffer *ret);
+};
+
+/* The defaults of DESIGN section 4 and of an MTA that has Postfix's retry times. */
+struct mqw_tracker_options mqw_tracker_defaults(void);
+
+/*
+ * Told of each verdict: in a scan once for each recipient, when it is settled or at the end; live
+ * whenever the verdict of a recipient becomes another one. r is a stand-in with address NULL where
+ * no line ever named the recipients. previous is MQW_VERDICT_NONE the first time.
+ */
+struct mqw_tracker_ops {
+	void (*verdict)(void *ctx, const struct mqw_message *m, const struct mqw_recipient *r,
+		const struct mqw_judgement *j, enum mqw_verdict previous);
+	void (*gap)(void *ctx, const struct mqw_event *gap);
+	/* The message and its recipients are about to be freed. May be NULL. */
+	void (*forget)(void *ctx, const struct mqw_message *m);
+	void *ctx;
+};
+
+struct mqw_tracker_counts {
+	uint64_t messages, recipients; /* accepted, all told */
+	uint64_t open; /* messages kept now */
+	uint64_t gaps;
+	uint64_t dropped; /* messages no longer followed because of the cap */
+	uint64_t verdicts[MQW_VERDICT_COUNT];
+};
+
+struct mqw_tracker;
+
+/* NULL when memory is out. options and ops are copied. live: see mqw_tracker_ops.verdict. */
+struct mqw_tracker *mqw_tracker_create(
+	const struct mqw_tracker_options *options, const struct mqw_tracker_ops *ops, bool live);
+struct mqw_tracker *mqw_tracker_free(struct mqw_tracker *t);
+
+/* Takes one event. 0, or -ENOMEM. The signature fits struct mqw_sink. */
+int mqw_tracker_event(void *tracker, const struct mqw_event *e);
+
+/*
+ * The log has reached this time, or (live) the clock has: judges what silence now means, and lets
+ * go of settled messages. A time before the last one is ignored.
+ */
+void mqw_tracker_tick(struct mqw_tracker *t, int64_t now);
+
+/* End of a scan: judges everything that is open as of now (the end of the log, or the clock). */
+void mqw_tracker_finish(struct mqw_tracker *t, int64_t now);
+
+/* When the next tick has something to judge; INT64_MAX for never. */
+int64_t mqw_tracker_next_due(const struct mqw_tracker *t);
+
+const struct mqw_tracker_counts *mqw_tracker_counts(const struct mqw_tracker *t);
+
+/* The newest message with this queue id (any realm when realm is empty), or NULL. */
+struct mqw_message *mqw_tracker_find(
+	struct mqw_tracker *t, struct mqw_slice realm, struct mqw_slice queue_id);
+
+/* Every kept message, in order of opening: start with NULL, ends with NULL. */
+struct mqw_message *mqw_tracker_next(struct mqw_tracker *t, const struct mqw_message *m);
+
+/* What would be said of this recipient now. Texts are borrowed until the next call. */
+struct mqw_judgement mqw_tracker_judge(
+	struct mqw_tracker *t, const struct mqw_message *m, const struct mqw_recipient *r);
+
+/*
+ * Takes the messages that changed since the last call out of the list of dirty ones, one a call;
+ * NULL at the end. Only a live tracker keeps the list, and only of messages worth keeping: those
+ * with a deferral, or in trouble.
+ */
+struct mqw_message *mqw_tracker_take_dirty(struct mqw_tracker *t);
+
+/*
+ * Puts back a message as it was when the ledger kept it: m with its recipients, owned strings
+ * copied; links and key are made anew from realm and queue_id. No verdict is reported again for a
+ * recipient whose reported field says so. 0, -ENOMEM, or -EEXIST.
+ */
+int mqw_tracker_restore(struct mqw_tracker *t, const struct mqw_message *m);
+
+#endif
