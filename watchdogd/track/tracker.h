@@ -32,6 +32,7 @@ struct mqw_recipient {
 	char *relay; /* NULL unknown */
 	char *reply; /* of the last attempt that failed, cut at 512 bytes; NULL none */
 	char *successor; /* queue id it went on as; NULL none */
+	bool successor_known; /* the successor was seen in this log */
 	char status[12]; /* enhanced status code of the last attempt, "" unknown */
 	uint16_t code; /* reply code of the last attempt, 0 unknown */
 	uint8_t state; /* enum mqw_recipient_state */
@@ -67,7 +68,7 @@ struct mqw_message {
 	bool queue_gone; /* we looked */
 	uint8_t place; /* enum mqw_place, MQW_PLACE_NONE when never looked or gone */
 	bool dirty; /* changed since mqw_tracker_take_dirty() gave it out */
-	bool settled; /* every recipient has a final verdict */
+	uint8_t reported; /* verdict last given for the stand-in of unnamed recipients */
 	struct mqw_message *next_dirty;
 	size_t heap_index; /* place in the due heap, SIZE_MAX when not in it */
 

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Takes the head of a syslog-shaped line apart: stamp, host, tag, pid. Known forms:
+ *   2026-11-25T03:41:21.152859+00:00 host tag[pid]: text    RFC 3339; blank for T, "Z", "+0100" too
+ *   Nov 25 03:41:21 host tag[pid]: text                     traditional, no year, no zone
+ *   2013 Jun 10 06:38:17.123 host tag[pid]: text            the same with a year in front
+ *   <22>... and <22>1 ...                                   any of them behind a PRI, RFC 5424
+ * The reader remembers the last hour seen, so that most stamps cost a memcmp and four digits.
+ */
+#ifndef MQW_PROBES_SYSLOG_HEADER_H
+#define MQW_PROBES_SYSLOG_HEADER_H
+
+#include "probes/probe.h"
+
+struct mqw_syslog_reader {
+	int year; /* of the newest year-less stamp; 0: not known yet */
+	int64_t reference; /* no stamp is newer than this plus a day; MQW_TIME_NONE: no such limit */
+	int64_t newest; /* newest year-less stamp so far; MQW_TIME_NONE none */
+	char hour_text[20]; /* the stamp up to the hour, as text, that hour_start stands for */
+	size_t hour_len;
+	int64_t hour_start;
+	bool hour_zoneless;
+};
+
+/*
+ * year: that of the first year-less stamp, 0 to find it from reference, the time when the log was
+ * last written. Stamps without a zone are in the zone that TZ names (mktime).
+ */
+void mqw_syslog_reader_init(struct mqw_syslog_reader *r, int year, int64_t reference);
+
+/* The next file of a rotated set: keeps the year that was reached. */
+void mqw_syslog_reader_next_file(struct mqw_syslog_reader *r, int64_t reference);
+
+/*
+ * Fills time, host, tag, text and pid of *ret; evidence is left alone. False when the line has no
+ * known stamp. A line with a stamp and no tag has an empty tag and the rest as text.
+ * "message repeated N times: [ text]" (rsyslog's reduction) is unwrapped to its text.
+ */
+bool mqw_syslog_parse(struct mqw_syslog_reader *r, struct mqw_slice raw, struct mqw_line *ret);
+
+#endif

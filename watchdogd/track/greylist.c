@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Replies by which a greylisting receiver is known, with the delay that its product demands by
+ * default. The words are those of each product's source or documentation; the first that fits
+ * wins, so exact ones come before family words. Codes are no help: 421, 450 and 451 are all used.
+ */
+#include "watchdogd/track/tracker_internal.h"
+
+static const struct mqw_greylist table[] = {
+	{"postgrey", MQW_LIT("see http://postgrey.schweikert.ch"), 5 * MQW_MINUTE},
+	{"iRedAPD", MQW_LIT("intentional policy rejection, please try again later"),
+		15 * MQW_MINUTE},
+	{"milter-greylist", MQW_LIT("greylisting in action, please come back"), 30 * MQW_MINUTE},
+	{"cluebringer", MQW_LIT("greylisting in effect, please come back later"), 0},
+	{"greylistd", MQW_LIT("is not yet authorized to deliver mail from"), 10 * MQW_MINUTE},
+	{"exim-greylist", MQW_LIT("greylisting in progress, please try again later"),
+		10 * MQW_MINUTE},
+	{"haraka", MQW_LIT("greylisted. please come back later"), 850 * MQW_SECOND},
+	{"qpsmtpd", MQW_LIT("this mail is temporarily denied"), 50 * MQW_MINUTE},
+	{"GreyListAgent", MQW_LIT("greylisted. try again later"), 5 * MQW_MINUTE},
+	{"spamdyke", MQW_LIT("your address has been graylisted"), 0},
+	{"spamd", MQW_LIT("451 temporary failure, please try again later"), 25 * MQW_MINUTE},
+	{"filter-spfgreylist", MQW_LIT("greylisted, try again later"), 5 * MQW_MINUTE},
+	{"postscreen", MQW_LIT("450 4.3.2 service currently unavailable"), 0},
+	{"MailEnable", MQW_LIT("employs greylisting as a means of reducing spam"), 0},
+	{"greylisting", MQW_LIT("greylist"), 0},
+	{"greylisting", MQW_LIT("graylist"), 0},
+};
+
+/* "greylisted for 300 seconds", "for 5 minutes": the reply's own figure wins over the table's. */
+static const struct mqw_greylist *by_figure(struct mqw_slice reply)
+{
+	static const struct mqw_greylist sqlgrey = {
+		"SQLgrey", MQW_LIT("greylisted for "), 5 * MQW_MINUTE};
+	size_t at = mqw_slice_find_nocase(reply, sqlgrey.words);
+	struct mqw_slice s = mqw_slice_from(reply, at + sqlgrey.words.len);
+	uint64_t n;
+
+	return at < reply.len && mqw_slice_take_u64(&s, &n) &&
+			mqw_slice_starts(s, MQW_LIT(" minutes"))
+		? &sqlgrey
+		: NULL;
+}
+
+const struct mqw_greylist *mqw_greylist_find(struct mqw_slice reply)
+{
+	const struct mqw_greylist *g = reply.len ? by_figure(reply) : NULL;
+
+	for (size_t i = 0; !g && reply.len && i < sizeof(table) / sizeof(table[0]); i++)
+		if (mqw_slice_find_nocase(reply, table[i].words) < reply.len)
+			g = &table[i];
+	return g;
+}

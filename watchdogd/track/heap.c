@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#define _GNU_SOURCE /* reallocarray */
+#include "watchdogd/track/tracker_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define NOT_IN SIZE_MAX
+
+void mqw_heap_done(struct mqw_heap *h)
+{
+	free(h->entries);
+	*h = (struct mqw_heap){0};
+}
+
+static bool before(const struct mqw_heap_entry *a, const struct mqw_heap_entry *b)
+{
+	return a->due != b->due ? a->due < b->due : a->sequence < b->sequence;
+}
+
+static void place(struct mqw_heap *h, size_t i, struct mqw_heap_entry e)
+{
+	h->entries[i] = e;
+	e.message->heap_index = i;
+}
+
+static void sift_up(struct mqw_heap *h, size_t i, struct mqw_heap_entry e)
+{
+	while (i > 0 && before(&e, &h->entries[(i - 1) / 2])) {
+		place(h, i, h->entries[(i - 1) / 2]);
+		i = (i - 1) / 2;
+	}
+	place(h, i, e);
+}
+
+static void sift_down(struct mqw_heap *h, size_t i, struct mqw_heap_entry e)
+{
+	for (;;) {
+		size_t child = 2 * i + 1;
+
+		if (child >= h->count)
+			break;
+		if (child + 1 < h->count && before(&h->entries[child + 1], &h->entries[child]))
+			child++;
+		if (!before(&h->entries[child], &e))
+			break;
+		place(h, i, h->entries[child]);
+		i = child;
+	}
+	place(h, i, e);
+}
+
+/* Puts e where it belongs, starting from the hole at i. */
+static void settle(struct mqw_heap *h, size_t i, struct mqw_heap_entry e)
+{
+	if (i > 0 && before(&e, &h->entries[(i - 1) / 2]))
+		sift_up(h, i, e);
+	else
+		sift_down(h, i, e);
+}
+
+void mqw_heap_remove(struct mqw_heap *h, struct mqw_message *m)
+{
+	size_t i = m->heap_index;
+
+	if (i == NOT_IN)
+		return;
+	m->heap_index = NOT_IN;
+	h->count--;
+	if (i < h->count)
+		settle(h, i, h->entries[h->count]);
+}
+
+int mqw_heap_set(struct mqw_heap *h, struct mqw_message *m)
+{
+	struct mqw_heap_entry e = {.due = m->due_at, .message = m};
+
+	if (m->due_at == INT64_MAX) {
+		mqw_heap_remove(h, m);
+		return 0;
+	}
+	e.sequence = h->sequence++;
+	if (m->heap_index != NOT_IN) {
+		settle(h, m->heap_index, e);
+		return 0;
+	}
+	if (h->count == h->cap) {
+		size_t cap = h->cap ? h->cap * 2 : 256;
+		void *p = reallocarray(h->entries, cap, sizeof(*h->entries));
+
+		if (!p)
+			return -ENOMEM;
+		h->entries = p;
+		h->cap = cap;
+	}
+	sift_up(h, h->count++, e);
+	return 0;
+}
+
+struct mqw_message *mqw_heap_first(const struct mqw_heap *h)
+{
+	return h->count ? h->entries[0].message : NULL;
+}

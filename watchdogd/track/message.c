@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#define _GNU_SOURCE /* memrchr */
+#include "watchdogd/track/tracker_internal.h"
+
+#include <stdlib.h>
+
+#define ADDRESS_MAX 1024 /* RFC 5321 4.5.3.1.3 allows 256; quoted forms are longer */
+
+struct mqw_message *mqw_message_create(struct mqw_slice realm, struct mqw_slice queue_id)
+{
+	struct mqw_message *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return NULL;
+	m->key_len = realm.len + 1 + queue_id.len;
+	m->key = malloc(m->key_len + 1);
+	if (!m->key) {
+		free(m);
+		return NULL;
+	}
+	if (realm.len)
+		memcpy(m->key, realm.ptr, realm.len);
+	m->key[realm.len] = '\0';
+	if (queue_id.len)
+		memcpy(m->key + realm.len + 1, queue_id.ptr, queue_id.len);
+	m->key[m->key_len] = '\0';
+	m->realm = m->key;
+	m->queue_id = m->key + realm.len + 1;
+	m->heap_index = SIZE_MAX;
+	m->opened_at = m->first_seen = m->last_seen = MQW_TIME_NONE;
+	m->deferred_at = m->gave_up_at = m->requeued_at = MQW_TIME_NONE;
+	m->gone_at = m->closed_at = m->retry_at = MQW_TIME_NONE;
+	m->due_at = INT64_MAX;
+	return m;
+}
+
+static void free_recipient(struct mqw_recipient *r)
+{
+	free(r->address);
+	free(r->relay);
+	free(r->reply);
+	free(r->successor);
+	free(r);
+}
+
+struct mqw_message *mqw_message_free(struct mqw_message *m)
+{
+	if (!m)
+		return NULL;
+	while (m->recipients) {
+		struct mqw_recipient *next = m->recipients->next;
+
+		free_recipient(m->recipients);
+		m->recipients = next;
+	}
+	free(m->key);
+	free(m->sender);
+	free(m->message_id);
+	free(m->ndr_id);
+	free(m->former_id);
+	free(m->successor);
+	free(m->lost_how);
+	free(m);
+	return NULL;
+}
+
+bool mqw_string_set(char **owned, struct mqw_slice s, size_t cap)
+{
+	char *copy = mqw_slice_dup(mqw_slice_head(s, cap));
+
+	if (!copy)
+		return false;
+	free(*owned);
+	*owned = copy;
+	return true;
+}
+
+/* The domain is compared without case, the local part exactly (RFC 5321 2.4). */
+static bool same_address(struct mqw_slice a, struct mqw_slice b)
+{
+	const char *at;
+	size_t local;
+
+	if (a.len != b.len)
+		return false;
+	at = a.len ? memrchr(a.ptr, '@', a.len) : NULL;
+	local = at ? (size_t)(at - a.ptr) : a.len;
+	return memcmp(a.ptr, b.ptr, local) == 0 &&
+		mqw_slice_eq_nocase(mqw_slice_from(a, local), mqw_slice_from(b, local));
+}
+
+struct mqw_recipient *mqw_message_find_recipient(
+	const struct mqw_message *m, struct mqw_slice address)
+{
+	address = mqw_slice_head(address, ADDRESS_MAX);
+	for (struct mqw_recipient *r = m->recipients; r; r = r->next)
+		if (address.len && same_address(mqw_slice_of(r->address), address))
+			return r;
+	return NULL;
+}
+
+struct mqw_recipient *mqw_message_recipient(
+	struct mqw_message *m, struct mqw_slice address, uint32_t cap)
+{
+	struct mqw_recipient *r = mqw_message_find_recipient(m, address);
+
+	if (r || (cap && m->recipient_count >= cap))
+		return r;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return NULL;
+	if (!mqw_string_set(&r->address, address, ADDRESS_MAX)) {
+		free(r);
+		return NULL;
+	}
+	r->first_attempt = r->last_attempt = MQW_TIME_NONE;
+	if (m->last_recipient)
+		m->last_recipient->next = r;
+	else
+		m->recipients = r;
+	m->last_recipient = r;
+	m->recipient_count++;
+	return r;
+}
+
+bool mqw_message_closed(const struct mqw_message *m)
+{
+	return m->removed || m->admin_removed || m->discarded || m->refused || m->successor != NULL;
+}

@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "watchdogd/track/tracker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "watchdogd/track/tracker_internal.h"
+
+#define REPLY_MAX 512
+#define ID_MAX 64
+#define UNQUEUED_LIFE MQW_DAY /* an id that was never queued is a session that came to nothing */
+#define UNSETTLED_LIFE MQW_DAY /* all recipients final, but no line says that the file is gone */
+#define TROUBLE_LIFE (7 * MQW_DAY) /* live: how long a lost message is kept in sight */
+#define LOG_HOLE MQW_DAY /* a log that says nothing at all for so long may lack lines */
+#define BULK_BEFORE (10 * MQW_SECOND)
+
+struct mqw_tracker_options mqw_tracker_defaults(void)
+{
+	return (struct mqw_tracker_options){
+		.default_lifetime = 5 * MQW_DAY,
+		.retry_max = 4000 * MQW_SECOND,
+		.min_lifetime = 4 * MQW_HOUR,
+		.slack = 2 * MQW_HOUR,
+		.reorder = 5 * MQW_SECOND,
+		.keep_settled = MQW_MINUTE,
+		.max_recipients = 100000,
+	};
+}
+
+struct mqw_tracker *mqw_tracker_create(
+	const struct mqw_tracker_options *options, const struct mqw_tracker_ops *ops, bool live)
+{
+	struct mqw_tracker *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->options = *options;
+	t->ops = *ops;
+	t->live = live;
+	t->now = MQW_TIME_NONE;
+	mqw_map_init(&t->messages, options->seed);
+	mqw_map_init(&t->names, options->seed);
+	return t;
+}
+
+struct mqw_tracker *mqw_tracker_free(struct mqw_tracker *t)
+{
+	const struct mqw_map_slot *slot;
+	size_t cursor = 0;
+
+	if (!t)
+		return NULL;
+	while (t->oldest) {
+		struct mqw_message *next = t->oldest->newer;
+
+		mqw_message_free(t->oldest);
+		t->oldest = next;
+	}
+	while ((slot = mqw_map_next(&t->names, &cursor)))
+		free(slot->value);
+	mqw_map_done(&t->names);
+	mqw_map_done(&t->messages);
+	mqw_heap_done(&t->heap);
+	mqw_gaps_done(&t->gaps);
+	mqw_silence_done(&t->silence);
+	mqw_buffer_done(&t->reason);
+	mqw_buffer_done(&t->remedy);
+	mqw_buffer_done(&t->key);
+	free(t);
+	return NULL;
+}
+
+static bool has_open_recipient(const struct mqw_message *m)
+{
+	for (const struct mqw_recipient *r = m->recipients; r; r = r->next)
+		if (r->state == MQW_RECIPIENT_WAITING || r->state == MQW_RECIPIENT_DEFERRED)
+			return true;
+	return m->recipients == NULL;
+}
+
+/* When this message next needs a look; INT64_MAX: at the end, or when its next line comes. */
+static int64_t next_look(const struct mqw_tracker *t, const struct mqw_message *m)
+{
+	int64_t due, patience = t->options.retry_max + t->options.slack;
+
+	if (mqw_message_closed(m))
+		return m->last_seen + t->options.keep_settled;
+	if (!m->queued && !m->held && !m->recipients)
+		return m->last_seen + UNQUEUED_LIFE;
+	if (!has_open_recipient(m))
+		return m->last_seen + UNSETTLED_LIFE;
+	if (!t->live)
+		return INT64_MAX;
+	due = m->place == MQW_PLACE_WAITING && m->retry_at != MQW_TIME_NONE
+		? m->retry_at + t->options.slack
+		: m->last_seen + patience;
+	if (due >= t->now)
+		return due + 1;
+	due = m->opened_at +
+		(t->options.lifetime ? t->options.lifetime : t->options.default_lifetime) +
+		patience;
+	return due >= t->now ? due + 1 : m->last_seen + TROUBLE_LIFE + patience;
+}
+
+int mqw_tracker_schedule(struct mqw_tracker *t, struct mqw_message *m)
+{
+	int64_t due = next_look(t, m);
+
+	if (due == m->due_at && (due == INT64_MAX || m->heap_index != SIZE_MAX))
+		return 0;
+	m->due_at = due;
+	return mqw_heap_set(&t->heap, m);
+}
+
+static void mark_dirty(struct mqw_tracker *t, struct mqw_message *m)
+{
+	if (!t->live || m->dirty)
+		return;
+	m->dirty = true;
+	m->next_dirty = NULL;
+	if (t->dirty_last)
+		t->dirty_last->next_dirty = m;
+	else
+		t->dirty_first = m;
+	t->dirty_last = m;
+}
+
+struct mqw_message *mqw_tracker_take_dirty(struct mqw_tracker *t)
+{
+	struct mqw_message *m = t->dirty_first;
+
+	if (!m)
+		return NULL;
+	t->dirty_first = m->next_dirty;
+	if (!t->dirty_first)
+		t->dirty_last = NULL;
+	m->next_dirty = NULL;
+	m->dirty = false;
+	return m;
+}
+
+/* Judges each recipient (or the stand-in) and hands changed verdicts to the callback. */
+static void review(struct mqw_tracker *t, struct mqw_message *m, bool final)
+{
+	struct mqw_recipient stand_in = {.first_attempt = MQW_TIME_NONE,
+		.last_attempt = MQW_TIME_NONE,
+		.first_seen_at = {0},
+		.reported = m->reported};
+	struct mqw_recipient *r = m->recipients ? m->recipients : &stand_in;
+	bool accepted = m->queued || m->held || m->recipients;
+
+	for (; r; r = r->next) {
+		struct mqw_judgement j = mqw_judge(t, m, r);
+		enum mqw_verdict previous = (enum mqw_verdict)r->reported;
+
+		if (r == &stand_in && !mqw_verdict_is_trouble(j.verdict) && !previous)
+			j.verdict = MQW_VERDICT_NONE;
+		if (final) {
+			t->counts.verdicts[j.verdict]++;
+			t->counts.recipients += j.verdict != MQW_VERDICT_NONE;
+		}
+		if (j.verdict == previous || (j.verdict == MQW_VERDICT_NONE && !t->live))
+			continue;
+		r->reported = (uint8_t)j.verdict;
+		t->ops.verdict(t->ops.ctx, m, r, &j, previous);
+	}
+	m->reported = stand_in.reported;
+	if (final)
+		t->counts.messages += accepted && !m->refused && !m->probe;
+}
+
+static void finish_message(struct mqw_tracker *t, struct mqw_message *m)
+{
+	review(t, m, true);
+	mqw_identity_drop(t, m);
+}
+
+/* A hand-off whose next message is not queued yet is kept until that is, or is overdue. */
+static bool waits_for_successor(struct mqw_tracker *t, struct mqw_message *m)
+{
+	for (const struct mqw_recipient *r = m->recipients; r; r = r->next) {
+		const struct mqw_message *s;
+
+		if (r->state != MQW_RECIPIENT_HANDED_OFF)
+			continue;
+		s = mqw_identity_find(t, mqw_slice_of(m->realm), mqw_slice_of(r->successor));
+		if (s && !s->queued && !s->recipients && !mqw_message_closed(s) && !s->held &&
+			t->now - s->last_seen <= t->options.slack) {
+			m->due_at = s->last_seen + t->options.slack + 1;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void look(struct mqw_tracker *t, struct mqw_message *m)
+{
+	int64_t patience = t->options.retry_max + t->options.slack;
+
+	if (waits_for_successor(t, m)) {
+		mqw_heap_set(&t->heap, m);
+		return;
+	}
+	if (mqw_message_closed(m) || (!m->queued && !m->held && !m->recipients) ||
+		!has_open_recipient(m) || t->now >= m->last_seen + TROUBLE_LIFE + patience) {
+		/* What is still in the queue is not let go, however old. */
+		if (mqw_message_closed(m) || m->place == MQW_PLACE_NONE || !t->live) {
+			finish_message(t, m);
+			return;
+		}
+	}
+	review(t, m, false);
+	m->due_at = next_look(t, m);
+	if (m->due_at <= t->now)
+		m->due_at = t->now + MQW_HOUR;
+	mqw_heap_set(&t->heap, m);
+}
+
+static void look_at_due(struct mqw_tracker *t)
+{
+	struct mqw_message *m;
+
+	while ((m = mqw_heap_first(&t->heap)) && m->due_at <= t->now)
+		look(t, m);
+}
+
+static int add_gap(struct mqw_tracker *t, int64_t from, int64_t to, const struct mqw_event *e)
+{
+	struct mqw_event gap = *e;
+
+	gap.kind = MQW_EVENT_GAP;
+	gap.from = from;
+	gap.to = to;
+	t->counts.gaps++;
+	if (t->ops.gap)
+		t->ops.gap(t->ops.ctx, &gap);
+	return mqw_gaps_add(&t->gaps, from, to, e->reply);
+}
+
+static void advance(struct mqw_tracker *t, int64_t now)
+{
+	if (now <= t->now)
+		return;
+	t->now = now;
+	look_at_due(t);
+}
+
+void mqw_tracker_tick(struct mqw_tracker *t, int64_t now)
+{
+	advance(t, now);
+}
+
+/* A log that jumps forward by more than a day may lack a rotated file. */
+static int note_hole(struct mqw_tracker *t, const struct mqw_event *e)
+{
+	struct mqw_event hole = *e;
+
+	if (t->live || t->now == MQW_TIME_NONE || e->time - t->now <= LOG_HOLE)
+		return 0;
+	hole.reply = MQW_LIT("the log says nothing at all in this time");
+	return add_gap(t, t->now, e->time, &hole);
+}
+
+static void apply_attempt(struct mqw_tracker *t, struct mqw_message *m, struct mqw_recipient *r,
+	const struct mqw_event *e)
+{
+	enum mqw_recipient_state to =
+		mqw_recipient_step((enum mqw_recipient_state)r->state, e->outcome, e->code);
+	const struct mqw_greylist *g;
+
+	if (e->outcome == MQW_OUTCOME_PROBE)
+		m->probe = true;
+	if (r->attempts++ == 0) {
+		r->first_attempt = e->time;
+		r->first_seen_at = e->evidence;
+	}
+	/* A late line does not overwrite what a newer one said. */
+	if (r->last_attempt != MQW_TIME_NONE && e->time < r->last_attempt && to == r->state)
+		return;
+	r->last_attempt = e->time;
+	r->last_seen_at = e->evidence;
+	r->state = (uint8_t)to;
+	r->code = (uint16_t)e->code;
+	r->status[0] = '\0';
+	if (e->status.len && e->status.len < sizeof(r->status)) {
+		memcpy(r->status, e->status.ptr, e->status.len);
+		r->status[e->status.len] = '\0';
+	}
+	if (e->relay.len && !mqw_slice_eq(e->relay, MQW_LIT("none")))
+		mqw_string_set(&r->relay, e->relay, REPLY_MAX);
+	if (e->reply.len)
+		mqw_string_set(&r->reply, e->reply, REPLY_MAX);
+	if (e->outcome == MQW_OUTCOME_HANDED_OFF && e->other_id.len) {
+		mqw_string_set(&r->successor, e->other_id, ID_MAX);
+		r->successor_known = mqw_identity_find(t, e->realm, e->other_id) != NULL;
+	}
+	if (e->outcome == MQW_OUTCOME_DEFERRED) {
+		mqw_silence_deferred(&t->silence, m->deferred_at, e->time);
+		m->deferred_at = e->time;
+		g = r->attempts > 1 ? mqw_greylist_find(e->reply) : NULL;
+		r->hasty = g && r->last_attempt - r->first_attempt < g->min_delay;
+	}
+}
+
+static int apply_opened(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_event *e)
+{
+	struct mqw_message *former;
+
+	m->opening_seen = true;
+	if (e->time < m->opened_at)
+		m->opened_at = e->time;
+	if (e->sender.ptr)
+		mqw_string_set(&m->sender, e->sender, REPLY_MAX);
+	if (e->other_id.len == 0)
+		return 0;
+	former = mqw_identity_find(t, e->realm, e->other_id);
+	mqw_string_set(&m->former_id, e->other_id, ID_MAX);
+	if (!former || former == m)
+		return 0;
+	if (!mqw_string_set(&former->successor, e->queue_id, ID_MAX))
+		return -ENOMEM;
+	former->closed_at = e->time;
+	former->last_seen = e->time;
+	mqw_silence_followed(&t->silence, former->deferred_at);
+	if (t->live)
+		review(t, former, false);
+	mark_dirty(t, former);
+	return mqw_tracker_schedule(t, former);
+}
+
+static void close_message(struct mqw_tracker *t, struct mqw_message *m, bool *flag, int64_t time)
+{
+	*flag = true;
+	if (m->closed_at == MQW_TIME_NONE || time > m->closed_at)
+		m->closed_at = time;
+	mqw_silence_followed(&t->silence, m->deferred_at);
+}
+
+static int apply(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_event *e)
+{
+	struct mqw_recipient *r;
+
+	switch (e->kind) {
+	case MQW_EVENT_OPENED:
+		return apply_opened(t, m, e);
+	case MQW_EVENT_MESSAGE_ID:
+		/* What the MTA makes itself (reports, forwards) has no line before this one. */
+		if (!m->queued && !m->recipients)
+			m->opening_seen = true;
+		return mqw_string_set(&m->message_id, e->message_id, REPLY_MAX) ? 0 : -ENOMEM;
+	case MQW_EVENT_QUEUED:
+		m->queued = true;
+		m->announced = e->count > UINT32_MAX ? UINT32_MAX : (uint32_t)e->count;
+		m->held = false;
+		return !e->sender.ptr || mqw_string_set(&m->sender, e->sender, REPLY_MAX) ? 0
+											  : -ENOMEM;
+	case MQW_EVENT_ATTEMPT:
+		m->queued = true;
+		r = mqw_message_recipient(m, e->recipient, t->options.max_recipients);
+		if (!r)
+			return t->options.max_recipients &&
+					m->recipient_count >= t->options.max_recipients
+				? 0
+				: -ENOMEM;
+		if (!m->opening_seen && e->delay != MQW_TIME_NONE &&
+			e->time - e->delay < m->opened_at)
+			m->opened_at = e->time - e->delay;
+		apply_attempt(t, m, r, e);
+		return 0;
+	case MQW_EVENT_GAVE_UP:
+		m->gave_up = true;
+		m->gave_up_forced = e->forced;
+		m->gave_up_at = e->time;
+		return 0;
+	case MQW_EVENT_NDR:
+		return mqw_string_set(&m->ndr_id, e->other_id, ID_MAX) ? 0 : -ENOMEM;
+	case MQW_EVENT_REMOVED:
+		close_message(t, m, &m->removed, e->time);
+		return 0;
+	case MQW_EVENT_ADMIN_REMOVED:
+		close_message(t, m, &m->admin_removed, e->time);
+		return 0;
+	case MQW_EVENT_DISCARDED:
+		close_message(t, m, &m->discarded, e->time);
+		return 0;
+	case MQW_EVENT_REFUSED:
+		close_message(t, m, &m->refused, e->time);
+		return 0;
+	case MQW_EVENT_HELD:
+	case MQW_EVENT_RELEASED:
+		m->held = e->kind == MQW_EVENT_HELD;
+		return 0;
+	case MQW_EVENT_ADMIN_REQUEUED:
+		m->admin_requeued = true;
+		m->requeued_at = e->time;
+		mqw_silence_followed(&t->silence, m->deferred_at);
+		return 0;
+	case MQW_EVENT_FILE_LOST:
+		m->file_lost = true;
+		return mqw_string_set(&m->lost_how, e->reply, REPLY_MAX) ? 0 : -ENOMEM;
+	case MQW_EVENT_QUEUE_PRESENT:
+		m->queued = m->queued || e->place != MQW_PLACE_ARRIVING;
+		m->place = (uint8_t)e->place;
+		m->retry_at = e->retry_at;
+		m->queue_gone = false;
+		m->gone_at = MQW_TIME_NONE;
+		m->held = e->place == MQW_PLACE_HELD;
+		return 0;
+	case MQW_EVENT_QUEUE_GONE:
+		m->place = MQW_PLACE_NONE;
+		m->queue_gone = true;
+		m->gone_at = e->time;
+		return 0;
+	case MQW_EVENT_NOTIFIED:
+	case MQW_EVENT_BULK:
+	case MQW_EVENT_GAP:
+	case MQW_EVENT_COUNT:
+		break;
+	}
+	return 0;
+}
+
+static bool from_queue(const struct mqw_event *e)
+{
+	return e->kind == MQW_EVENT_QUEUE_PRESENT || e->kind == MQW_EVENT_QUEUE_GONE;
+}
+
+int mqw_tracker_event(void *tracker, const struct mqw_event *e)
+{
+	struct mqw_tracker *t = tracker;
+	struct mqw_message *m;
+	int r;
+
+	if (e->kind == MQW_EVENT_GAP)
+		return add_gap(t, e->from, e->to, e);
+	r = note_hole(t, e);
+	if (r < 0)
+		return r;
+	advance(t, e->time);
+	if (e->kind == MQW_EVENT_BULK)
+		return add_gap(t, e->time - BULK_BEFORE, e->time, e);
+	r = mqw_identity_resolve(t, e, &m);
+	if (r < 0 || !m)
+		return r;
+	if (!from_queue(e) && e->time > m->last_seen)
+		m->last_seen = e->time;
+	r = apply(t, m, e);
+	if (r < 0)
+		return r;
+	if (t->live &&
+		(m->deferred_at != MQW_TIME_NONE || m->gave_up || m->file_lost || from_queue(e) ||
+			m->reported)) {
+		review(t, m, false);
+		mark_dirty(t, m);
+	}
+	return mqw_tracker_schedule(t, m);
+}
+
+void mqw_tracker_finish(struct mqw_tracker *t, int64_t now)
+{
+	if (now > t->now)
+		t->now = now;
+	while (t->oldest)
+		finish_message(t, t->oldest);
+}
+
+int64_t mqw_tracker_next_due(const struct mqw_tracker *t)
+{
+	const struct mqw_message *m = mqw_heap_first(&t->heap);
+
+	return m ? m->due_at : INT64_MAX;
+}
+
+const struct mqw_tracker_counts *mqw_tracker_counts(const struct mqw_tracker *t)
+{
+	return &t->counts;
+}
+
+struct mqw_message *mqw_tracker_find(
+	struct mqw_tracker *t, struct mqw_slice realm, struct mqw_slice queue_id)
+{
+	if (realm.len)
+		return mqw_identity_find(t, realm, queue_id);
+	for (struct mqw_message *m = t->newest; m; m = m->older)
+		if (mqw_slice_eq(mqw_slice_of(m->queue_id), queue_id))
+			return m;
+	return NULL;
+}
+
+struct mqw_message *mqw_tracker_next(struct mqw_tracker *t, const struct mqw_message *m)
+{
+	return m ? m->newer : t->oldest;
+}
+
+struct mqw_judgement mqw_tracker_judge(
+	struct mqw_tracker *t, const struct mqw_message *m, const struct mqw_recipient *r)
+{
+	return mqw_judge(t, m, r);
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Shared by the files of the tracker, and by nothing else. */
+#ifndef MQW_TRACK_TRACKER_INTERNAL_H
+#define MQW_TRACK_TRACKER_INTERNAL_H
+
+#include "watchdogd/track/tracker.h"
+
+/* transitions.c */
+
+/*
+ * The next state of a recipient after an attempt with this outcome and wire code. The table is the
+ * whole truth about it; see there for the reasons of the odd cells.
+ */
+enum mqw_recipient_state mqw_recipient_step(
+	enum mqw_recipient_state from, enum mqw_outcome outcome, int code);
+
+/* message.c: messages and recipients as objects; no logic. */
+
+/* NULL when memory is out. */
+struct mqw_message *mqw_message_create(struct mqw_slice realm, struct mqw_slice queue_id);
+/* Frees it with its recipients; unlinking is the caller's. NULL in, NULL out. */
+struct mqw_message *mqw_message_free(struct mqw_message *m);
+/* The recipient of that address, made when new (and below the cap); NULL: no memory or over cap. */
+struct mqw_recipient *mqw_message_recipient(
+	struct mqw_message *m, struct mqw_slice address, uint32_t cap);
+struct mqw_recipient *mqw_message_find_recipient(
+	const struct mqw_message *m, struct mqw_slice address);
+/* Replaces an owned string by a copy of s, cut at cap bytes. False when memory is out. */
+bool mqw_string_set(char **owned, struct mqw_slice s, size_t cap);
+/* Whether the file has left the queue by a line that says so. */
+bool mqw_message_closed(const struct mqw_message *m);
+
+/* heap.c: messages by due_at, the earliest first; ties by order of opening are not needed, since
+ * what comes out is acted on in order of due_at and then of insertion (sequence). */
+
+struct mqw_heap {
+	struct mqw_heap_entry {
+		int64_t due;
+		uint64_t sequence;
+		struct mqw_message *message;
+	} * entries;
+	size_t count, cap;
+	uint64_t sequence;
+};
+
+void mqw_heap_done(struct mqw_heap *h);
+/* Puts it in or moves it to m->due_at; INT64_MAX takes it out. 0 or -ENOMEM. */
+int mqw_heap_set(struct mqw_heap *h, struct mqw_message *m);
+void mqw_heap_remove(struct mqw_heap *h, struct mqw_message *m);
+struct mqw_message *mqw_heap_first(const struct mqw_heap *h);
+
+/* gaps.c */
+
+struct mqw_gap {
+	int64_t from, to;
+	char *why;
+};
+
+#define MQW_GAPS_MAX 1024 /* further ones are joined to the last */
+
+struct mqw_gaps {
+	struct mqw_gap *list; /* in order of to */
+	size_t count;
+};
+
+void mqw_gaps_done(struct mqw_gaps *g);
+/* 0 or -ENOMEM. */
+int mqw_gaps_add(struct mqw_gaps *g, int64_t from, int64_t to, struct mqw_slice why);
+/* A gap that touches the span, or NULL. The span's ends belong to it. */
+const struct mqw_gap *mqw_gaps_find(const struct mqw_gaps *g, int64_t from, int64_t to);
+
+/* greylist.c: what a temporary reply looks like. */
+
+struct mqw_greylist {
+	const char *name; /* product or family */
+	struct mqw_slice words; /* found anywhere in the reply, without regard to case */
+	int64_t min_delay; /* of its default; 0 unknown */
+};
+/* The first entry that fits, or NULL. */
+const struct mqw_greylist *mqw_greylist_find(struct mqw_slice reply);
+
+/* silence.c: deferrals counted by the hour, to tell a broken log source from lost mail. */
+
+struct mqw_silence_hour {
+	int64_t hour; /* since 1970 */
+	uint32_t deferred; /* messages that had a deferral in it, and */
+	uint32_t followed; /* of these, such as were heard of again later */
+};
+
+struct mqw_silence {
+	struct mqw_silence_hour *hours; /* sorted by hour */
+	size_t count, cap;
+};
+
+void mqw_silence_done(struct mqw_silence *s);
+/* A message was deferred; before: its former deferral, MQW_TIME_NONE none. */
+void mqw_silence_deferred(struct mqw_silence *s, int64_t before, int64_t now);
+/* It was heard of again in another way: the deferral at this time has a sequel. */
+void mqw_silence_followed(struct mqw_silence *s, int64_t deferred_at);
+/* Whether messages deferred around this time fell silent together, most of them, and many. */
+bool mqw_silence_is_broken(const struct mqw_silence *s, int64_t deferred_at);
+
+/* tracker.c and judge.c */
+
+struct mqw_tracker {
+	struct mqw_tracker_options options;
+	struct mqw_tracker_ops ops;
+	bool live;
+	struct mqw_map messages; /* key -> newest message of that id */
+	struct mqw_message *oldest, *newest;
+	struct mqw_message *dirty_first, *dirty_last;
+	struct mqw_heap heap;
+	struct mqw_gaps gaps;
+	struct mqw_silence silence;
+	struct mqw_map names; /* interned instance names */
+	int64_t now; /* newest time seen; MQW_TIME_NONE before the first */
+	struct mqw_tracker_counts counts;
+	struct mqw_buffer reason, remedy, key;
+};
+
+/* identity.c */
+
+/* The newest message of this id, or NULL. */
+struct mqw_message *mqw_identity_find(
+	struct mqw_tracker *t, struct mqw_slice realm, struct mqw_slice queue_id);
+/* The message that an event is about: found, or made anew where the id starts another life; *ret
+ * NULL when there is none and this event makes none. 0 or -ENOMEM. */
+int mqw_identity_resolve(
+	struct mqw_tracker *t, const struct mqw_event *e, struct mqw_message **ret);
+/* Makes a message and links it in. */
+struct mqw_message *mqw_identity_add(struct mqw_tracker *t, struct mqw_slice realm,
+	struct mqw_slice queue_id, struct mqw_slice instance);
+/* Takes it out of all tables and frees it. */
+void mqw_identity_drop(struct mqw_tracker *t, struct mqw_message *m);
+
+/* Sets when m next needs a look. 0 or -ENOMEM. */
+int mqw_tracker_schedule(struct mqw_tracker *t, struct mqw_message *m);
+
+/* What is to be said of a recipient as of t->now; texts go to t->reason and t->remedy. */
+struct mqw_judgement mqw_judge(
+	struct mqw_tracker *t, const struct mqw_message *m, const struct mqw_recipient *r);
+
+#endif
