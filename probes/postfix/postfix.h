@@ -34,6 +34,14 @@ int mqw_postfix_queue_file(struct mqw_slice content, struct mqw_queue_file *ret)
 int mqw_postfix_keep_recipients(
 	char *content, size_t len, const struct mqw_slice *keep, size_t keep_count);
 
+/*
+ * Whether pickup(8) would take the whole file, content and all: it deletes one that it does not
+ * understand (pickup.c:182 of Postfix 3.7), so nothing else may be put before it. max_record is
+ * line_length_limit, the longest record that it reads. Returns how many recipients are left to
+ * do, or -EBADMSG.
+ */
+int mqw_postfix_check_file(struct mqw_slice content, size_t max_record);
+
 /* settings.c */
 int mqw_postfix_ask(const char *config_dir, struct mqw_mta_settings *ret);
 
