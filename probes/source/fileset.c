@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "probes/source/fileset.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "probes/source/decompress.h"
+#include "watchdogd/base/clock.h"
+
+/* How a rotated name tells its age. */
+enum scheme {
+	SCHEME_LIVE, /* mail.log itself */
+	SCHEME_NUMBER, /* the higher the older */
+	SCHEME_DATE, /* the lower the older */
+};
+
+struct candidate {
+	struct mqw_log_file file;
+	dev_t dev;
+	ino_t ino;
+	struct mqw_slice base; /* of file.path: the log's own name, with its folder */
+	enum scheme scheme;
+	uint64_t stamp; /* SCHEME_NUMBER: the number; SCHEME_DATE: yyyymmddHHMMSS */
+	size_t order; /* of the argument; later that of the set's first one */
+};
+
+struct work {
+	struct candidate *items;
+	size_t count, cap;
+	struct mqw_fileset *out;
+	bool no_memory;
+};
+
+static void fault(struct work *w, const char *path, const char *why)
+{
+	mqw_buffer_add_printable(&w->out->errors, mqw_slice_of(path));
+	mqw_buffer_printf(&w->out->errors, ": %s\n", why);
+	w->out->error_count++;
+}
+
+static bool all_digits(struct mqw_slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.ptr[i] < '0' || s.ptr[i] > '9')
+			return false;
+	return s.len > 0;
+}
+
+static uint64_t number(struct mqw_slice s)
+{
+	uint64_t v = 0;
+
+	(void)mqw_slice_take_u64(&s, &v);
+	return v;
+}
+
+static bool in_range(struct mqw_slice digits, size_t at, uint64_t low, uint64_t high)
+{
+	uint64_t v = number(mqw_slice_head(mqw_slice_from(digits, at), 2));
+
+	return v >= low && v <= high;
+}
+
+/* yyyymmdd of a year that logs can be of: mail.log-20269999 is some other name. */
+static bool is_date(struct mqw_slice s)
+{
+	return s.len == 8 && all_digits(s) && (s.ptr[0] == '1' || s.ptr[0] == '2') &&
+		in_range(s, 4, 1, 12) && in_range(s, 6, 1, 31);
+}
+
+/*
+ * "20260516", and with a time behind: "20260516-010203", "20260516-0102", "2026051601" (logrotate's
+ * dateformat -%Y%m%d%H), "2026-05-16". Into yyyymmddHHMMSS.
+ */
+static bool parse_date(struct mqw_slice s, uint64_t *ret)
+{
+	char digits[14] = "00000000000000";
+	size_t n = 0;
+
+	for (size_t i = 0; i < s.len; i++) {
+		bool separator = s.ptr[i] == '-' || s.ptr[i] == '_' || s.ptr[i] == 'T';
+
+		if (separator && i > 0 && i + 1 < s.len)
+			continue;
+		if (s.ptr[i] < '0' || s.ptr[i] > '9' || n == sizeof(digits))
+			return false;
+		digits[n++] = s.ptr[i];
+	}
+	if (n < 8 || n % 2 || !is_date(mqw_slice(digits, 8)))
+		return false;
+	*ret = number(mqw_slice(digits, sizeof(digits)));
+	return true;
+}
+
+static struct mqw_slice without_compression(struct mqw_slice s)
+{
+	static const char *const suffixes[] = {".gz", ".xz", ".zst", ".bz2", ".lzma", ".Z"};
+
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
+		struct mqw_slice suffix = mqw_slice_of(suffixes[i]);
+
+		if (s.len > suffix.len && mqw_slice_ends(s, suffix))
+			return mqw_slice_head(s, s.len - suffix.len);
+	}
+	return s;
+}
+
+/* Remote hosts' logs are often named by address: in 10.0.0.2 the 2 is no rotation's. */
+static bool ends_in_address(struct mqw_slice name)
+{
+	size_t parts = 0;
+
+	while (name.len) {
+		size_t at = name.len;
+
+		while (at && name.ptr[at - 1] != '.' && name.ptr[at - 1] != '/' &&
+			name.ptr[at - 1] != '-' && name.ptr[at - 1] != '_')
+			at--;
+		if (name.len - at > 3 || !all_digits(mqw_slice_from(name, at)))
+			break;
+		parts++;
+		if (at == 0 || name.ptr[at - 1] != '.')
+			break;
+		name.len = at - 1;
+	}
+	return parts == 4;
+}
+
+/* Takes a path apart into the log's own and what rotation made of it. */
+static void classify(struct candidate *c)
+{
+	struct mqw_slice name = without_compression(mqw_slice_of(c->file.path));
+	size_t folder = name.len;
+
+	c->base = name;
+	c->scheme = SCHEME_LIVE;
+	if (ends_in_address(name))
+		return;
+	while (folder && name.ptr[folder - 1] != '/')
+		folder--;
+	/* The leftmost separator that leaves a date wins: x-20260516-010203 is x's. */
+	for (size_t i = folder + 1; i + 1 < name.len; i++) {
+		struct mqw_slice tail = mqw_slice_from(name, i + 1);
+
+		if (name.ptr[i] != '.' && name.ptr[i] != '-' && name.ptr[i] != '_')
+			continue;
+		if (parse_date(tail, &c->stamp)) {
+			c->base = mqw_slice_head(name, i);
+			c->scheme = SCHEME_DATE;
+			return;
+		}
+		/* No log is kept in more than some thousand numbered pieces. */
+		if (name.ptr[i] == '.' && tail.len <= 4 && all_digits(tail)) {
+			c->base = mqw_slice_head(name, i);
+			c->scheme = SCHEME_NUMBER;
+			c->stamp = number(tail);
+			return;
+		}
+	}
+}
+
+static bool is_known(const struct work *w, const struct stat *st)
+{
+	for (size_t i = 0; i < w->count; i++)
+		if (w->items[i].dev == st->st_dev && w->items[i].ino == st->st_ino &&
+			strcmp(w->items[i].file.path, "-") != 0)
+			return true;
+	return false;
+}
+
+static void add(struct work *w, const char *path, const struct stat *st)
+{
+	struct candidate *c;
+	char *copy;
+
+	if (w->count == w->cap) {
+		size_t cap = w->cap ? 2 * w->cap : 64;
+		void *items = reallocarray(w->items, cap, sizeof(*w->items));
+
+		if (!items) {
+			w->no_memory = true;
+			return;
+		}
+		w->items = items;
+		w->cap = cap;
+	}
+	copy = mqw_slice_dup(mqw_slice_of(path));
+	if (!copy) {
+		w->no_memory = true;
+		return;
+	}
+	c = &w->items[w->count];
+	*c = (struct candidate){.file = {.path = copy, .mtime = MQW_TIME_NONE}};
+	c->order = w->count++;
+	if (st) {
+		c->dev = st->st_dev;
+		c->ino = st->st_ino;
+	}
+	if (st && S_ISREG(st->st_mode)) {
+		c->file.size = (uint64_t)st->st_size;
+		c->file.mtime =
+			(int64_t)st->st_mtim.tv_sec * MQW_SECOND + st->st_mtim.tv_nsec / 1000;
+	}
+	classify(c);
+}
+
+/* In a directory next to logs lie wtmp, journals, databases: a NUL early on tells them. */
+static bool looks_binary(int fd)
+{
+	char head[4096];
+	ssize_t n = pread(fd, head, sizeof(head), 0);
+	struct mqw_slice s = mqw_slice(head, n > 0 ? (size_t)n : 0);
+
+	return mqw_compression_of(s) == MQW_COMPRESSION_NONE && mqw_slice_chr(s, '\0') < s.len;
+}
+
+static int visible(const struct dirent *e)
+{
+	return e->d_name[0] != '.';
+}
+
+/* One name in a directory; true when it is a log, or would be if it could be read. */
+static bool add_entry(struct work *w, const char *path)
+{
+	/* O_NONBLOCK: opening a FIFO in there shall not wait for a writer. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+	bool is_log = false;
+
+	if (fd < 0) {
+		int e = errno;
+
+		if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+			return false;
+		fault(w, path, strerror(e));
+		return true;
+	}
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && !looks_binary(fd)) {
+		is_log = true;
+		if (!is_known(w, &st))
+			add(w, path, &st);
+	}
+	close(fd);
+	return is_log;
+}
+
+static void add_directory(struct work *w, const char *path)
+{
+	struct dirent **names;
+	struct mqw_buffer full = {0};
+	bool any = false;
+	int n = scandir(path, &names, visible, alphasort);
+
+	if (n < 0) {
+		if (errno == ENOMEM)
+			w->no_memory = true;
+		else
+			fault(w, path, strerror(errno));
+		return;
+	}
+	for (int i = 0; i < n; i++) {
+		const char *slash = mqw_slice_ends(mqw_slice_of(path), MQW_LIT("/")) ? "" : "/";
+
+		mqw_buffer_clear(&full);
+		mqw_buffer_printf(&full, "%s%s%s", path, slash, names[i]->d_name);
+		if (full.failed)
+			w->no_memory = true;
+		else if (add_entry(w, mqw_buffer_str(&full)))
+			any = true;
+		free(names[i]);
+	}
+	free(names);
+	mqw_buffer_done(&full);
+	if (!any)
+		fault(w, path, "no log files in this directory");
+}
+
+static void add_path(struct work *w, const char *path, const struct stat *st)
+{
+	if (S_ISDIR(st->st_mode))
+		add_directory(w, path);
+	else if (access(path, R_OK) < 0)
+		fault(w, path, strerror(errno));
+	else if (!is_known(w, st))
+		add(w, path, st);
+}
+
+static void add_pattern(struct work *w, const char *pattern)
+{
+	glob_t g = {0};
+	struct stat st;
+	int r = glob(pattern, 0, NULL, &g);
+
+	if (r == GLOB_NOSPACE)
+		w->no_memory = true;
+	else if (r != 0)
+		fault(w, pattern, "no file matches this pattern");
+	for (size_t i = 0; r == 0 && i < g.gl_pathc; i++) {
+		if (stat(g.gl_pathv[i], &st) < 0)
+			fault(w, g.gl_pathv[i], strerror(errno));
+		else
+			add_path(w, g.gl_pathv[i], &st);
+	}
+	globfree(&g);
+}
+
+static void add_argument(struct work *w, const char *arg)
+{
+	struct stat st;
+
+	if (strcmp(arg, "-") == 0) {
+		for (size_t i = 0; i < w->count; i++)
+			if (strcmp(w->items[i].file.path, "-") == 0)
+				return;
+		add(w, arg, NULL);
+	} else if (stat(arg, &st) == 0) {
+		/* A file whose name holds a bracket is that file before it is a pattern. */
+		add_path(w, arg, &st);
+	} else {
+		int e = errno;
+
+		if (e == ENOENT && strpbrk(arg, "*?["))
+			add_pattern(w, arg);
+		else
+			fault(w, arg, strerror(e));
+	}
+}
+
+static int by_base(const void *left, const void *right)
+{
+	const struct candidate *a = left, *b = right;
+	int c = mqw_slice_cmp(a->base, b->base);
+
+	return c ? c : (a->order > b->order) - (a->order < b->order);
+}
+
+/* Numbered pieces first: where both are, the host changed to dates and kept what was there. */
+static int by_age(const void *left, const void *right)
+{
+	static const int rank[] = {[SCHEME_NUMBER] = 0, [SCHEME_DATE] = 1, [SCHEME_LIVE] = 2};
+	const struct candidate *a = left, *b = right;
+
+	if (a->order != b->order)
+		return a->order < b->order ? -1 : 1;
+	if (a->scheme != b->scheme)
+		return rank[a->scheme] - rank[b->scheme];
+	if (a->stamp != b->stamp)
+		return (a->stamp < b->stamp) == (a->scheme == SCHEME_DATE) ? -1 : 1;
+	return strcmp(a->file.path, b->file.path);
+}
+
+/* Gives all of one log the order of the first argument that named one of them. */
+static void join_sets(struct work *w)
+{
+	if (w->count == 0)
+		return;
+	qsort(w->items, w->count, sizeof(*w->items), by_base);
+	for (size_t i = 1; i < w->count; i++)
+		if (mqw_slice_eq(w->items[i].base, w->items[i - 1].base))
+			w->items[i].order = w->items[i - 1].order;
+	qsort(w->items, w->count, sizeof(*w->items), by_age);
+}
+
+static bool hole_before(const struct candidate *before, const struct candidate *c)
+{
+	if (before->scheme != SCHEME_NUMBER)
+		return false;
+	if (c->scheme == SCHEME_NUMBER)
+		return before->stamp > c->stamp + 1;
+	/* savelog and logrotate's `start 0` begin with .0, the rest with .1. */
+	return c->scheme == SCHEME_LIVE && before->stamp > 1;
+}
+
+static int write_sets(struct work *w)
+{
+	struct mqw_fileset *out = w->out;
+	size_t end;
+
+	if (w->count == 0)
+		return 0;
+	out->sets = calloc(w->count, sizeof(*out->sets));
+	if (!out->sets)
+		return -ENOMEM;
+	for (size_t i = 0; i < w->count; i = end) {
+		struct mqw_log_set *set = &out->sets[out->set_count];
+
+		for (end = i + 1; end < w->count && w->items[end].order == w->items[i].order;)
+			end++;
+		set->files = calloc(end - i, sizeof(*set->files));
+		if (!set->files)
+			return -ENOMEM;
+		out->set_count++;
+		for (size_t k = i; k < end; k++) {
+			struct mqw_log_file *file = &set->files[set->count++];
+
+			*file = w->items[k].file;
+			file->hole_before = k > i && hole_before(&w->items[k - 1], &w->items[k]);
+			w->items[k].file.path = NULL;
+		}
+	}
+	return 0;
+}
+
+int mqw_fileset_build(char *const *args, size_t count, struct mqw_fileset *ret)
+{
+	struct work w = {.out = ret};
+	int r;
+
+	*ret = (struct mqw_fileset){0};
+	for (size_t i = 0; i < count; i++)
+		add_argument(&w, args[i]);
+	join_sets(&w);
+	r = w.no_memory || ret->errors.failed ? -ENOMEM : write_sets(&w);
+	for (size_t i = 0; i < w.count; i++)
+		free(w.items[i].file.path);
+	free(w.items);
+	return r;
+}
+
+void mqw_fileset_done(struct mqw_fileset *f)
+{
+	for (size_t i = 0; i < f->set_count; i++) {
+		for (size_t k = 0; k < f->sets[i].count; k++)
+			free(f->sets[i].files[k].path);
+		free(f->sets[i].files);
+	}
+	free(f->sets);
+	mqw_buffer_done(&f->errors);
+	*f = (struct mqw_fileset){0};
+}
