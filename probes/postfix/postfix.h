@@ -42,7 +42,11 @@ int mqw_postfix_keep_recipients(
  */
 int mqw_postfix_check_file(struct mqw_slice content, size_t max_record);
 
-/* settings.c */
+/*
+ * settings.c: runs postconf(1), at most twice 20 s. A lifetime set to 0 comes out as 1 us. On
+ * success the caller frees ret->queue_directory. -ENOENT without Postfix, -EIO when postconf
+ * fails, -ETIMEDOUT, -EBADMSG when its answer has not the form that is known.
+ */
 int mqw_postfix_ask(const char *config_dir, struct mqw_mta_settings *ret);
 
 /* remedy.c */
