@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The subcommands of mailq-watchdog. Each takes its own argument vector, argv[0] being its name,
+ * and returns the exit status: 0 good, 1 trouble found, 2 usage or an input could not be read.
+ */
+#ifndef MQW_CLI_COMMANDS_H
+#define MQW_CLI_COMMANDS_H
+
+int mqw_cli_scan(int argc, char **argv);
+int mqw_cli_trace(int argc, char **argv);
+
+#endif

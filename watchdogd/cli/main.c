@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdio.h>
+#include <string.h>
+
+#include "watchdogd/cli/commands.h"
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *purpose;
+} commands[] = {
+	{"scan", mqw_cli_scan, "read logs and print each recipient in trouble"},
+	{"trace", mqw_cli_trace, "print the life of one message as a timeline"},
+};
+
+static void print_usage(FILE *to)
+{
+	fputs("usage: mailq-watchdog COMMAND [OPTION...] [ARGUMENT...]\n\ncommands:\n", to);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].purpose);
+	fputs("\n`mailq-watchdog COMMAND --help` lists the options of a command.\n", to);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc >= 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+		print_usage(stdout);
+		return 0;
+	}
+	if (argc >= 2 && !strcmp(argv[1], "--version")) {
+		puts("mailq-watchdog " MQW_VERSION);
+		return 0;
+	}
+	for (size_t i = 0; argc >= 2 && i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(argc - 1, argv + 1);
+	if (argc >= 2)
+		fprintf(stderr, "mailq-watchdog: no command '%s'\n", argv[1]);
+	print_usage(stderr);
+	return 2;
+}

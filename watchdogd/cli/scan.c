@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "watchdogd/cli/commands.h"
+#include "watchdogd/cli/options.h"
+#include "watchdogd/cli/queue_check.h"
+#include "watchdogd/cli/reading.h"
+#include "watchdogd/cli/report.h"
+
+struct scan {
+	struct mqw_cli_options options;
+	struct mqw_fileset files;
+	struct mqw_reading reading;
+	struct mqw_report report;
+	struct mqw_tracker *tracker;
+	uint64_t trouble;
+	uint64_t left_out[MQW_VERDICT_COUNT]; /* verdicts on messages before --since */
+};
+
+static void on_verdict(void *ctx, const struct mqw_message *m, const struct mqw_recipient *r,
+	const struct mqw_judgement *j, enum mqw_verdict previous)
+{
+	struct scan *s = ctx;
+
+	(void)previous;
+	if (s->options.since != MQW_TIME_NONE && m->last_seen < s->options.since) {
+		s->left_out[j->verdict]++;
+		return;
+	}
+	s->trouble += mqw_verdict_is_trouble(j->verdict);
+	/* "unknown" is shown always: it may be a loss, and the reader has to know where it hides. */
+	if (s->options.all || mqw_verdict_is_trouble(j->verdict) ||
+		j->verdict == MQW_VERDICT_UNKNOWN)
+		mqw_report_verdict(&s->report, m, r, j);
+}
+
+static void on_gap(void *ctx, const struct mqw_event *gap)
+{
+	struct scan *s = ctx;
+
+	mqw_report_gap(&s->report, gap);
+}
+
+static void on_time(void *ctx, int64_t now)
+{
+	mqw_tracker_tick(ctx, now);
+}
+
+static void print_help(void)
+{
+	printf("usage: mailq-watchdog scan [OPTION...] FILE|DIR|-...\n\n"
+	       "Reads mail logs (plain, .gz, .xz, .zst, .bz2; rotated sets in their order) and "
+	       "prints\n"
+	       "each recipient in trouble: vanished, false_ndr, overdue, lost_downstream.\n\n%s\n"
+	       "Exit status: 0 nothing in trouble, 1 at least one recipient in trouble,\n"
+	       "2 usage or an input could not be read.\n",
+		mqw_cli_options_help);
+}
+
+static void print_errors(const struct mqw_buffer *errors)
+{
+	struct mqw_slice rest = mqw_buffer_slice(errors), line;
+
+	while (mqw_slice_take_until(&rest, '\n', &line))
+		fprintf(stderr, "mailq-watchdog: %.*s\n", (int)line.len, line.ptr);
+}
+
+/* What the tracker counted, less what --since left out. */
+static struct mqw_tracker_counts counts_of(const struct scan *s)
+{
+	struct mqw_tracker_counts c = *mqw_tracker_counts(s->tracker);
+
+	for (int v = MQW_VERDICT_NONE + 1; v < MQW_VERDICT_COUNT; v++) {
+		c.verdicts[v] -= s->left_out[v];
+		c.recipients -= s->left_out[v];
+	}
+	return c;
+}
+
+/* 0, or a negative errno. */
+static int judge_all(struct scan *s)
+{
+	int64_t now = s->reading.end == MQW_TIME_NONE ? 0 : s->reading.end;
+	int r;
+
+	if (s->options.queue && s->reading.mta) {
+		r = mqw_queue_check(s->tracker, s->reading.mta, s->options.queue, s->reading.end,
+			mqw_clock_now(), &s->reading.errors);
+		if (r < 0)
+			return r;
+		now = mqw_clock_now();
+	}
+	mqw_tracker_finish(s->tracker, now);
+	return 0;
+}
+
+static int run(struct scan *s)
+{
+	const struct mqw_tracker_ops ops = {.verdict = on_verdict, .gap = on_gap, .ctx = s};
+	struct mqw_tracker_options options;
+	struct mqw_sink sink;
+	struct mqw_tracker_counts counts;
+	int r;
+
+	/* One MTA today; with more, the first line of a known one decides before tracking begins. */
+	if (!s->options.mta)
+		s->options.mta = mqw_probes[0];
+	options = mqw_cli_tracker_options(&s->options);
+	s->tracker = mqw_tracker_create(&options, &ops, false);
+	if (!s->tracker)
+		return -ENOMEM;
+	s->reading.mta = s->options.mta;
+	s->reading.year = s->options.year;
+	s->reading.until = s->options.until;
+	s->reading.progress = !s->options.no_progress;
+	s->reading.time = on_time;
+	s->reading.time_ctx = s->tracker;
+	sink = (struct mqw_sink){.emit = mqw_tracker_event, .ctx = s->tracker};
+	mqw_report_start(&s->report, s->options.format, &s->reading);
+	r = mqw_reading_run(&s->reading, &s->files, &sink);
+	if (r == 0)
+		r = judge_all(s);
+	if (r < 0)
+		return r;
+	counts = counts_of(s);
+	mqw_report_summary(&s->report, &counts, s->options.all);
+	return mqw_report_end(&s->report);
+}
+
+int mqw_cli_scan(int argc, char **argv)
+{
+	struct scan s = {0};
+	int first = mqw_cli_options_read(&s.options, argc, argv), status = 2, r;
+
+	if (first < 0)
+		return 2;
+	if (s.options.help) {
+		print_help();
+		return 0;
+	}
+	if (first == argc) {
+		fputs("mailq-watchdog scan: no log named; see --help\n", stderr);
+		return 2;
+	}
+	r = mqw_fileset_build(argv + first, (size_t)(argc - first), &s.files);
+	if (r == 0)
+		r = run(&s);
+	print_errors(&s.files.errors);
+	print_errors(&s.reading.errors);
+	if (r < 0)
+		fprintf(stderr, "mailq-watchdog scan: %s\n", strerror(-r));
+	else if (s.files.error_count == 0 && s.reading.errors.len == 0)
+		status = s.trouble ? 1 : 0;
+	if (s.reading.lines && !s.reading.used && status == 0)
+		fprintf(stderr, "mailq-watchdog scan: no line of %s in the log\n",
+			s.options.mta->name);
+	mqw_tracker_free(s.tracker);
+	mqw_reading_done(&s.reading);
+	mqw_fileset_done(&s.files);
+	return status;
+}
