@@ -91,6 +91,12 @@ static struct mqw_judgement judge_given_up(
 		say_span(t, "the queue lifetime ran out after ", age, "; the sender was told");
 		return verdict(MQW_VERDICT_EXPIRED, MQW_CONFIDENCE_CERTAIN);
 	}
+	if (!m->age_known) {
+		say_span(t,
+			"given up, but the log begins in the middle of its life: it is at least ",
+			age, " old, and how much more is not logged");
+		return unknown();
+	}
 	say(t, "reported as failed on ");
 	say_answer(t, r);
 	say_span(t, ", a temporary answer, at the age of only ", age, "");

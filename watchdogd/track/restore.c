@@ -42,6 +42,7 @@ static bool copy_message(struct mqw_message *to, const struct mqw_message *from)
 		return false;
 	to->announced = from->announced;
 	to->opening_seen = from->opening_seen;
+	to->age_known = from->age_known;
 	to->queued = from->queued;
 	to->held = from->held;
 	to->removed = from->removed;

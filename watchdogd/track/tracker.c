@@ -306,7 +306,7 @@ static int apply_opened(struct mqw_tracker *t, struct mqw_message *m, const stru
 {
 	struct mqw_message *former;
 
-	m->opening_seen = true;
+	m->opening_seen = m->age_known = true;
 	if (e->time < m->opened_at)
 		m->opened_at = e->time;
 	if (e->sender.ptr)
@@ -346,7 +346,7 @@ static int apply(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_
 	case MQW_EVENT_MESSAGE_ID:
 		/* What the MTA makes itself (reports, forwards) has no line before this one. */
 		if (!m->queued && !m->recipients)
-			m->opening_seen = true;
+			m->opening_seen = m->age_known = true;
 		return mqw_string_set(&m->message_id, e->message_id, REPLY_MAX) ? 0 : -ENOMEM;
 	case MQW_EVENT_QUEUED:
 		m->queued = true;
@@ -362,9 +362,11 @@ static int apply(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_
 					m->recipient_count >= t->options.max_recipients
 				? 0
 				: -ENOMEM;
-		if (!m->opening_seen && e->delay != MQW_TIME_NONE &&
-			e->time - e->delay < m->opened_at)
-			m->opened_at = e->time - e->delay;
+		if (!m->opening_seen && e->delay != MQW_TIME_NONE) {
+			m->age_known = true;
+			if (e->time - e->delay < m->opened_at)
+				m->opened_at = e->time - e->delay;
+		}
 		apply_attempt(t, m, r, e);
 		return 0;
 	case MQW_EVENT_GAVE_UP:
@@ -474,22 +476,6 @@ int64_t mqw_tracker_next_due(const struct mqw_tracker *t)
 const struct mqw_tracker_counts *mqw_tracker_counts(const struct mqw_tracker *t)
 {
 	return &t->counts;
-}
-
-struct mqw_message *mqw_tracker_find(
-	struct mqw_tracker *t, struct mqw_slice realm, struct mqw_slice queue_id)
-{
-	if (realm.len)
-		return mqw_identity_find(t, realm, queue_id);
-	for (struct mqw_message *m = t->newest; m; m = m->older)
-		if (mqw_slice_eq(mqw_slice_of(m->queue_id), queue_id))
-			return m;
-	return NULL;
-}
-
-struct mqw_message *mqw_tracker_next(struct mqw_tracker *t, const struct mqw_message *m)
-{
-	return m ? m->newer : t->oldest;
 }
 
 struct mqw_judgement mqw_tracker_judge(

@@ -61,6 +61,7 @@ struct mqw_message {
 	uint32_t announced; /* recipients that the MTA said the file has */
 
 	bool opening_seen; /* the log covers it from its beginning */
+	bool age_known; /* opened_at is from its opening or the MTA's own account, not a guess */
 	bool queued; /* accepted: the queue manager had it */
 	bool held, removed, admin_removed, admin_requeued, discarded, refused, probe;
 	bool gave_up, gave_up_forced;

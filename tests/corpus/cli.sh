@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# The command line as its users meet it: bad input, streams, compression, rotated sets, a queue.
+# Usage: cli.sh PROGRAM
+set -uo pipefail
+program=$(realpath "$1")
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+passed=0 failed=0
+
+# expect NAME STATUS [PATTERN] -- COMMAND...: exit status, and a pattern in what it printed.
+expect() {
+	local name=$1 want=$2 pattern="" out status
+	shift 2
+	if [ "$1" != -- ]; then pattern=$1; shift; fi
+	shift
+	out=$("$@" 2>&1)
+	status=$?
+	if [ "$status" = "$want" ] && grep -qE -- "${pattern:-}" <<<"$out"; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		echo "FAILED $name: exit status $status, want $want; pattern '$pattern' in:"
+		head -c 600 <<<"$out"
+	fi
+}
+
+lost=$here/cases/postfix/silent-past-retry/mail.log
+bounced=$here/cases/postfix/bounced-on-4xx/mail.log
+cp "$lost" lost.log
+for tool in gzip xz zstd bzip2; do $tool -q -c lost.log >"lost.$tool"; done
+split -l 60 --numeric-suffixes=0 lost.log piece.
+cp piece.02 mail.log; gzip -c piece.01 >mail.log.1.gz; cp piece.00 mail.log.2
+: >empty.log
+printf '\000\001\002\377' >binary.log
+head -c 3000000 /dev/zero | tr '\0' 'a' >long.log
+{ cat "$bounced"; printf 'May 16 17:55:00 relay postfix/smtp[1]: \000\000 odd\n'; } >nul.log
+sed 's/$/\r/' lost.log >crlf.log
+mkdir none logs
+cp lost.log logs/mail.log
+
+expect "no arguments" 2 "no log named" -- "$program" scan
+expect "unknown option" 2 "unrecognized option" -- "$program" scan --nope lost.log
+expect "bad value names option and value" 2 "--slack 'soon'" -- "$program" scan --slack soon lost.log
+expect "unknown command" 2 "no command 'scna'" -- "$program" scna
+expect "missing file" 2 "absent.log: No such file" -- "$program" scan absent.log
+expect "missing file does not hide the rest" 2 "overdue" -- "$program" scan absent.log lost.log
+expect "directory without logs" 2 "no log" -- "$program" scan none
+expect "empty log" 0 "0 lines" -- "$program" scan empty.log
+expect "binary file" 2 "not a mail log" -- "$program" scan binary.log
+expect "line of 3 MB" 2 "not a mail log" -- "$program" scan long.log
+expect "NUL bytes" 1 "false_ndr" -- "$program" scan --no-progress nul.log
+expect "plain" 1 "1 overdue" -- "$program" scan lost.log
+for tool in gzip xz zstd bzip2; do
+	expect "compressed by $tool" 1 "1 overdue" -- "$program" scan "lost.$tool"
+done
+expect "CRLF" 1 "1 overdue" -- "$program" scan crlf.log
+expect "standard input" 1 "1 overdue" -- bash -c "'$program' scan - <lost.log"
+expect "compressed standard input" 1 "1 overdue" -- bash -c "'$program' scan - <lost.gzip"
+expect "rotated set" 1 "134 lines.*1 overdue" -- "$program" scan mail.log mail.log.1.gz mail.log.2
+expect "glob that the shell left alone" 1 "1 overdue" -- "$program" scan 'mail.lo*'
+expect "directory" 1 "1 overdue" -- "$program" scan logs
+mkdir hole && cp piece.00 hole/mail.log.3 && cp mail.log.1.gz hole/
+expect "a missing piece is a gap" 0 "rotated file of the set is missing" -- "$program" scan hole
+expect "slack makes it quiet" 0 "1 pending" -- "$program" scan --all --slack 2d lost.log
+expect "trace by queue id" 0 "deferred at" -- "$program" trace 4l2kJW6Yltz91C2 lost.log
+expect "trace by address" 0 "4l2kJW6Yltz91C2" -- "$program" trace bob38@bravo.example lost.log
+expect "trace of nothing" 1 "nothing in these logs" -- "$program" trace nobody@example.test lost.log
+expect "trace follows the failure report" 0 "failure report sent" -- \
+	"$program" trace 4xtdrGl0XYzFV45 "$bounced"
+expect "trace of standard input" 0 "deferred at" -- \
+	bash -c "'$program' trace 4l2kJW6Yltz91C2 - <lost.log"
+
+# A log up to now, with and without its file in the queue.
+mkdir -p queue/deferred/4 queue/active
+now=$(date -u +%Y-%m-%dT%H:%M:%S)
+sed -E "s/^[0-9T:.-]+\+00:00/$now.000000+00:00/" "$lost" | grep 4l2kJW6Yltz91C2 >now.log
+expect "gone from the live queue" 1 "vanished \(certain\)" -- "$program" scan --queue queue now.log
+touch -d '+10 minutes' queue/deferred/4/4l2kJW6Yltz91C2
+expect "there in the live queue" 0 "1 pending" -- "$program" scan --queue queue now.log
+touch -d '-1 day' queue/deferred/4/4l2kJW6Yltz91C2
+expect "past due in the live queue" 1 "overdue \(certain\)" -- "$program" scan --queue queue now.log
+rm queue/deferred/4/4l2kJW6Yltz91C2
+expect "old log against a queue proves nothing" 0 "1 unknown" -- \
+	"$program" scan --queue queue lost.log
+expect "queue that is not there" 2 "queue cannot be read" -- "$program" scan --queue nowhere now.log
+
+# A reply of a hostile server is shown and obeyed by nothing.
+sed 's/Greylisting in action/\x1b[2J\x1b]0;owned\x07/' lost.log >hostile.log
+expect "control bytes are printable" 1 '\\x1b\[2J' -- "$program" scan hostile.log
+
+# 1 GB in one line: bounded memory.
+truncate -s 1G huge.log
+printf '\n' >>huge.log
+cat lost.log >>huge.log
+expect "line of 1 GB in 64 MiB" 1 "1 overdue" -- \
+	bash -c "ulimit -v 200000; '$program' scan --no-progress huge.log"
+echo "cli: $passed passed, $failed failed"
+[ "$failed" = 0 ]
