@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "probes/source/dirwatch.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inotifytools/inotify.h>
+#include <inotifytools/inotifytools.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/stat.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+
+#include "watchdogd/base/buffer.h"
+#include "watchdogd/base/clock.h"
+
+#define MASK                                                                                       \
+	(IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF |     \
+		IN_ONLYDIR | IN_EXCL_UNLINK)
+#define BUDGET 512 /* events handled in one go: other sources want their turn */
+#define DEPTH_MAX 8 /* hash_queue_depth is at most 16, in practice 1 or 2; stops loops */
+
+struct tree {
+	struct tree *next;
+	char *root; /* owned, without a trailing slash */
+	const char *const *directories;
+	const struct mqw_dirwatch_ops *ops;
+	void *userdata;
+	bool scanning; /* between rescan_begin and rescan_end */
+};
+
+struct mqw_dirwatch {
+	sd_event *event;
+	sd_event_source *io, *more, *timer;
+	struct tree *trees;
+	struct mqw_buffer path; /* of the directory or name at hand */
+	uint64_t interval, last_scan; /* CLOCK_MONOTONIC */
+	uint64_t overflows, rescans;
+	size_t stale; /* watches whose directory went: the library never forgets them */
+	int polling;
+	bool initialized; /* the library is */
+	bool incomplete; /* the scan at hand could not see everything */
+};
+
+static bool in_use; /* the library's state is one a process */
+
+/* The library gives no access to its descriptor, so learn its number by asking for the next one. */
+static int adopt(int *ret_fd)
+{
+	char link[64], target[64];
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	if (!inotifytools_initialize())
+		return inotifytools_error() ? -inotifytools_error() : -ENOTSUP;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, target, sizeof(target));
+	/* select(2) behind next_events() aborts the process for higher ones. */
+	if (fd >= FD_SETSIZE || n < 0 ||
+		!mqw_slice_starts(mqw_slice(target, (size_t)n), MQW_LIT("anon_inode:inotify"))) {
+		inotifytools_cleanup();
+		return -ENOTSUP;
+	}
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
+		int e = errno;
+
+		inotifytools_cleanup();
+		return -e;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+static int on_events(sd_event_source *s, int fd, uint32_t revents, void *userdata);
+
+static void library_stop(struct mqw_dirwatch *w)
+{
+	w->io = sd_event_source_disable_unref(w->io);
+	if (w->initialized)
+		inotifytools_cleanup();
+	w->initialized = false;
+	w->stale = 0;
+}
+
+/* Without inotify rescans alone do the work, only later: no reason to stay away. */
+static void library_start(struct mqw_dirwatch *w)
+{
+	int fd = -1, r = adopt(&fd);
+
+	w->polling = r < 0 ? -r : 0;
+	if (r < 0)
+		return;
+	w->initialized = true;
+	r = sd_event_add_io(w->event, &w->io, fd, EPOLLIN, on_events, w);
+	if (r < 0) {
+		library_stop(w);
+		w->polling = -r;
+	}
+}
+
+/* w->path is a directory, with a slash behind. */
+static void watch(struct mqw_dirwatch *w)
+{
+	const char *path = mqw_buffer_str(&w->path);
+
+	/* Adding one twice loses memory in the library each time. */
+	if (!w->initialized || inotifytools_wd_from_filename(path) >= 0)
+		return;
+	if (!inotifytools_watch_file(path, MASK)) {
+		int e = inotifytools_error();
+
+		if (e != ENOENT && e != ENOTDIR)
+			w->polling = e ? e : EIO;
+	}
+}
+
+static void path_cut(struct mqw_dirwatch *w, size_t len)
+{
+	w->path.len = len;
+	w->path.ptr[len] = '\0';
+}
+
+/*
+ * Lists the directory in w->path (slash behind), after watching it: in this order nothing that is
+ * made meanwhile is missed, some is seen twice. Gives each name to scanned() in a rescan, and to
+ * name() otherwise. 0, or -errno when it could not be opened.
+ */
+static int list(struct mqw_dirwatch *w, struct tree *t, unsigned depth)
+{
+	size_t root = strlen(t->root) + 1, len = w->path.len;
+	struct dirent *e;
+	struct stat st;
+	DIR *dir;
+
+	watch(w);
+	dir = opendir(mqw_buffer_str(&w->path));
+	if (!dir) {
+		int error = errno;
+
+		if (error != ENOENT)
+			w->incomplete = true;
+		return -error;
+	}
+	for (errno = 0; (e = readdir(dir)); errno = 0) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		if (fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+			if (errno != ENOENT)
+				w->incomplete = true;
+			continue;
+		}
+		mqw_buffer_add_str(&w->path, e->d_name);
+		if (S_ISDIR(st.st_mode))
+			mqw_buffer_add_str(&w->path, "/");
+		if (w->path.failed) {
+			w->path.failed = false;
+			w->incomplete = true;
+		} else if (!S_ISDIR(st.st_mode)) {
+			struct mqw_slice name = mqw_slice_from(mqw_buffer_slice(&w->path), root);
+
+			if (t->scanning)
+				t->ops->scanned(t->userdata, name, &st);
+			else
+				t->ops->name(t->userdata, name, true);
+		} else if (depth < DEPTH_MAX) {
+			(void)list(w, t, depth + 1);
+		} else {
+			w->incomplete = true;
+		}
+		path_cut(w, len);
+	}
+	if (errno)
+		w->incomplete = true;
+	closedir(dir);
+	return 0;
+}
+
+static struct tree *tree_of(struct mqw_dirwatch *w, struct mqw_slice path)
+{
+	struct tree *best = NULL;
+
+	for (struct tree *t = w->trees; t; t = t->next) {
+		size_t len = strlen(t->root);
+
+		if (mqw_slice_starts(path, mqw_slice(t->root, len)) && path.len > len &&
+			path.ptr[len] == '/' && (!best || len > strlen(best->root)))
+			best = t;
+	}
+	return best;
+}
+
+/* w->path is a directory, without the slash, that came into or went from a watched one. */
+static void handle_directory(struct mqw_dirwatch *w, struct tree *t, bool present)
+{
+	mqw_buffer_add_str(&w->path, "/");
+	if (w->path.failed || !present ||
+		(w->initialized && inotifytools_wd_from_filename(mqw_buffer_str(&w->path)) >= 0)) {
+		/* It went, and its names with it; or the library holds an old watch of that name. */
+		w->path.failed = false;
+		w->stale++;
+		(void)mqw_dirwatch_rescan(w);
+	}
+	if (present) {
+		bool scanning = t->scanning;
+
+		t->scanning = false;
+		(void)list(w, t, 1);
+		t->scanning = scanning;
+	}
+}
+
+static void handle(struct mqw_dirwatch *w, const struct inotify_event *e)
+{
+	const char *directory;
+	struct tree *t;
+	bool present = e->mask & (IN_CREATE | IN_MOVED_TO);
+
+	if (e->mask & IN_Q_OVERFLOW) {
+		w->overflows++;
+		(void)mqw_dirwatch_rescan(w);
+		return;
+	}
+	if (e->mask & (IN_IGNORED | IN_DELETE_SELF | IN_UNMOUNT | IN_MOVE_SELF)) {
+		w->stale++;
+		(void)mqw_dirwatch_rescan(w);
+		return;
+	}
+	directory = inotifytools_filename_from_wd(e->wd);
+	if (e->len == 0 || !directory)
+		return;
+	mqw_buffer_clear(&w->path);
+	mqw_buffer_add_str(&w->path, directory);
+	mqw_buffer_add_str(&w->path, e->name);
+	t = tree_of(w, mqw_buffer_slice(&w->path));
+	if (w->path.failed || !t)
+		return;
+	if (e->mask & IN_ISDIR)
+		handle_directory(w, t, present);
+	else
+		t->ops->name(t->userdata,
+			mqw_slice_from(mqw_buffer_slice(&w->path), strlen(t->root) + 1), present);
+}
+
+/* True when the library may hold more: the descriptor does not tell. */
+static bool drain(struct mqw_dirwatch *w, size_t budget)
+{
+	while (w->initialized && budget-- > 0) {
+		/* 0 seconds, 1 event: the one form that neither blocks nor spins. */
+		const struct inotify_event *e = inotifytools_next_events(0, 1);
+
+		if (!e)
+			return false;
+		handle(w, e);
+	}
+	return w->initialized;
+}
+
+static int on_more(sd_event_source *s, void *userdata)
+{
+	return sd_event_source_set_enabled(
+		s, drain(userdata, BUDGET) ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+}
+
+static int on_events(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+	struct mqw_dirwatch *w = userdata;
+
+	(void)s, (void)fd, (void)revents;
+	if (drain(w, BUDGET))
+		return sd_event_source_set_enabled(w->more, SD_EVENT_ONESHOT);
+	return 0;
+}
+
+static void scan_tree(struct mqw_dirwatch *w, struct tree *t)
+{
+	bool any = false;
+
+	w->incomplete = false;
+	t->ops->rescan_begin(t->userdata);
+	t->scanning = true;
+	for (const char *const *d = t->directories; *d; d++) {
+		mqw_buffer_clear(&w->path);
+		mqw_buffer_printf(&w->path, "%s/%s%s", t->root, *d, **d ? "/" : "");
+		if (w->path.failed)
+			w->incomplete = true;
+		else if (list(w, t, 0) == 0)
+			any = true;
+	}
+	/* As many as one kernel queue holds; a flood beyond that shows up as an overflow. */
+	if (drain(w, (size_t)1 << 16))
+		w->incomplete = true;
+	t->scanning = false;
+	t->ops->rescan_end(t->userdata, any && !w->incomplete);
+}
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	struct mqw_dirwatch *w = userdata;
+	uint64_t now;
+	int r = sd_event_now(w->event, CLOCK_MONOTONIC, &now);
+
+	(void)usec;
+	if (r < 0)
+		return r;
+	/* Set first: what goes wrong in the scan asks for the next one. */
+	w->last_scan = now;
+	r = sd_event_source_set_time(s, now + w->interval);
+	if (r < 0)
+		return r;
+	if (w->stale || !w->initialized) {
+		/* What the library still holds are hints; the scan sees the same and more. */
+		library_stop(w);
+		library_start(w);
+	} else {
+		w->polling = 0;
+	}
+	for (struct tree *t = w->trees; t; t = t->next)
+		scan_tree(w, t);
+	w->rescans++;
+	return sd_event_source_set_enabled(s, SD_EVENT_ON);
+}
+
+int mqw_dirwatch_create(sd_event *event, uint64_t interval, struct mqw_dirwatch **ret)
+{
+	struct mqw_dirwatch *w;
+	int r;
+
+	if (in_use)
+		return -EBUSY;
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	in_use = true;
+	w->event = sd_event_ref(event);
+	w->interval = interval;
+	r = sd_event_add_defer(event, &w->more, on_more, w);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(w->more, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_add_time(event, &w->timer, CLOCK_MONOTONIC, 0, 0, on_timer, w);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(w->timer, SD_EVENT_OFF);
+	/* A scan takes a while: whatever is ready goes first. */
+	if (r >= 0)
+		r = sd_event_source_set_priority(w->timer, SD_EVENT_PRIORITY_IDLE);
+	if (r < 0) {
+		mqw_dirwatch_free(w);
+		return r;
+	}
+	library_start(w);
+	*ret = w;
+	return 0;
+}
+
+struct mqw_dirwatch *mqw_dirwatch_free(struct mqw_dirwatch *w)
+{
+	if (!w)
+		return NULL;
+	library_stop(w);
+	sd_event_source_disable_unref(w->more);
+	sd_event_source_disable_unref(w->timer);
+	sd_event_unref(w->event);
+	while (w->trees) {
+		struct tree *next = w->trees->next;
+
+		free(w->trees->root);
+		free(w->trees);
+		w->trees = next;
+	}
+	mqw_buffer_done(&w->path);
+	free(w);
+	in_use = false;
+	return NULL;
+}
+
+int mqw_dirwatch_add(struct mqw_dirwatch *w, const char *root, const char *const *directories,
+	const struct mqw_dirwatch_ops *ops, void *userdata)
+{
+	struct mqw_slice s = mqw_slice_of(root);
+	struct tree *t;
+	int r;
+
+	while (s.len > 1 && s.ptr[s.len - 1] == '/')
+		s.len--;
+	if (s.len < 2 || s.ptr[0] != '/')
+		return -EINVAL;
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return -ENOMEM;
+	*t = (struct tree){.next = w->trees,
+		.root = mqw_slice_dup(s),
+		.directories = directories,
+		.ops = ops,
+		.userdata = userdata};
+	if (!t->root) {
+		free(t);
+		return -ENOMEM;
+	}
+	r = mqw_dirwatch_rescan(w);
+	if (r < 0) {
+		free(t->root);
+		free(t);
+		return r;
+	}
+	w->trees = t;
+	return 0;
+}
+
+int mqw_dirwatch_rescan(struct mqw_dirwatch *w)
+{
+	uint64_t at = w->last_scan ? w->last_scan + (uint64_t)MQW_SECOND : 0, set;
+	int on, r = sd_event_source_get_enabled(w->timer, &on);
+
+	if (r >= 0)
+		r = sd_event_source_get_time(w->timer, &set);
+	/* Never later than what is set already. */
+	if (r >= 0 && (on == SD_EVENT_OFF || at < set))
+		r = sd_event_source_set_time(w->timer, at);
+	return r < 0 ? r : sd_event_source_set_enabled(w->timer, SD_EVENT_ON);
+}
+
+int mqw_dirwatch_polling(const struct mqw_dirwatch *w)
+{
+	return w->polling;
+}
+
+uint64_t mqw_dirwatch_overflows(const struct mqw_dirwatch *w)
+{
+	return w->overflows;
+}
+
+uint64_t mqw_dirwatch_rescans(const struct mqw_dirwatch *w)
+{
+	return w->rescans;
+}

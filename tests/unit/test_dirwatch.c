@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "probes/source/dirwatch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "watchdogd/base/buffer.h"
+#include "watchdogd/base/clock.h"
+
+static char root[64];
+static sd_event *event;
+static struct mqw_dirwatch *watcher;
+
+/* What the callbacks said since the last look: "+a/b", "-a/b", "[", "=a/b:SIZE", "]" or "?". */
+static struct mqw_buffer said;
+static size_t present_count;
+static bool quiet; /* count only */
+
+static void on_name(void *userdata, struct mqw_slice path, bool present)
+{
+	(void)userdata;
+	present_count += present;
+	if (!quiet)
+		mqw_buffer_printf(&said, "%s%.*s ", present ? "+" : "-", (int)path.len, path.ptr);
+}
+
+static void on_begin(void *userdata)
+{
+	(void)userdata;
+	mqw_buffer_add_str(&said, "[ ");
+}
+
+static void on_scanned(void *userdata, struct mqw_slice path, const struct stat *st)
+{
+	(void)userdata;
+	present_count++;
+	if (!quiet)
+		mqw_buffer_printf(
+			&said, "=%.*s:%lld ", (int)path.len, path.ptr, (long long)st->st_size);
+}
+
+static void on_end(void *userdata, bool complete)
+{
+	(void)userdata;
+	mqw_buffer_add_str(&said, complete ? "] " : "? ");
+}
+
+static const struct mqw_dirwatch_ops ops = {on_name, on_begin, on_scanned, on_end};
+static const char *const directories[] = {"active", "deferred", "absent", NULL};
+
+static void sh(const char *command)
+{
+	char line[512];
+
+	snprintf(line, sizeof(line), "cd %s && %s", root, command);
+	assert_int_equal(system(line), 0);
+}
+
+/* Runs the loop until nothing happens for that long, or a rescan more was run. */
+static void run(uint64_t quiet_us)
+{
+	uint64_t rescans = mqw_dirwatch_rescans(watcher);
+	int r;
+
+	while ((r = sd_event_run(event, quiet_us)) > 0)
+		if (mqw_dirwatch_rescans(watcher) > rescans)
+			break;
+	assert_true(r >= 0);
+}
+
+static void assert_said(const char *want)
+{
+	run(50000);
+	assert_string_equal(mqw_buffer_str(&said), want);
+	mqw_buffer_clear(&said);
+}
+
+/* Runs until the next rescan is through; the least gap between two is a second. */
+static void run_rescan(void)
+{
+	uint64_t rescans = mqw_dirwatch_rescans(watcher);
+
+	for (int i = 0; i < 40 && mqw_dirwatch_rescans(watcher) == rescans; i++)
+		run(100000);
+	assert_int_equal(mqw_dirwatch_rescans(watcher), rescans + 1);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	snprintf(root, sizeof(root), "%s", "/tmp/mqw-dirwatch-XXXXXX");
+	if (!mkdtemp(root) || sd_event_new(&event) < 0)
+		return -1;
+	sh("mkdir -p active deferred/A beside");
+	quiet = false;
+	present_count = 0;
+	return mqw_dirwatch_create(event, 3600 * (uint64_t)MQW_SECOND, &watcher);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	watcher = mqw_dirwatch_free(watcher);
+	event = sd_event_unref(event);
+	mqw_buffer_done(&said);
+	sh("rm -rf \"$PWD\"");
+	return 0;
+}
+
+static void add(void)
+{
+	assert_int_equal(mqw_dirwatch_add(watcher, root, directories, &ops, NULL), 0);
+	run(50000);
+}
+
+static void test_first_scan_and_hints(void **state)
+{
+	(void)state;
+	sh("printf 12345 > deferred/A/A1; : > beside/B1");
+	add();
+	assert_said("[ =deferred/A/A1:5 ] ");
+	assert_int_equal(mqw_dirwatch_polling(watcher), 0);
+	sh(": > active/A2");
+	assert_said("+active/A2 ");
+	sh("mv active/A2 deferred/A/A2");
+	assert_said("-active/A2 +deferred/A/A2 ");
+	sh("rm deferred/A/A2; : > beside/B2; : > top");
+	assert_said("-deferred/A/A2 ");
+}
+
+static void test_new_directories(void **state)
+{
+	(void)state;
+	add();
+	mqw_buffer_clear(&said);
+	/* Made at one go: only a listing can see what is in there. */
+	sh("mkdir -p deferred/B/C && : > deferred/B/C/B1");
+	run(50000);
+	assert_non_null(strstr(mqw_buffer_str(&said), "+deferred/B/C/B1 "));
+	mqw_buffer_clear(&said);
+	sh(": > deferred/B/C/B2");
+	assert_said("+deferred/B/C/B2 ");
+}
+
+static void test_directory_made_again(void **state)
+{
+	(void)state;
+	add();
+	mqw_buffer_clear(&said);
+	sh("rmdir deferred/A; mkdir deferred/A; : > deferred/A/A1");
+	run_rescan();
+	assert_non_null(strstr(mqw_buffer_str(&said), "=deferred/A/A1:0 ] "));
+	mqw_buffer_clear(&said);
+	sh(": > deferred/A/A2");
+	assert_said("+deferred/A/A2 ");
+}
+
+static void test_rescan_on_request(void **state)
+{
+	uint64_t before, after;
+
+	(void)state;
+	add();
+	assert_said("[ ] ");
+	sh(": > active/A1; mkdir absent; : > absent/A2");
+	assert_said("+active/A1 ");
+	assert_int_equal(sd_event_now(event, CLOCK_MONOTONIC, &before), 0);
+	assert_int_equal(mqw_dirwatch_rescan(watcher), 0);
+	assert_int_equal(mqw_dirwatch_rescan(watcher), 0);
+	run_rescan();
+	assert_int_equal(sd_event_now(event, CLOCK_MONOTONIC, &after), 0);
+	assert_true(after - before > 500000);
+	assert_said("[ =active/A1:0 =absent/A2:0 ] ");
+	/* The directory that was absent is watched from now on. */
+	sh("rm absent/A2");
+	assert_said("-absent/A2 ");
+}
+
+static void test_root_gone_proves_nothing(void **state)
+{
+	(void)state;
+	add();
+	mqw_buffer_clear(&said);
+	sh("rm -rf active deferred");
+	run_rescan();
+	assert_non_null(strstr(mqw_buffer_str(&said), "[ ? "));
+}
+
+static void test_overflow(void **state)
+{
+	char name[128];
+
+	(void)state;
+	add();
+	mqw_buffer_clear(&said);
+	quiet = true;
+	for (int i = 0; i < 20000; i++) {
+		int fd;
+
+		snprintf(name, sizeof(name), "%s/active/F%d", root, i);
+		fd = open(name, O_CREAT | O_WRONLY, 0600);
+		assert_true(fd >= 0);
+		close(fd);
+	}
+	run_rescan();
+	assert_int_equal(mqw_dirwatch_overflows(watcher), 1);
+	/* 16,384 hints at most, then all of them by the scan. */
+	assert_in_range(present_count, 20001, 20000 + 16384);
+	assert_string_equal(mqw_buffer_str(&said), "[ ] ");
+}
+
+static void test_arguments(void **state)
+{
+	struct mqw_dirwatch *second;
+	char link[64];
+
+	(void)state;
+	assert_int_equal(mqw_dirwatch_create(event, 1, &second), -EBUSY);
+	assert_int_equal(mqw_dirwatch_add(watcher, "spool", directories, &ops, NULL), -EINVAL);
+	assert_int_equal(mqw_dirwatch_add(watcher, "//", directories, &ops, NULL), -EINVAL);
+	assert_null(mqw_dirwatch_free(NULL));
+	/* No child inherits the descriptor. */
+	for (int fd = 3; fd < 64; fd++) {
+		char target[64] = "";
+
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		if (readlink(link, target, sizeof(target) - 1) > 0 && strstr(target, "inotify"))
+			assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	}
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_first_scan_and_hints),
+		TEST(test_new_directories),
+		TEST(test_directory_made_again),
+		TEST(test_rescan_on_request),
+		TEST(test_root_gone_proves_nothing),
+		TEST(test_overflow),
+		TEST(test_arguments),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
