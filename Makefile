@@ -4,9 +4,6 @@
 CC ?= gcc
 BUILD ?= build
 PREFIX ?= /usr
-SYSCONFDIR ?= /etc
-LOCALSTATEDIR ?= /var
-UNITDIR ?= $(PREFIX)/lib/systemd/system
 VERSION := 0.1.0
 
 PKGS := libsystemd yaml-0.1 sqlite3 libmicrohttpd libcurl jansson zlib liblzma libzstd libxxhash
@@ -27,23 +24,21 @@ ifdef CI
 WARN += -Werror
 endif
 
-MAINS := watchdogd/daemon/main.c watchdogd/cli/main.c watchdogd/helper/main.c
+MAINS := watchdogd/cli/main.c
 SRCS := $(sort $(wildcard watchdogd/*/*.c watchdogd/*/*/*.c probes/*.c probes/*/*.c rules/*.c))
 LIB_SRCS := $(filter-out $(MAINS),$(SRCS))
 LIB_OBJS := $(LIB_SRCS:%.c=$(BUILD)/%.o)
 LIB := $(BUILD)/libmqw.a
-PROGRAMS := $(BUILD)/mailq-watchdog $(BUILD)/mailq-watchdogd $(BUILD)/mailq-watchdog-helper
+PROGRAMS := $(BUILD)/mailq-watchdog
 HEADERS := $(wildcard watchdogd/*/*.h watchdogd/*/*/*.h probes/*.h probes/*/*.h rules/*.h)
 UNIT_SRCS := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_TESTS := $(UNIT_SRCS:tests/unit/%.c=$(BUILD)/tests/unit/%)
 C_FILES := $(SRCS) $(HEADERS) $(UNIT_SRCS) $(wildcard tests/unit/*.h)
 
 .PHONY: all
-all: $(PROGRAMS) ## build the three programs into build/
+all: $(PROGRAMS) ## build into build/
 
 $(BUILD)/mailq-watchdog: $(BUILD)/watchdogd/cli/main.o $(LIB)
-$(BUILD)/mailq-watchdogd: $(BUILD)/watchdogd/daemon/main.o $(LIB)
-$(BUILD)/mailq-watchdog-helper: $(BUILD)/watchdogd/helper/main.o $(LIB)
 $(PROGRAMS):
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o %.a,$^) $(PKG_LIBS)
 
@@ -74,16 +69,12 @@ check-unit: $(UNIT_TESTS) ## unit tests only
 .PHONY: unit-tests
 unit-tests: $(UNIT_TESTS)
 
-.PHONY: demo
-demo: ## as root: a real Postfix loses a message, the watchdog brings it back
-	@tests/lab/demo.sh
-
 .PHONY: layers
 layers: ## check the layering of DESIGN over the #include lines
 	@tests/layers.sh
 
 .PHONY: lint
-lint: ## cppcheck, clang -Weverything-like warnings, gcc -fanalyzer
+lint: ## format, cppcheck, the static analysers of gcc and clang
 	@tests/lint.sh $(SRCS)
 
 .PHONY: format
@@ -102,17 +93,6 @@ check-asan: ## unit tests and cases under AddressSanitizer and UBSan
 .PHONY: install
 install: all ## install into DESTDIR
 	install -D -m 755 $(BUILD)/mailq-watchdog $(DESTDIR)$(PREFIX)/bin/mailq-watchdog
-	install -D -m 755 $(BUILD)/mailq-watchdogd $(DESTDIR)$(PREFIX)/sbin/mailq-watchdogd
-	install -D -m 755 $(BUILD)/mailq-watchdog-helper \
-		$(DESTDIR)$(PREFIX)/libexec/mailq-watchdog/mailq-watchdog-helper
-	for u in packaging/systemd/*.service packaging/systemd/*.socket; do \
-		install -D -m 644 $$u $(DESTDIR)$(UNITDIR)/$${u##*/}; done
-	install -D -m 644 packaging/systemd/mailq-watchdog.sysusers \
-		$(DESTDIR)$(PREFIX)/lib/sysusers.d/mailq-watchdog.conf
-	test -e $(DESTDIR)$(SYSCONFDIR)/mailq-watchdog/watchdog.yaml || \
-		install -D -m 644 packaging/watchdog.yaml \
-			$(DESTDIR)$(SYSCONFDIR)/mailq-watchdog/watchdog.yaml
-
 .PHONY: clean
 clean: ## remove build/
 	rm -rf $(BUILD)

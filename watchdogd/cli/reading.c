@@ -137,7 +137,7 @@ static void keep_sample(struct mqw_reading *r, const struct stream *s)
 	r->samples[r->sample_count++].line = s->raw.number;
 }
 
-static bool recognise(struct run *run, const struct mqw_line *line)
+static const struct mqw_probe_ops *recognise(struct run *run, const struct mqw_line *line)
 {
 	struct mqw_reading *r = run->r;
 
@@ -146,7 +146,7 @@ static bool recognise(struct run *run, const struct mqw_line *line)
 			r->mta = mqw_probes[i];
 	if (r->mta && !run->probe)
 		run->probe = r->mta->create(NULL, 0);
-	return run->probe != NULL;
+	return run->probe ? r->mta : NULL;
 }
 
 static int give_hole(struct run *run, struct stream *s)
@@ -166,6 +166,7 @@ static int give_hole(struct run *run, struct stream *s)
 static int give_line(struct run *run, struct stream *s)
 {
 	struct mqw_reading *r = run->r;
+	const struct mqw_probe_ops *mta;
 	struct mqw_event gap;
 	int result;
 
@@ -181,9 +182,10 @@ static int give_line(struct run *run, struct stream *s)
 		result = run->sink->emit(run->sink->ctx, &gap);
 		return result < 0 ? result : 0;
 	}
-	if (!recognise(run, &s->line))
+	mta = recognise(run, &s->line);
+	if (!mta)
 		return 0;
-	result = r->mta->line(run->probe, &s->line, run->sink);
+	result = mta->line(run->probe, &s->line, run->sink);
 	if (result < 0)
 		return result;
 	r->used += result != MQW_LINE_FOREIGN;
