@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "watchdogd/config/config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/un.h>
+
+#include "watchdogd/config/read.h"
+#include "watchdogd/config/schema.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define INSTANCES_MAX 64
+#define ALERTS_MAX 64
+/* The helper's frames have 64 bytes for it, with the NUL. */
+#define NAME_MAX_LEN 63
+
+static bool is_alnum(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/* Whether s is 1 to max bytes of letters, digits and those in extra. */
+static bool made_of(struct mqw_slice s, const char *extra, size_t max)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (!is_alnum(s.ptr[i]) && !strchr(extra, s.ptr[i]))
+			return false;
+	return s.len >= 1 && s.len <= max;
+}
+
+static const char *check_name(struct mqw_slice s)
+{
+	return made_of(s, "-_", NAME_MAX_LEN) ? NULL : "a name of 1 to 63 letters, digits, - and _";
+}
+
+static bool is_path(struct mqw_slice s, size_t max)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)s.ptr[i] < 0x20 || s.ptr[i] == 0x7f)
+			return false;
+	return s.len >= 1 && s.len <= max && s.ptr[0] == '/';
+}
+
+static const char *check_path(struct mqw_slice s)
+{
+	return is_path(s, 4095) ? NULL : "an absolute path";
+}
+
+static const char *check_socket(struct mqw_slice s)
+{
+	return is_path(s, sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
+		? NULL
+		: "an absolute path of at most 107 bytes";
+}
+
+static const char *check_log(struct mqw_slice s)
+{
+	return mqw_slice_eq(s, MQW_LIT("journal")) || is_path(s, 4095)
+		? NULL
+		: "\"journal\" or an absolute path or glob";
+}
+
+/* The characters of systemd.unit(5); "\" stands in escaped names. */
+static const char *check_service(struct mqw_slice s)
+{
+	if (!made_of(s, ":-_.\\@", 255) || !mqw_slice_ends(s, MQW_LIT(".service")) ||
+		s.len == sizeof(".service") - 1 || s.ptr[0] == '@')
+		return "a unit name that ends in .service";
+	return mqw_slice_ends(s, MQW_LIT("@.service"))
+		? "a unit that can be restarted: a template needs its instance, as x@NAME.service"
+		: NULL;
+}
+
+static const char *check_hop(struct mqw_slice s)
+{
+	return mqw_slice_chr(s, ' ') == s.len && s.len <= 255 ? NULL : "a host name or an address";
+}
+
+static const char *const mode_words[] = {"observe", "act", NULL};
+static const char *const keep_words[] = {"none", "deferred", "all", NULL};
+
+#define INSTANCE(member) offsetof(struct mqw_instance_config, member)
+#define ANY_SPAN MQW_SECOND, 365 * MQW_DAY
+
+static const struct mqw_field instance_fields[] = {
+	{"name", MQW_FIELD_TEXT, true, INSTANCE(name), .check = check_name},
+	{"type", MQW_FIELD_TEXT, true, INSTANCE(type), .check = check_name},
+	{"log", MQW_FIELD_TEXT, false, INSTANCE(log), .check = check_log},
+	{"queue", MQW_FIELD_TEXT, false, INSTANCE(queue), .check = check_path},
+	{"config_dir", MQW_FIELD_TEXT, false, INSTANCE(config_dir), .check = check_path},
+	{"service", MQW_FIELD_TEXT, false, INSTANCE(service), .check = check_service},
+	{"restart_command", MQW_FIELD_TEXTS, false, INSTANCE(restart_command), SIZE_MAX,
+		.check = NULL},
+	{"next_hops", MQW_FIELD_TEXTS, false, INSTANCE(next_hops), INSTANCE(next_hop_count),
+		.check = check_hop},
+	{"lifetime", MQW_FIELD_SPAN, false, INSTANCE(lifetime), 0, ANY_SPAN, .fallback = NULL},
+	{"min_lifetime", MQW_FIELD_SPAN, false, INSTANCE(min_lifetime), 0, ANY_SPAN,
+		.fallback = "4h"},
+	{"slack", MQW_FIELD_SPAN, false, INSTANCE(slack), 0, ANY_SPAN, .fallback = "2h"},
+};
+
+#define VAULT(member) offsetof(struct mqw_config, vault.member)
+
+static const struct mqw_field vault_fields[] = {
+	{"keep", MQW_FIELD_WORD, false, VAULT(keep), .words = keep_words, .fallback = "deferred"},
+	{"size", MQW_FIELD_SIZE, false, VAULT(size), 0, 1024 * 1024, INT64_C(1) << 50,
+		.fallback = "2G"},
+	{"age", MQW_FIELD_SPAN, false, VAULT(age), 0, MQW_MINUTE, 365 * MQW_DAY, .fallback = "7d"},
+};
+
+/* What the root of the file holds; parts with a structure of their own are read one by one. */
+struct top {
+	uint32_t version;
+	enum mqw_mode mode;
+	const struct mqw_yaml_node *instances, *vault, *alerts, *rules;
+	const char *state_directory, *control_socket, *helper_socket;
+};
+
+#define TOP(member) offsetof(struct top, member)
+
+static const struct mqw_field top_fields[] = {
+	{"version", MQW_FIELD_NUMBER, true, TOP(version), .min = 1, .max = 1},
+	{"mode", MQW_FIELD_WORD, false, TOP(mode), .words = mode_words, .fallback = "observe"},
+	{"instances", MQW_FIELD_NODE, true, .offset = TOP(instances)},
+	{"vault", MQW_FIELD_NODE, false, .offset = TOP(vault)},
+	{"alerts", MQW_FIELD_NODE, false, .offset = TOP(alerts)},
+	{"rules", MQW_FIELD_NODE, false, .offset = TOP(rules)},
+	{"state_directory", MQW_FIELD_TEXT, false, TOP(state_directory), .check = check_path,
+		.fallback = MQW_STATE_DIRECTORY},
+	{"control_socket", MQW_FIELD_TEXT, false, TOP(control_socket), .check = check_socket,
+		.fallback = MQW_CONTROL_SOCKET},
+	{"helper_socket", MQW_FIELD_TEXT, false, TOP(helper_socket), .check = check_socket,
+		.fallback = MQW_HELPER_SOCKET},
+};
+
+/* The node of a key of the instance, for faults that the tables cannot see. */
+static void check_instance(const struct mqw_config *c, const struct mqw_instance_config *in,
+	const struct mqw_yaml_node *map, struct mqw_faults *f)
+{
+	const struct mqw_yaml_node *n = mqw_yaml_get(map, MQW_LIT("restart_command"));
+
+	if (n && in->restart_command && in->restart_command[0] && in->restart_command[0][0] != '/')
+		mqw_faults_add(f, n->line, n->column,
+			"restart_command: %s is not an absolute path to a program",
+			mqw_show(mqw_slice_of(in->restart_command[0])).text);
+	if (n && in->service)
+		mqw_faults_add(f, n->key_line, n->key_column,
+			"restart_command and service exclude each other");
+	n = mqw_yaml_get(map, MQW_LIT("name"));
+	for (const struct mqw_instance_config *other = c->instances; in->name && other < in;
+		other++)
+		if (other->name && strcmp(other->name, in->name) == 0) {
+			mqw_faults_add(f, n->line, n->column,
+				"name: \"%s\" is taken by the instance at %zu:%zu", in->name,
+				other->line, other->column);
+			break;
+		}
+}
+
+static int read_instances(
+	struct mqw_config *c, const struct mqw_yaml_node *list, struct mqw_faults *f)
+{
+	if (!mqw_schema_expect(list, MQW_YAML_LIST, "instances", f))
+		return 0;
+	if (list->count == 0 || list->count > INSTANCES_MAX) {
+		mqw_faults_add(f, list->line, list->column,
+			"instances: %zu of them; allowed are 1 to %d", list->count, INSTANCES_MAX);
+		return 0;
+	}
+	c->instances = mqw_arena_array(&c->arena, list->count, sizeof(*c->instances));
+	if (!c->instances)
+		return -ENOMEM;
+	for (const struct mqw_yaml_node *n = list->first; n; n = n->next) {
+		struct mqw_instance_config *in = &c->instances[c->instance_count];
+		int err;
+
+		if (!mqw_schema_expect(n, MQW_YAML_MAP, "an instance", f))
+			continue;
+		in->line = n->line;
+		in->column = n->column;
+		err = mqw_schema_read(&c->arena, n, "an instance", instance_fields,
+			COUNT(instance_fields), in, f);
+		if (err < 0)
+			return err;
+		check_instance(c, in, n, f);
+		c->instance_count++;
+	}
+	return 0;
+}
+
+/*
+ * Channels that later versions have are known words here, so that the message says what the matter
+ * is instead of guessing at a typing error.
+ */
+struct channels {
+	bool journal;
+	const struct mqw_yaml_node *later[3], *option;
+};
+
+static const struct mqw_field alert_fields[] = {
+	{"journal", MQW_FIELD_FLAG, false, .offset = offsetof(struct channels, journal)},
+	{"email", MQW_FIELD_NODE, false, .offset = offsetof(struct channels, later[0])},
+	{"webhook", MQW_FIELD_NODE, false, .offset = offsetof(struct channels, later[1])},
+	{"command", MQW_FIELD_NODE, false, .offset = offsetof(struct channels, later[2])},
+	/* Options of these channels: the channel's own fault says enough. */
+	{"via", MQW_FIELD_NODE, false, .offset = offsetof(struct channels, option)},
+	{"format", MQW_FIELD_NODE, false, .offset = offsetof(struct channels, option)},
+};
+
+static int read_alert(struct mqw_config *c, struct mqw_alert_config *alert,
+	const struct mqw_yaml_node *map, struct mqw_faults *f)
+{
+	struct channels channels = {0};
+	size_t before = f->count;
+	int err = mqw_schema_read(
+		&c->arena, map, "an alert", alert_fields, COUNT(alert_fields), &channels, f);
+
+	for (size_t i = 0; i < COUNT(channels.later); i++)
+		if (channels.later[i])
+			mqw_faults_add(f, channels.later[i]->key_line,
+				channels.later[i]->key_column,
+				"the channel \"%s\" is not in this version; it has: journal",
+				alert_fields[1 + i].name);
+	if (!channels.journal && f->count == before)
+		mqw_faults_add(f, map->line, map->column,
+			"the alert \"%s\" has no channel; this version has: journal: true",
+			alert->name);
+	alert->journal = channels.journal;
+	return err;
+}
+
+static int read_alerts(struct mqw_config *c, const struct mqw_yaml_node *map, struct mqw_faults *f)
+{
+	if (!mqw_schema_expect(map, MQW_YAML_MAP, "alerts", f))
+		return 0;
+	if (map->count > ALERTS_MAX) {
+		mqw_faults_add(f, map->line, map->column,
+			"alerts: %zu of them; allowed are up to %d", map->count, ALERTS_MAX);
+		return 0;
+	}
+	c->alerts = mqw_arena_array(&c->arena, map->count, sizeof(*c->alerts));
+	if (!c->alerts)
+		return -ENOMEM;
+	for (const struct mqw_yaml_node *n = map->first; n; n = n->next) {
+		struct mqw_alert_config *alert = &c->alerts[c->alert_count++];
+		const char *allowed = check_name(n->key);
+		int err = 0;
+
+		*alert = (struct mqw_alert_config){
+			.name = n->key.ptr, .line = n->key_line, .column = n->key_column};
+		if (allowed)
+			mqw_faults_add(f, n->key_line, n->key_column, "alerts: %s is not %s",
+				mqw_show(n->key).text, allowed);
+		else if (strcmp(alert->name, "journal") == 0)
+			mqw_faults_add(f, n->key_line, n->key_column,
+				"alerts: \"journal\" is always there; choose another name");
+		if (mqw_schema_expect(n, MQW_YAML_MAP, "an alert", f))
+			err = read_alert(c, alert, n, f);
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+static int read_root(struct mqw_config *c, const struct mqw_yaml_node *root, struct mqw_faults *f)
+{
+	static const struct mqw_yaml_node no_vault = {.kind = MQW_YAML_MAP};
+	struct top top = {0};
+	int err = mqw_schema_read(
+		&c->arena, root, "the configuration", top_fields, COUNT(top_fields), &top, f);
+
+	c->mode = top.mode;
+	c->state_directory = top.state_directory;
+	c->control_socket = top.control_socket;
+	c->helper_socket = top.helper_socket;
+	/* `rules:` with all of them commented out is none. */
+	if (top.rules && !mqw_yaml_is_empty(top.rules))
+		c->rules = top.rules;
+	if (!top.vault || !mqw_schema_expect(top.vault, MQW_YAML_MAP, "vault", f))
+		top.vault = &no_vault;
+	if (err == 0)
+		err = mqw_schema_read(
+			&c->arena, top.vault, "the vault", vault_fields, COUNT(vault_fields), c, f);
+	if (err == 0 && top.instances)
+		err = read_instances(c, top.instances, f);
+	if (err == 0 && top.alerts && !mqw_yaml_is_empty(top.alerts))
+		err = read_alerts(c, top.alerts, f);
+	return err;
+}
+
+int mqw_config_read(
+	struct mqw_slice text, const char *path, struct mqw_config **ret, struct mqw_faults *f)
+{
+	struct mqw_config *c = calloc(1, sizeof(*c));
+	struct mqw_yaml_node *root = NULL;
+	int err;
+
+	if (!c)
+		return -ENOMEM;
+	c->path = mqw_arena_strdup(&c->arena, mqw_slice_of(path));
+	err = c->path ? mqw_yaml_parse(&c->arena, text, &root, f) : -ENOMEM;
+	if (err == 0 && !root)
+		mqw_faults_add(f, 1, 1, "is empty; at least version and instances are needed");
+	else if (err == 0 && mqw_schema_expect(root, MQW_YAML_MAP, "the configuration", f))
+		err = read_root(c, root, f);
+	if (err < 0)
+		mqw_config_free(c);
+	else
+		*ret = c;
+	return err;
+}
+
+int mqw_config_parse(
+	struct mqw_slice text, const char *path, struct mqw_config **ret, struct mqw_diag *reterr)
+{
+	struct mqw_faults f = {0};
+	struct mqw_config *c = NULL;
+	int err = mqw_config_read(text, path, &c, &f);
+
+	if (err == 0 && f.failed)
+		err = -ENOMEM;
+	else if (err == 0 && f.count)
+		err = -EINVAL;
+	mqw_faults_flush(&f, path, reterr);
+	if (err < 0)
+		mqw_config_free(c);
+	else
+		*ret = c;
+	return err;
+}
+
+int mqw_config_load(const char *path, struct mqw_config **ret, struct mqw_diag *reterr)
+{
+	struct mqw_faults f = {0};
+	struct mqw_buffer text = {0};
+	int err = mqw_config_file_read(path, &text, &f);
+
+	mqw_faults_flush(&f, path, reterr);
+	if (err == 0)
+		err = mqw_config_parse(mqw_buffer_slice(&text), path, ret, reterr);
+	mqw_buffer_done(&text);
+	return err;
+}
+
+struct mqw_config *mqw_config_free(struct mqw_config *c)
+{
+	if (c)
+		mqw_arena_done(&c->arena);
+	free(c);
+	return NULL;
+}
+
+const struct mqw_instance_config *mqw_config_instance(
+	const struct mqw_config *c, struct mqw_slice name)
+{
+	for (size_t i = 0; i < c->instance_count; i++)
+		if (c->instances[i].name && mqw_slice_eq(name, mqw_slice_of(c->instances[i].name)))
+			return &c->instances[i];
+	return NULL;
+}
