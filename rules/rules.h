@@ -18,7 +18,16 @@ enum mqw_action_kind {
 	MQW_ACTION_COUNT
 };
 
-/* "at_most: 2 per 1h" and "cooldown: 10m". */
+struct mqw_faults;
+
+/*
+ * "at_most: 2 per 1h" and "cooldown: 10m". Where a rule says nothing of one of them, the default
+ * of its action holds, which lets a disaster be repaired and keeps a wrong rule from making one:
+ *
+ *   recover 100 per 1h, requeue 100 per 1h, alert 60 per 1h: no cooldown
+ *   flush 6 per 1h, cooldown 5m: a flush tries every deferred message at once
+ *   restart 2 per 1h, cooldown 10m: a service that two restarts did not cure needs a person
+ */
 struct mqw_budget {
 	uint32_t at_most;
 	int64_t per;
@@ -58,17 +67,36 @@ struct mqw_finding {
 int mqw_rules_load(const struct mqw_config *c, struct mqw_rules **ret, struct mqw_diag *reterr);
 struct mqw_rules *mqw_rules_free(struct mqw_rules *r);
 
+/*
+ * Reads and checks a whole file, configuration and rules; the faults of both come in one list in
+ * the order of the file. check may add faults of what layers above know (that a type has a probe);
+ * it is called whenever there is a configuration, which may be incomplete: names can be NULL. Both
+ * results are set on success only; free the rules first. Errors as mqw_config_load().
+ */
+int mqw_rules_load_file(const char *path,
+	void (*check)(const struct mqw_config *c, struct mqw_faults *f),
+	struct mqw_config **ret_config, struct mqw_rules **ret_rules, struct mqw_diag *reterr);
+
 size_t mqw_rules_count(const struct mqw_rules *r);
+/* The rules in the order of the file; i below the count. */
+const struct mqw_rule *mqw_rules_get(const struct mqw_rules *r, size_t i);
 const char *mqw_rule_name(const struct mqw_rule *rule);
 const struct mqw_action *mqw_rule_actions(const struct mqw_rule *rule, size_t *ret_count);
 
 /*
  * Runs a finding through all rules, in order. fire() is called for each rule whose conditions hold
- * and, where it has a count, whose window is full; the window then starts anew.
+ * and, where it has a count, whose window is full; the window then starts anew. Windows count
+ * recipients: the same recipient of the same message counts once, at its latest time.
  */
 void mqw_rules_match(struct mqw_rules *r, const struct mqw_finding *f,
 	void (*fire)(void *ctx, const struct mqw_rule *rule, const struct mqw_finding *f),
 	void *ctx);
+
+/* Adds what a rule does in plain words, several lines, each indented by two blanks. */
+void mqw_rule_explain(const struct mqw_rule *rule, struct mqw_buffer *ret);
+
+/* The default above; for actions asked for by hand too. */
+struct mqw_budget mqw_budget_default(enum mqw_action_kind kind);
 
 /* "recover", "requeue", "flush", "restart", "alert". */
 const char *mqw_action_name(enum mqw_action_kind kind);

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdio.h>
+#include <string.h>
+
+#include "probes/check.h"
+#include "probes/probe.h"
+#include "rules/rules.h"
+#include "watchdogd/cli/commands.h"
+
+static void print_help(FILE *to)
+{
+	fputs("usage: mailq-watchdog config check [FILE]\n\n"
+	      "Reads the configuration (default " MQW_CONFIG_PATH ") and its rules,\n"
+	      "and prints all faults at once, each FILE:LINE:COLUMN: MESSAGE. Without faults it\n"
+	      "prints what was understood, the rules in plain words.\n\n"
+	      "Exit status: 0 no fault, 2 faults, usage, or the file could not be read.\n",
+		to);
+}
+
+static void add_instance(struct mqw_buffer *b, const struct mqw_instance_config *in)
+{
+	const struct mqw_probe_ops *probe = mqw_probe_find(mqw_slice_of(in->type));
+
+	mqw_buffer_printf(b, "instance %s: %s, log ", in->name, in->type);
+	mqw_buffer_add_printable(b, mqw_slice_of(in->log ? in->log : probe->default_log));
+	mqw_buffer_add_str(b, in->log ? ", queue " : " (its usual place), queue ");
+	mqw_buffer_add_printable(b, mqw_slice_of(in->queue ? in->queue : "as the MTA says"));
+	mqw_buffer_add_str(b, in->restart_command ? ", restarted by " : ", service ");
+	mqw_buffer_add_printable(b,
+		mqw_slice_of(in->restart_command ? in->restart_command[0]
+				: in->service    ? in->service
+						 : probe->default_unit));
+	mqw_buffer_add_str(b, ", lifetime ");
+	if (in->lifetime)
+		mqw_span_format(b, in->lifetime);
+	else
+		mqw_buffer_add_str(b, "as the MTA says");
+	mqw_buffer_add_str(b, ", least lifetime ");
+	mqw_span_format(b, in->min_lifetime);
+	mqw_buffer_add_str(b, ", slack ");
+	mqw_span_format(b, in->slack);
+	mqw_buffer_add_str(b, "\n");
+}
+
+static void add_summary(struct mqw_buffer *b, const struct mqw_config *c, const struct mqw_rules *r)
+{
+	size_t count = mqw_rules_count(r);
+
+	mqw_buffer_add_printable(b, mqw_slice_of(c->path));
+	mqw_buffer_printf(b, ": no fault\nmode %s\n",
+		c->mode == MQW_MODE_ACT ? "act: actions are done"
+					: "observe: actions are only said, none is done");
+	for (size_t i = 0; i < c->instance_count; i++)
+		add_instance(b, &c->instances[i]);
+	mqw_buffer_add_str(b, count ? "" : "no rules: verdicts are kept, nothing is done\n");
+	for (size_t i = 0; i < count; i++) {
+		const struct mqw_rule *rule = mqw_rules_get(r, i);
+
+		mqw_buffer_add_str(b, "rule \"");
+		mqw_buffer_add_printable(b, mqw_slice_of(mqw_rule_name(rule)));
+		mqw_buffer_add_str(b, "\"\n");
+		mqw_rule_explain(rule, b);
+	}
+}
+
+static int check_file(const char *path)
+{
+	struct mqw_config *c = NULL;
+	struct mqw_rules *r = NULL;
+	struct mqw_diag d = {0};
+	struct mqw_buffer out = {0};
+	int err = mqw_rules_load_file(path, mqw_probes_check, &c, &r, &d);
+
+	fputs(mqw_buffer_str(&d.text), stderr);
+	if (d.count > MQW_DIAG_MAX)
+		fprintf(stderr, "and %zu more\n", d.count - MQW_DIAG_MAX);
+	if (err < 0 && d.count == 0)
+		fprintf(stderr, "mailq-watchdog: %s\n", strerror(-err));
+	if (err == 0)
+		add_summary(&out, c, r);
+	fputs(mqw_buffer_str(&out), stdout);
+	if (fflush(stdout) != 0 || out.failed) {
+		fputs("mailq-watchdog: the output could not be written\n", stderr);
+		err = -1;
+	}
+	mqw_buffer_done(&out);
+	mqw_diag_done(&d);
+	mqw_rules_free(r);
+	mqw_config_free(c);
+	return err < 0 ? 2 : 0;
+}
+
+int mqw_cli_config_check(int argc, char **argv)
+{
+	int i = 1;
+
+	if (argc >= 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+		print_help(stdout);
+		return 0;
+	}
+	if (i < argc && !strcmp(argv[i], "--"))
+		i++;
+	else if (i < argc && argv[i][0] == '-' && argv[i][1]) {
+		fprintf(stderr, "mailq-watchdog: config check has no option '%s'\n", argv[i]);
+		i = argc + 2;
+	}
+	if (argc - i > 1 || i > argc) {
+		print_help(stderr);
+		return 2;
+	}
+	return check_file(i < argc ? argv[i] : MQW_CONFIG_PATH);
+}
