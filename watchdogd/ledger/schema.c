@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "watchdogd/ledger/internal.h"
+
+#include <errno.h>
+
+/* "MQWL" in the file's header: tells our file from another program's. */
+#define APPLICATION_ID 0x4d51574c
+
+/*
+ * Verdicts, states, places and action states are kept by number. A list that changes needs an
+ * upgrade step that renumbers what is kept.
+ */
+_Static_assert(MQW_VERDICT_COUNT == 15, "verdict numbers are part of the schema");
+_Static_assert(MQW_CONFIDENCE_COUNT == 3, "confidence numbers are part of the schema");
+_Static_assert(MQW_RECIPIENT_COUNT == 8, "recipient states are part of the schema");
+_Static_assert(MQW_PLACE_COUNT == 6, "places are part of the schema");
+_Static_assert(MQW_ACTION_STATE_COUNT == 6, "action states are part of the schema");
+
+/*
+ * Step n brings a file from schema n to n + 1; a fresh file goes through all. A step that a
+ * release has shipped never changes again. Times are microseconds since 1970, NULL unknown.
+ */
+static const char *const steps[] = {
+	"CREATE TABLE position ("
+	" instance TEXT NOT NULL,"
+	" source TEXT NOT NULL,"
+	" position BLOB NOT NULL,"
+	" PRIMARY KEY (instance, source)"
+	") WITHOUT ROWID;"
+
+	"CREATE TABLE message ("
+	" id INTEGER PRIMARY KEY,"
+	" instance TEXT NOT NULL," /* the configured one */
+	" realm TEXT NOT NULL,"
+	" queue_id TEXT NOT NULL,"
+	" shown_as TEXT," /* the log's own word for the instance */
+	" sender TEXT, message_id TEXT, ndr_id TEXT, former_id TEXT, successor TEXT,"
+	" lost_how TEXT,"
+	" announced INTEGER NOT NULL,"
+	" place INTEGER NOT NULL," /* enum mqw_place */
+	" opening_seen INTEGER NOT NULL, queued INTEGER NOT NULL, held INTEGER NOT NULL,"
+	" removed INTEGER NOT NULL, admin_removed INTEGER NOT NULL,"
+	" admin_requeued INTEGER NOT NULL, discarded INTEGER NOT NULL,"
+	" refused INTEGER NOT NULL, probe INTEGER NOT NULL, gave_up INTEGER NOT NULL,"
+	" gave_up_forced INTEGER NOT NULL, file_lost INTEGER NOT NULL,"
+	" queue_gone INTEGER NOT NULL, reported INTEGER NOT NULL,"
+	" opened_at INTEGER, first_seen INTEGER, last_seen INTEGER, deferred_at INTEGER,"
+	" gave_up_at INTEGER, requeued_at INTEGER, gone_at INTEGER, closed_at INTEGER,"
+	" retry_at INTEGER, due_at INTEGER"
+	");"
+	"CREATE UNIQUE INDEX message_identity ON message"
+	" (instance, realm, queue_id, opened_at);"
+	"CREATE INDEX message_order ON message (instance, opened_at);"
+
+	"CREATE TABLE recipient ("
+	" message INTEGER NOT NULL REFERENCES message (id) ON DELETE CASCADE,"
+	" number INTEGER NOT NULL," /* in order of appearance, from 0 */
+	" address TEXT, relay TEXT, reply TEXT, successor TEXT,"
+	" successor_known INTEGER NOT NULL,"
+	" status TEXT NOT NULL,"
+	" code INTEGER NOT NULL,"
+	" state INTEGER NOT NULL," /* enum mqw_recipient_state */
+	" hasty INTEGER NOT NULL,"
+	" attempts INTEGER NOT NULL,"
+	" reported INTEGER NOT NULL," /* enum mqw_verdict */
+	" first_attempt INTEGER, last_attempt INTEGER,"
+	" first_source INTEGER NOT NULL, first_line INTEGER NOT NULL,"
+	" last_source INTEGER NOT NULL, last_line INTEGER NOT NULL,"
+	" PRIMARY KEY (message, number)"
+	") WITHOUT ROWID;"
+
+	"CREATE TABLE verdict ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" time INTEGER,"
+	" instance TEXT NOT NULL,"
+	" realm TEXT, queue_id TEXT, message_id TEXT, sender TEXT, recipient TEXT,"
+	" relay TEXT, status TEXT, reply TEXT, ndr_id TEXT, reason TEXT, remedy TEXT,"
+	" first_seen INTEGER, last_seen INTEGER,"
+	" attempts INTEGER NOT NULL,"
+	" code INTEGER NOT NULL,"
+	" verdict INTEGER NOT NULL," /* enum mqw_verdict */
+	" confidence INTEGER NOT NULL" /* enum mqw_confidence */
+	");"
+
+	"CREATE TABLE action ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" key TEXT NOT NULL UNIQUE,"
+	" kind TEXT NOT NULL,"
+	" rule TEXT NOT NULL,"
+	" instance TEXT NOT NULL,"
+	" queue_id TEXT NOT NULL,"
+	" recipients TEXT NOT NULL,"
+	" cause TEXT NOT NULL,"
+	" detail TEXT NOT NULL,"
+	" state INTEGER NOT NULL," /* enum mqw_action_state */
+	" intended_at INTEGER NOT NULL,"
+	" ended_at INTEGER"
+	");"
+	/* The words after WHERE stand in the queries too: that is how SQLite knows an index fits. */
+	"CREATE INDEX action_budget ON action (rule, kind, intended_at)"
+	" WHERE state NOT IN (3, 4);"
+	"CREATE INDEX action_open ON action (id) WHERE state = 0;",
+};
+
+#define NEWEST ((int64_t)(sizeof(steps) / sizeof(steps[0])))
+
+static int read_number(struct mqw_ledger *l, const char *sql, int64_t *ret)
+{
+	sqlite3_stmt *stmt;
+	int rc = sqlite3_prepare_v2(l->db, sql, -1, &stmt, NULL);
+
+	if (rc != SQLITE_OK)
+		return mqw_ledger_fail(l, rc);
+	rc = sqlite3_step(stmt);
+	if (rc == SQLITE_ROW) {
+		*ret = sqlite3_column_int64(stmt, 0);
+		rc = SQLITE_OK;
+	}
+	if (rc != SQLITE_OK)
+		rc = mqw_ledger_fail(l, rc);
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+static int run_step(struct mqw_ledger *l, int64_t step)
+{
+	struct mqw_buffer sql = {0};
+	int rc;
+
+	mqw_buffer_add_str(&sql, steps[step]);
+	mqw_buffer_printf(&sql, "PRAGMA application_id = %d; PRAGMA user_version = %lld;",
+		APPLICATION_ID, (long long)step + 1);
+	rc = sql.failed ? SQLITE_NOMEM : sqlite3_exec(l->db, sql.ptr, NULL, NULL, NULL);
+	mqw_buffer_done(&sql);
+	return rc == SQLITE_OK ? 0 : mqw_ledger_fail(l, rc);
+}
+
+/*
+ * What is in the file: a number of ours, or nothing at all, or something foreign. The number stands
+ * in the header: a newer version's tables are not even parsed, lest they pass for damage.
+ */
+static int read_version(struct mqw_ledger *l, int64_t *ret)
+{
+	int64_t application = 0;
+	int r = read_number(l, "PRAGMA application_id", &application);
+
+	if (r == 0)
+		r = read_number(l, "PRAGMA user_version", ret);
+	if (r < 0)
+		return r;
+	if (application != APPLICATION_ID && (application != 0 || *ret != 0))
+		return mqw_ledger_fail_with(
+			l, -EINVAL, "the file is a database of another program");
+	if (*ret > NEWEST)
+		return mqw_ledger_fail_with(l, -ENOTSUP,
+			"the file has schema %lld and this program knows up to %lld: a newer "
+			"version wrote it; run that one, or move the file away",
+			(long long)*ret, (long long)NEWEST);
+	return 0;
+}
+
+int mqw_schema_check(struct mqw_ledger *l)
+{
+	int64_t version = 0, tables = 0;
+	int r = read_version(l, &version);
+
+	if (r == 0)
+		r = read_number(l, "SELECT count(*) FROM sqlite_master", &tables);
+	if (r < 0 || (version > 0) == (tables > 0))
+		return r;
+	if (version == 0)
+		return mqw_ledger_fail_with(
+			l, -EINVAL, "the file is a database of another program");
+	return mqw_ledger_fail_with(l, -EUCLEAN, "damaged: schema %lld with %lld tables",
+		(long long)version, (long long)tables);
+}
+
+/* Read and raised in one transaction, so that two programs that start together agree. */
+int mqw_schema_upgrade(struct mqw_ledger *l)
+{
+	int64_t version = 0;
+	int r = read_version(l, &version), rc;
+
+	if (r < 0 || version == NEWEST)
+		return r;
+	rc = sqlite3_exec(l->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+	if (rc != SQLITE_OK)
+		return mqw_ledger_fail(l, rc);
+	r = read_version(l, &version);
+	for (; r == 0 && version < NEWEST; version++)
+		r = run_step(l, version);
+	if (r == 0) {
+		rc = sqlite3_exec(l->db, "COMMIT", NULL, NULL, NULL);
+		if (rc == SQLITE_OK)
+			return 0;
+		r = mqw_ledger_fail(l, rc);
+	}
+	sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
+	return r;
+}
