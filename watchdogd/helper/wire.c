@@ -70,7 +70,10 @@ int mqw_helper_answer_check(const struct mqw_helper_answer *a, size_t n, uint32_
 		return -EBADMSG;
 	if (a->version != MQW_HELPER_VERSION)
 		return -EPROTONOSUPPORT;
-	if (a->op != op || a->status >= MQW_HELPER_STATUS_END ||
+	/* Whom the helper does not know it refuses without having read what was asked. */
+	if (a->op != op && (a->op != 0 || a->status != MQW_HELPER_REFUSED))
+		return -EBADMSG;
+	if (a->status >= MQW_HELPER_STATUS_END ||
 		!mqw_helper_field_get(a->text, sizeof(a->text), &text) || !is_printable(text))
 		return -EBADMSG;
 	return 0;
