@@ -38,9 +38,8 @@ size_t mqw_helper_client_pending(const struct mqw_helper_client *c);
 /*
  * Sends a request; instance and queue_id "" where the op has none; timeout in microseconds. 0 when
  * it was taken; -EINVAL for a text that no request holds, -EBUSY at the limit of calls, -EAGAIN
- * when the helper's backlog is full, -ENOENT or -ECONNREFUSED when there is no helper, -EPIPE
- * when it refused the connection, -ENOMEM:
- * then nothing was sent, and the callback is not called.
+ * when the helper's backlog is full, -ENOENT or -ECONNREFUSED when there is no helper, -EPIPE when
+ * it refused the connection, -ENOMEM: then nothing was sent, and the callback is not called.
  */
 int mqw_helper_call(struct mqw_helper_client *c, enum mqw_helper_op op, const char *instance,
 	const char *queue_id, int64_t timeout, mqw_helper_done *done, void *ctx);
