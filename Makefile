@@ -24,12 +24,12 @@ ifdef CI
 WARN += -Werror
 endif
 
-MAINS := watchdogd/cli/main.c
+MAINS := watchdogd/cli/main.c watchdogd/helper/main.c
 SRCS := $(sort $(wildcard watchdogd/*/*.c watchdogd/*/*/*.c probes/*.c probes/*/*.c rules/*.c))
 LIB_SRCS := $(filter-out $(MAINS),$(SRCS))
 LIB_OBJS := $(LIB_SRCS:%.c=$(BUILD)/%.o)
 LIB := $(BUILD)/libmqw.a
-PROGRAMS := $(BUILD)/mailq-watchdog
+PROGRAMS := $(BUILD)/mailq-watchdog $(BUILD)/mailq-watchdog-helper
 HEADERS := $(wildcard watchdogd/*/*.h watchdogd/*/*/*.h probes/*.h probes/*/*.h rules/*.h)
 UNIT_SRCS := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_TESTS := $(UNIT_SRCS:tests/unit/%.c=$(BUILD)/tests/unit/%)
@@ -39,6 +39,7 @@ C_FILES := $(SRCS) $(HEADERS) $(UNIT_SRCS) $(wildcard tests/unit/*.h)
 all: $(PROGRAMS) ## build into build/
 
 $(BUILD)/mailq-watchdog: $(BUILD)/watchdogd/cli/main.o $(LIB)
+$(BUILD)/mailq-watchdog-helper: $(BUILD)/watchdogd/helper/main.o $(LIB)
 $(PROGRAMS):
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o %.a,$^) $(PKG_LIBS)
 

@@ -56,6 +56,32 @@ struct mqw_mta_settings {
 	char *queue_directory; /* owned; NULL unknown */
 };
 
+/*
+ * How an MTA is made to act. Run as root, by the helper alone, on an id that valid_id() has taken;
+ * each may block for seconds. 0, 1 for "had been done already", or a negative errno with one
+ * sentence in ret_text (size bytes, always terminated; it may hold a stranger's bytes).
+ */
+struct mqw_control {
+	const char *config_dir; /* of the MTA; NULL: its default */
+	const char *queue_directory; /* absolute; required by recover */
+};
+
+struct mqw_control_ops {
+	/* Tries one message now. That it is not in the queue need not be noticed. */
+	int (*requeue)(
+		const struct mqw_control *c, const char *queue_id, char *ret_text, size_t size);
+	/* Tries the whole queue now. */
+	int (*flush)(const struct mqw_control *c, char *ret_text, size_t size);
+	/* 0: whatever delivers is alive. -ESRCH: it is not. */
+	int (*healthy)(const struct mqw_control *c, char *ret_text, size_t size);
+	/*
+	 * Puts the queue file open at file_fd back, for the recipients still to do in it. 1 when
+	 * it waits to be taken up already; -EBUSY when the message is in the queue.
+	 */
+	int (*recover)(const struct mqw_control *c, const char *queue_id, int file_fd,
+		char *ret_text, size_t size);
+};
+
 struct mqw_probe; /* state of one probe: whatever it has to remember between two lines */
 
 struct mqw_probe_ops {
@@ -83,6 +109,8 @@ struct mqw_probe_ops {
 	int (*queue_file)(struct mqw_slice content, struct mqw_queue_file *ret);
 	/* Asks the MTA (runs its commands; may block for seconds). config_dir NULL: default. */
 	int (*ask)(const char *config_dir, struct mqw_mta_settings *ret);
+	/* NULL, as may be each in it: cannot be told to do that. */
+	const struct mqw_control_ops *control;
 
 	void (*remedy)(const struct mqw_message *m, const struct mqw_recipient *r,
 		enum mqw_verdict v, struct mqw_buffer *ret);

@@ -54,23 +54,19 @@ void mqw_postfix_remedy(const struct mqw_message *m, const struct mqw_recipient 
 	enum mqw_verdict v, struct mqw_buffer *ret);
 
 /*
- * control.c: the commands, run as root by the helper. Each fills ret_text (size bytes) with one
- * sentence on failure. 0, 1 for "had been done already", or a negative errno.
+ * control.c: requeue is `postqueue -i`, which says 0 for ids that are not there, too; flush is
+ * `postqueue -f`; healthy looks for the processes of master(8) and the queue manager.
  */
-struct mqw_postfix_control {
-	const char *config_dir; /* NULL: default */
-	const char *queue_directory; /* from the MTA; required by recover */
-};
-int mqw_postfix_requeue(
-	const struct mqw_postfix_control *c, const char *queue_id, char *ret_text, size_t size);
-int mqw_postfix_flush(const struct mqw_postfix_control *c, char *ret_text, size_t size);
-int mqw_postfix_healthy(const struct mqw_postfix_control *c, char *ret_text, size_t size);
+extern const struct mqw_control_ops mqw_postfix_control;
+
 /*
- * Puts the queue file open at file_fd into maildrop/ under queue_id, as `postsuper -r` would:
- * pickup(8) re-reads it, gives a new id and logs orig_id=queue_id; only recipients marked R are
- * kept; the lifetime starts anew. The name is taken with RENAME_NOREPLACE: 1 when it is there.
+ * recover.c: puts the file into maildrop/ under queue_id, as `postsuper -r` would: pickup(8) reads
+ * it again, gives a new id and logs orig_id=queue_id; only recipients marked R are kept; the
+ * lifetime starts anew. The name is taken with RENAME_NOREPLACE: 1 when it is there. -EAGAIN while
+ * Postfix is down, as its start would rename the file; -EBADMSG for no sound queue file, -ENODATA
+ * when all of its recipients are done, -EBUSY when the id is in another directory of the queue.
  */
-int mqw_postfix_recover(const struct mqw_postfix_control *c, const char *queue_id, int file_fd,
+int mqw_postfix_recover(const struct mqw_control *c, const char *queue_id, int file_fd,
 	char *ret_text, size_t size);
 
 #endif

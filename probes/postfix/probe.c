@@ -17,5 +17,6 @@ const struct mqw_probe_ops mqw_probe_postfix = {
 	.valid_id = mqw_postfix_valid_id,
 	.queue_file = mqw_postfix_queue_file,
 	.ask = mqw_postfix_ask,
+	.control = &mqw_postfix_control,
 	.remedy = mqw_postfix_remedy,
 };

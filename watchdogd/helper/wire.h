@@ -7,7 +7,7 @@
 #ifndef MQW_HELPER_WIRE_H
 #define MQW_HELPER_WIRE_H
 
-#include <stdint.h>
+#include "watchdogd/base/slice.h"
 
 #define MQW_HELPER_VERSION 1
 #define MQW_HELPER_MAGIC 0x4d515748u /* "MQWH" */
@@ -30,6 +30,7 @@ enum mqw_helper_status {
 	MQW_HELPER_REFUSED, /* not allowed or not valid; never tried */
 	MQW_HELPER_FAILED, /* tried, did not work; text says how */
 	MQW_HELPER_UNHEALTHY, /* answer to HEALTH: not alive; text says what */
+	MQW_HELPER_STATUS_END
 };
 
 struct mqw_helper_request {
@@ -46,5 +47,23 @@ struct mqw_helper_answer {
 	uint32_t status; /* enum mqw_helper_status */
 	char text[240]; /* one sentence for the log, printable, NUL-terminated */
 };
+
+/* "requeue" and the like; "unknown" for what is none. */
+const char *mqw_helper_op_name(uint32_t op);
+const char *mqw_helper_status_name(uint32_t status);
+
+/*
+ * Puts a text into a field of size bytes, zero-padded. False when it does not fit or holds a NUL.
+ */
+bool mqw_helper_field_put(char *field, size_t size, struct mqw_slice text);
+
+/* The text of a field; false when it does not end with a NUL or something follows it. */
+bool mqw_helper_field_get(const char *field, size_t size, struct mqw_slice *ret);
+
+/*
+ * Whether n received bytes are an answer to op: size, magic, version, op, status, and a text that
+ * is whole and printable. 0, -EPROTONOSUPPORT for another version, or -EBADMSG.
+ */
+int mqw_helper_answer_check(const struct mqw_helper_answer *a, size_t n, uint32_t op);
 
 #endif

@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "helper_fixture.h"
+#include "watchdogd/base/clock.h"
+
+#define SLOW (MQW_SECOND / 2)
+
+static int connect_to(const struct fixture *f)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct timeval patience = {20, 0};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", f->socket);
+	for (int i = 0; connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0; i++) {
+		assert_in_range(i, 0, 100);
+		usleep(10000);
+	}
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	return fd;
+}
+
+static struct mqw_helper_request request(uint32_t op, const char *instance, const char *queue_id)
+{
+	struct mqw_helper_request q = {
+		.magic = MQW_HELPER_MAGIC, .version = MQW_HELPER_VERSION, .op = op};
+
+	assert_true(mqw_helper_field_put(q.instance, sizeof(q.instance), mqw_slice_of(instance)));
+	assert_true(mqw_helper_field_put(q.queue_id, sizeof(q.queue_id), mqw_slice_of(queue_id)));
+	return q;
+}
+
+/* Sends bytes and receives the answer to op; NULL bytes: sends nothing. */
+static struct mqw_helper_answer ask_bytes(
+	const struct fixture *f, const void *bytes, size_t n, uint32_t op)
+{
+	struct mqw_helper_answer a = {0};
+	int fd = connect_to(f), r;
+	ssize_t got;
+
+	if (bytes)
+		assert_int_equal(send(fd, bytes, n, MSG_NOSIGNAL), (ssize_t)n);
+	do
+		got = recv(fd, &a, sizeof(a), 0);
+	while (got < 0 && errno == ECONNRESET);
+	assert_true(got > 0);
+	close(fd);
+	r = mqw_helper_answer_check(&a, (size_t)got, op);
+	if (r != 0)
+		fail_msg("the answer is none: %s, op %u, status %u, %s", strerror(-r), a.op,
+			a.status, a.text);
+	return a;
+}
+
+static void expect(const struct fixture *f, const struct mqw_helper_request *q,
+	enum mqw_helper_status status, const char *text)
+{
+	struct mqw_helper_answer a = ask_bytes(f, q, sizeof(*q), q->op);
+
+	if (a.status != status || !strstr(a.text, text))
+		fail_msg("%s of %s %s: %s: %s", mqw_helper_op_name(q->op), q->instance, q->queue_id,
+			mqw_helper_status_name(a.status), a.text);
+}
+
+static void expect_op(const struct fixture *f, uint32_t op, const char *instance,
+	const char *queue_id, enum mqw_helper_status status, const char *text)
+{
+	struct mqw_helper_request q = request(op, instance, queue_id);
+
+	expect(f, &q, status, text);
+}
+
+static void expect_serving(const struct fixture *f)
+{
+	expect_op(f, MQW_HELPER_PING, "", "", MQW_HELPER_OK, "mailq-watchdog-helper");
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	fixture_make(f);
+	fixture_start(f, getuid(), SLOW);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	fixture_remove(*state);
+	free(*state);
+	return 0;
+}
+
+static void test_refused_fields(void **state)
+{
+	static const struct {
+		uint32_t op;
+		const char *instance, *queue_id, *text;
+	} rows[] = {
+		{0, "", "", "no such operation"},
+		{MQW_HELPER_OP_END, "outbound", "", "no such operation"},
+		{0xffffffffu, "", "", "no such operation"},
+		{MQW_HELPER_REQUEUE, "inbound", "7EA36ACEA90", "no such instance"},
+		{MQW_HELPER_RESTART, "ssh.service", "", "no such instance"},
+		{MQW_HELPER_RESTART, "../outbound", "", "no such instance"},
+		{MQW_HELPER_REQUEUE, "outbound", "../../etc/passwd", "no queue id"},
+		{MQW_HELPER_RECOVER, "outbound", "../7EA36ACEA90", "no queue id"},
+		{MQW_HELPER_RECOVER, "outbound", "/7EA36ACEA90", "no queue id"},
+		{MQW_HELPER_REQUEUE, "outbound", "-i", "no queue id"},
+		{MQW_HELPER_REQUEUE, "outbound", "ALL", "no queue id"},
+		{MQW_HELPER_REQUEUE, "outbound", "7EA36ACEA90\n", "no queue id"},
+		{MQW_HELPER_REQUEUE, "outbound", "", "malformed"},
+		{MQW_HELPER_REQUEUE, "", "7EA36ACEA90", "malformed"},
+		{MQW_HELPER_FLUSH, "outbound", "7EA36ACEA90", "malformed"},
+		{MQW_HELPER_RESTART, "outbound", "7EA36ACEA90", "malformed"},
+		{MQW_HELPER_PING, "outbound", "", "malformed"},
+		{MQW_HELPER_FLUSH, "foreign", "", "type is not known"},
+	};
+	const struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		expect_op(f, rows[i].op, rows[i].instance, rows[i].queue_id, MQW_HELPER_REFUSED,
+			rows[i].text);
+	expect_serving(f);
+}
+
+static void test_refused_frames(void **state)
+{
+	struct mqw_helper_request good = request(MQW_HELPER_REQUEUE, "outbound", "7EA36ACEA90"), q;
+	char bytes[4096] = {0};
+	const struct fixture *f = *state;
+	struct mqw_helper_answer a;
+
+	q = good;
+	q.version++;
+	expect(f, &q, MQW_HELPER_REFUSED, "another version");
+	q = good;
+	q.reserved = 1;
+	expect(f, &q, MQW_HELPER_REFUSED, "malformed");
+	q = good;
+	q.instance[63] = 'x';
+	expect(f, &q, MQW_HELPER_REFUSED, "malformed");
+	q = good;
+	memset(q.queue_id, 'A', sizeof(q.queue_id));
+	expect(f, &q, MQW_HELPER_REFUSED, "malformed");
+	q = good;
+	q.magic++;
+	a = ask_bytes(f, &q, sizeof(q), 0);
+	assert_string_equal(a.text, "that is no request");
+	memcpy(bytes, &good, sizeof(good));
+	for (size_t n = 1; n < sizeof(bytes); n = n * 2 + 1) {
+		if (n == sizeof(good))
+			continue;
+		a = ask_bytes(f, bytes, n, 0);
+		assert_string_equal(a.text, "that is no request");
+	}
+	a = ask_bytes(f, bytes, sizeof(good) - 1, 0);
+	assert_int_equal(a.status, MQW_HELPER_REFUSED);
+	a = ask_bytes(f, bytes, sizeof(good) + 1, 0);
+	assert_int_equal(a.status, MQW_HELPER_REFUSED);
+	expect_serving(f);
+}
+
+static void test_garbage(void **state)
+{
+	const struct fixture *f = *state;
+	uint64_t seed = 0x2545f4914f6cdd1du;
+
+	for (int round = 0; round < 300; round++) {
+		struct mqw_helper_request q = request(MQW_HELPER_PING, "", "");
+		struct mqw_helper_answer a;
+		char *bytes = (char *)&q;
+		/* Of half of them only what comes after magic and version. */
+		size_t from = round % 2 ? 8 : 0;
+
+		for (size_t i = from; i < sizeof(q); i++) {
+			seed ^= seed << 13;
+			seed ^= seed >> 7;
+			seed ^= seed << 17;
+			bytes[i] = (char)(seed >> 24);
+		}
+		a = ask_bytes(f, &q, sizeof(q), from ? q.op : 0);
+		assert_int_equal(a.status, MQW_HELPER_REFUSED);
+	}
+	expect_serving(f);
+}
+
+static void test_slow_peers(void **state)
+{
+	const struct fixture *f = *state;
+	struct mqw_helper_answer a;
+	int idle[40];
+
+	/* More than the helper has processes for; each loses its turn. */
+	for (size_t i = 0; i < 40; i++)
+		idle[i] = connect_to(f);
+	expect_serving(f);
+	for (size_t i = 0; i < 40; i++)
+		close(idle[i]);
+	a = ask_bytes(f, NULL, 0, 0);
+	assert_int_equal(a.status, MQW_HELPER_REFUSED);
+	assert_string_equal(a.text, "no request came: the peer was too slow");
+	expect_serving(f);
+}
+
+static void test_peers_that_go(void **state)
+{
+	const struct fixture *f = *state;
+
+	for (int i = 0; i < 300; i++) {
+		struct mqw_helper_request q = request(MQW_HELPER_PING, "", "");
+		int fd = connect_to(f);
+
+		if (i % 2)
+			assert_int_equal(send(fd, &q, sizeof(q), MSG_NOSIGNAL), (ssize_t)sizeof(q));
+		close(fd);
+	}
+	expect_serving(f);
+}
+
+static void test_observe(void **state)
+{
+	const struct fixture *f = *state;
+	static const uint32_t acting[] = {
+		MQW_HELPER_REQUEUE, MQW_HELPER_FLUSH, MQW_HELPER_RESTART, MQW_HELPER_RECOVER};
+
+	fixture_configure(f, "observe");
+	for (size_t i = 0; i < 4; i++)
+		expect_op(f, acting[i], "good", i % 3 ? "" : "7EA36ACEA90", MQW_HELPER_REFUSED,
+			"mode: observe");
+	expect_serving(f);
+	fixture_configure(f, "act");
+	expect_op(f, MQW_HELPER_RESTART, "good", "", MQW_HELPER_OK, "/bin/sh was run");
+}
+
+static void test_config_not_trusted(void **state)
+{
+	const struct fixture *f = *state;
+
+	assert_int_equal(chmod(f->config, 0620), 0);
+	expect_op(f, MQW_HELPER_RESTART, "good", "", MQW_HELPER_REFUSED, "writable for its group");
+	assert_int_equal(chmod(f->config, 0602), 0);
+	expect_op(f, MQW_HELPER_RESTART, "good", "", MQW_HELPER_REFUSED, "writable for everyone");
+	if (getuid() == 0) {
+		assert_int_equal(chmod(f->config, 0600), 0);
+		assert_int_equal(chown(f->config, 12345, 0), 0);
+		expect_op(f, MQW_HELPER_RESTART, "good", "", MQW_HELPER_REFUSED, "belongs to user");
+	}
+	fixture_write(f->config, "version: 1\ninstances: [\n", 0600);
+	if (getuid() == 0)
+		assert_int_equal(chown(f->config, 0, 0), 0);
+	expect_op(f, MQW_HELPER_RESTART, "good", "", MQW_HELPER_REFUSED, "is not taken");
+	assert_int_equal(unlink(f->config), 0);
+	expect_op(f, MQW_HELPER_RESTART, "good", "", MQW_HELPER_REFUSED, "cannot be read");
+	expect_serving(f);
+	fixture_configure(f, "act");
+}
+
+static void test_restart_by_command(void **state)
+{
+	const struct fixture *f = *state;
+
+	expect_op(f, MQW_HELPER_RESTART, "good", "", MQW_HELPER_OK, "/bin/sh was run");
+	expect_op(f, MQW_HELPER_RESTART, "bad", "", MQW_HELPER_FAILED, "ended with status 3: no");
+}
+
+static void put_copy(const struct fixture *f, const char *name, const char *bytes, size_t n)
+{
+	char path[256];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/state/vault/outbound/%s", f->directory, name);
+	file = fopen(path, "we");
+	assert_non_null(file);
+	assert_int_equal(fwrite(bytes, 1, n, file), n);
+	fclose(file);
+}
+
+/* Without a Postfix: up to where one would be needed. */
+static void test_recover_copy(void **state)
+{
+	static const char sound[] = "S\7a@x.orgR\7b@x.orgM\0X\0E";
+	const struct fixture *f = *state;
+	char path[256], target[256];
+
+	snprintf(path, sizeof(path), "%s/state/vault/outbound/7EA36ACEA90.recover", f->directory);
+	snprintf(target, sizeof(target), "%s/state/vault/outbound/target", f->directory);
+	expect_op(f, MQW_HELPER_RECOVER, "outbound", "7EA36ACEA90", MQW_HELPER_REFUSED,
+		"vault: No such file");
+	put_copy(f, "target", sound, sizeof(sound));
+	assert_int_equal(symlink("target", path), 0);
+	expect_op(f, MQW_HELPER_RECOVER, "outbound", "7EA36ACEA90", MQW_HELPER_REFUSED,
+		"vault: Too many levels of symbolic links");
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	expect_op(f, MQW_HELPER_RECOVER, "outbound", "7EA36ACEA90", MQW_HELPER_REFUSED, "vault:");
+	assert_int_equal(unlink(path), 0);
+	put_copy(f, "7EA36ACEA90.recover", sound, sizeof(sound));
+	if (getuid() == 0) {
+		assert_int_equal(chown(path, 12345, 0), 0);
+		expect_op(f, MQW_HELPER_RECOVER, "outbound", "7EA36ACEA90", MQW_HELPER_REFUSED,
+			"vault: Operation not permitted");
+		assert_int_equal(chown(path, 0, 0), 0);
+	}
+	expect_op(f, MQW_HELPER_RECOVER, "outbound", "7EA36ACEA90", MQW_HELPER_FAILED, "maildrop:");
+	/* The vault's directory itself is a link. */
+	snprintf(path, sizeof(path), "%s/state/vault/good", f->directory);
+	assert_int_equal(symlink("outbound", path), 0);
+	expect_op(f, MQW_HELPER_RECOVER, "good", "7EA36ACEA90", MQW_HELPER_REFUSED,
+		"vault: Too many levels of symbolic links");
+	expect_serving(f);
+}
+
+static void make_queue(const struct fixture *f)
+{
+	static const char *const names[] = {"maildrop", "incoming", "active", "deferred",
+		"deferred/7", "deferred/A", "hold", NULL};
+	char path[256];
+
+	for (size_t i = 0; names[i]; i++) {
+		snprintf(path, sizeof(path), "%s/queue/%s", f->directory, names[i]);
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+}
+
+static void test_recover_queue(void **state)
+{
+	static const struct {
+		const char *place, *id, *text;
+		enum mqw_helper_status status;
+	} rows[] = {
+		{"maildrop/7EA36ACEA90", "7EA36ACEA90", "done already", MQW_HELPER_ALREADY},
+		{"deferred/7/7EA36ACEA90", "7EA36ACEA90", "not lost", MQW_HELPER_REFUSED},
+		{"deferred/7EA36ACEA90", "7EA36ACEA90", "not lost", MQW_HELPER_REFUSED},
+		{"deferred/A/7EA36ACEA90", "7EA36ACEA90", "not running", MQW_HELPER_FAILED},
+		{"deferred/A/4jZ5G9037Zz1fPvd", "4jZ5G9037Zz1fPvd", "not lost", MQW_HELPER_REFUSED},
+		{"active/7EA36ACEA90", "7EA36ACEA90", "not lost", MQW_HELPER_REFUSED},
+		{"hold/7EA36ACEA90", "7EA36ACEA90", "not lost", MQW_HELPER_REFUSED},
+		{"incoming/7EA36ACEA90", "7EA36ACEA90", "not lost", MQW_HELPER_REFUSED},
+		{"hold/7EA36ACEA91", "7EA36ACEA90", "not running", MQW_HELPER_FAILED},
+	};
+	const struct fixture *f = *state;
+	char path[256];
+
+	make_queue(f);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(path, sizeof(path), "%s.recover", rows[i].id);
+		put_copy(f, path, "x", 1);
+		snprintf(path, sizeof(path), "%s/queue/%s", f->directory, rows[i].place);
+		fixture_write(path, "", 0700);
+		expect_op(f, MQW_HELPER_RECOVER, "outbound", rows[i].id, rows[i].status,
+			rows[i].text);
+		assert_int_equal(unlink(path), 0);
+	}
+}
+
+/* Refused ones are counted and told in the log; nothing of theirs reaches it raw. */
+static void test_log(void **state)
+{
+	const struct fixture *f = *state;
+	struct mqw_helper_request q = request(MQW_HELPER_FLUSH, "x\033[31m", "");
+	struct mqw_buffer log = {0};
+	char chunk[4096];
+	FILE *file;
+	size_t n;
+
+	expect(f, &q, MQW_HELPER_REFUSED, "no such instance");
+	/* The line follows the answer; this request's comes after it in time. */
+	expect_serving(f);
+	usleep(200000);
+	file = fopen(f->log, "re");
+	assert_non_null(file);
+	while ((n = fread(chunk, 1, sizeof(chunk), file)) > 0)
+		mqw_buffer_add(&log, mqw_slice(chunk, n));
+	fclose(file);
+	assert_non_null(
+		strstr(mqw_buffer_str(&log), "<4>flush refused, instance x\\x1b[31m, for uid "));
+	assert_non_null(strstr(mqw_buffer_str(&log), " refused so far)"));
+	assert_non_null(strstr(mqw_buffer_str(&log), "<6>ping ok, for uid "));
+	assert_null(strstr(mqw_buffer_str(&log), "\033"));
+	mqw_buffer_done(&log);
+}
+
+/* Nobody's process asks: run as root only, which can become another user. */
+static void test_foreign_user(void **state)
+{
+	struct fixture *f = *state;
+	struct mqw_helper_answer a = {0};
+	int status = 0;
+	pid_t pid;
+
+	if (getuid() != 0) {
+		print_message("not root: skipped\n");
+		skip();
+	}
+	fixture_stop(f);
+	fixture_start(f, 23456, SLOW);
+	assert_int_equal(chmod(f->directory, 0755), 0);
+	assert_int_equal(chmod(f->socket, 0666), 0);
+	for (uid_t uid = 23455; uid <= 23456; uid++) {
+		pid = fork();
+		if (pid == 0) {
+			struct mqw_helper_request q = request(MQW_HELPER_PING, "", "");
+
+			if (setuid(uid) < 0)
+				_exit(9);
+			a = ask_bytes(f, &q, sizeof(q), MQW_HELPER_PING);
+			_exit(a.status == MQW_HELPER_OK                 ? 0
+					: strstr(a.text, "may not ask") ? 1
+									: 2);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(WEXITSTATUS(status), uid == 23456 ? 0 : 1);
+	}
+	expect_serving(f);
+}
+
+static void test_fields(void **state)
+{
+	char field[8];
+	struct mqw_slice s;
+
+	(void)state;
+	memset(field, 'x', sizeof(field));
+	assert_true(mqw_helper_field_put(field, sizeof(field), MQW_LIT("1234567")));
+	assert_true(mqw_helper_field_get(field, sizeof(field), &s));
+	assert_true(mqw_slice_eq(s, MQW_LIT("1234567")));
+	assert_false(mqw_helper_field_put(field, sizeof(field), MQW_LIT("12345678")));
+	assert_false(mqw_helper_field_put(field, sizeof(field), mqw_slice("1\0002", 3)));
+	assert_true(mqw_helper_field_put(field, sizeof(field), MQW_SLICE_NULL));
+	assert_true(mqw_helper_field_get(field, sizeof(field), &s));
+	assert_int_equal(s.len, 0);
+	field[7] = 'x';
+	assert_false(mqw_helper_field_get(field, sizeof(field), &s));
+	memset(field, 'x', sizeof(field));
+	assert_false(mqw_helper_field_get(field, sizeof(field), &s));
+}
+
+static void test_answer_check(void **state)
+{
+	const struct mqw_helper_answer good = {.magic = MQW_HELPER_MAGIC,
+		.version = MQW_HELPER_VERSION,
+		.op = MQW_HELPER_FLUSH,
+		.status = MQW_HELPER_FAILED,
+		.text = "why"};
+	struct mqw_helper_answer a = good;
+
+	(void)state;
+	assert_int_equal(mqw_helper_answer_check(&a, sizeof(a), MQW_HELPER_FLUSH), 0);
+	assert_int_equal(mqw_helper_answer_check(&a, sizeof(a) - 1, MQW_HELPER_FLUSH), -EBADMSG);
+	assert_int_equal(mqw_helper_answer_check(&a, sizeof(a), MQW_HELPER_PING), -EBADMSG);
+	a.status = MQW_HELPER_STATUS_END;
+	assert_int_equal(mqw_helper_answer_check(&a, sizeof(a), MQW_HELPER_FLUSH), -EBADMSG);
+	a = good;
+	a.version = 2;
+	assert_int_equal(
+		mqw_helper_answer_check(&a, sizeof(a), MQW_HELPER_FLUSH), -EPROTONOSUPPORT);
+	a = good;
+	a.magic = 0;
+	assert_int_equal(mqw_helper_answer_check(&a, sizeof(a), MQW_HELPER_FLUSH), -EBADMSG);
+	a = good;
+	a.text[1] = '\n';
+	assert_int_equal(mqw_helper_answer_check(&a, sizeof(a), MQW_HELPER_FLUSH), -EBADMSG);
+	memset(a.text, 'x', sizeof(a.text));
+	assert_int_equal(mqw_helper_answer_check(&a, sizeof(a), MQW_HELPER_FLUSH), -EBADMSG);
+	a = good;
+	a.op = 0;
+	assert_int_equal(mqw_helper_answer_check(&a, sizeof(a), MQW_HELPER_FLUSH), -EBADMSG);
+	a.status = MQW_HELPER_REFUSED;
+	assert_int_equal(mqw_helper_answer_check(&a, sizeof(a), MQW_HELPER_FLUSH), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_refused_fields, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refused_frames, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_garbage, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_slow_peers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_peers_that_go, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_observe, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_config_not_trusted, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restart_by_command, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_recover_copy, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_recover_queue, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_log, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_foreign_user, setup, teardown),
+		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_answer_check),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
