@@ -107,6 +107,16 @@ struct mqw_probe_ops {
 	bool (*valid_id)(struct mqw_slice id);
 	/* Reads a queue file's bytes. 0, -EBADMSG when it is none, -ENOMEM. */
 	int (*queue_file)(struct mqw_slice content, struct mqw_queue_file *ret);
+	/* Permission bits of a finished queue file, which alone is fit for a copy. */
+	unsigned int complete_mode;
+	/*
+	 * Marks all recipients of a queue file but those in keep as done, in its bytes. How many are
+	 * left to do, -EBADMSG or -ENOMEM.
+	 */
+	int (*keep_recipients)(
+		char *content, size_t len, const struct mqw_slice *keep, size_t keep_count);
+	/* Whether a line of the journal is the MTA's own, by what journald vouches for. */
+	bool (*is_genuine)(struct mqw_slice unit, struct mqw_slice uid, struct mqw_slice exe);
 	/* Asks the MTA (runs its commands; may block for seconds). config_dir NULL: default. */
 	int (*ask)(const char *config_dir, struct mqw_mta_settings *ret);
 	/* NULL, as may be each in it: cannot be told to do that. */

@@ -1,6 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "probes/postfix/postfix.h"
 
+/*
+ * master(8) and what it runs are in a unit of Postfix's name; an operator's postsuper or postqueue
+ * runs in the operator's session and is told by its path, which a short-lived process may have lost
+ * when journald looks: then root's word is taken, since nobody else may use them.
+ */
+static bool is_genuine(struct mqw_slice unit, struct mqw_slice uid, struct mqw_slice exe)
+{
+	return mqw_slice_starts(unit, MQW_LIT("postfix")) ||
+		mqw_slice_starts(exe, MQW_LIT("/usr/lib/postfix/")) ||
+		mqw_slice_starts(exe, MQW_LIT("/usr/libexec/postfix/")) ||
+		mqw_slice_starts(exe, MQW_LIT("/usr/sbin/post")) ||
+		mqw_slice_eq(uid, MQW_LIT("0"));
+}
+
 /* Defaults of Postfix 3.7: maximal_queue_lifetime 5d, maximal_backoff_time 4000s (postconf(5)). */
 const struct mqw_probe_ops mqw_probe_postfix = {
 	.name = "postfix",
@@ -16,6 +30,9 @@ const struct mqw_probe_ops mqw_probe_postfix = {
 	.queue_name = mqw_postfix_queue_name,
 	.valid_id = mqw_postfix_valid_id,
 	.queue_file = mqw_postfix_queue_file,
+	.complete_mode = 0700, /* MAIL_QUEUE_STAT_READY, global/mail_queue.h */
+	.keep_recipients = mqw_postfix_keep_recipients,
+	.is_genuine = is_genuine,
 	.ask = mqw_postfix_ask,
 	.control = &mqw_postfix_control,
 	.remedy = mqw_postfix_remedy,

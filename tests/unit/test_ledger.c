@@ -115,6 +115,7 @@ static struct mqw_message full_message(struct mqw_recipient *recipients, uint32_
 		.recipient_count = count,
 		.announced = 3,
 		.opening_seen = true,
+		.age_known = true,
 		.held = true,
 		.admin_removed = true,
 		.discarded = true,
@@ -168,6 +169,7 @@ static void assert_same_recipient(const struct mqw_recipient *got, const struct 
 static void assert_same_flags(const struct mqw_message *got, const struct mqw_message *want)
 {
 	assert_int_equal(got->opening_seen, want->opening_seen);
+	assert_int_equal(got->age_known, want->age_known);
 	assert_int_equal(got->queued, want->queued);
 	assert_int_equal(got->held, want->held);
 	assert_int_equal(got->removed, want->removed);
@@ -245,7 +247,8 @@ static void keeps_every_field(void **state)
 	bare.queue_id = "OTHER";
 	bare.opened_at = MQW_TIME_NONE; /* sorts first */
 	bare.sender = bare.message_id = bare.lost_how = bare.successor = NULL;
-	bare.opening_seen = bare.held = bare.admin_removed = bare.discarded = false;
+	bare.opening_seen = bare.age_known = bare.held = bare.admin_removed = bare.discarded =
+		false;
 	bare.probe = bare.gave_up_forced = bare.queue_gone = false;
 	bare.queued = bare.removed = bare.admin_requeued = bare.refused = true;
 	bare.gave_up = bare.file_lost = true;

@@ -22,6 +22,7 @@ static const struct mqw_field message_fields[] = {
 	M(U32, announced),
 	{"place", MQW_FIELD_U8, offsetof(struct mqw_message, place), MQW_PLACE_COUNT},
 	M(BOOL, opening_seen),
+	M(BOOL, age_known),
 	M(BOOL, queued),
 	M(BOOL, held),
 	M(BOOL, removed),

@@ -38,7 +38,8 @@ static const char *const steps[] = {
 	" lost_how TEXT,"
 	" announced INTEGER NOT NULL,"
 	" place INTEGER NOT NULL," /* enum mqw_place */
-	" opening_seen INTEGER NOT NULL, queued INTEGER NOT NULL, held INTEGER NOT NULL,"
+	" opening_seen INTEGER NOT NULL, age_known INTEGER NOT NULL, queued INTEGER NOT NULL, held "
+	"INTEGER NOT NULL,"
 	" removed INTEGER NOT NULL, admin_removed INTEGER NOT NULL,"
 	" admin_requeued INTEGER NOT NULL, discarded INTEGER NOT NULL,"
 	" refused INTEGER NOT NULL, probe INTEGER NOT NULL, gave_up INTEGER NOT NULL,"
