@@ -162,6 +162,10 @@ const struct mqw_tracker_counts *mqw_tracker_counts(const struct mqw_tracker *t)
 struct mqw_message *mqw_tracker_find(
 	struct mqw_tracker *t, struct mqw_slice realm, struct mqw_slice queue_id);
 
+/* The recipient of that address, or NULL. */
+const struct mqw_recipient *mqw_tracker_recipient(
+	const struct mqw_message *m, struct mqw_slice address);
+
 /* Every kept message, in order of opening: start with NULL, ends with NULL. */
 struct mqw_message *mqw_tracker_next(struct mqw_tracker *t, const struct mqw_message *m);
 

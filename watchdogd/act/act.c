@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "watchdogd/act/act.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <syslog.h>
+
+#include "watchdogd/act/alert.h"
+#include "watchdogd/act/internal.h"
+
+#define WISHES_LATER (5 * MQW_SECOND) /* after the ledger refused */
+
+struct mqw_act *mqw_act_create(
+	sd_event *event, struct mqw_ledger *ledger, const char *helper_socket)
+{
+	struct mqw_act *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return NULL;
+	a->event = event;
+	a->ledger = ledger;
+	a->last_wish = &a->wishes;
+	a->helper = mqw_helper_client_create(event, helper_socket);
+	return a->helper ? a : mqw_act_free(a);
+}
+
+static void free_wish(struct mqw_wish *w)
+{
+	free(w->rule);
+	free(w->queue_id);
+	free(w->recipient);
+	free(w->cause);
+	free(w->alert_channel);
+	free(w->healthy_smtp);
+	free(w);
+}
+
+struct mqw_act *mqw_act_free(struct mqw_act *a)
+{
+	if (!a)
+		return NULL;
+	mqw_helper_client_free(a->helper);
+	while (a->calls)
+		mqw_call_free(a->calls);
+	while (a->wishes) {
+		struct mqw_wish *next = a->wishes->next;
+
+		free_wish(a->wishes);
+		a->wishes = next;
+	}
+	free(a);
+	return NULL;
+}
+
+void mqw_act_set_mode(struct mqw_act *a, enum mqw_mode mode)
+{
+	a->mode = mode;
+}
+
+struct mqw_call *mqw_call_create(struct mqw_act *a, struct mqw_act_instance *instance, int64_t id,
+	enum mqw_action_kind kind, const char *rule, const char *queue_id)
+{
+	struct mqw_call *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->act = a;
+	c->instance = instance;
+	c->id = id;
+	c->kind = kind;
+	c->rule = mqw_slice_dup(mqw_slice_of(rule));
+	c->queue_id = mqw_slice_dup(mqw_slice_of(queue_id));
+	c->next = a->calls;
+	a->calls = c;
+	if (!c->rule || !c->queue_id) {
+		mqw_call_free(c);
+		return NULL;
+	}
+	return c;
+}
+
+void mqw_call_free(struct mqw_call *c)
+{
+	struct mqw_call **p = &c->act->calls;
+
+	while (*p != c)
+		p = &(*p)->next;
+	*p = c->next;
+	sd_event_source_unref(c->timer);
+	free(c->rule);
+	free(c->queue_id);
+	free(c->healthy_smtp);
+	free(c);
+}
+
+struct mqw_message *mqw_act_message(
+	const struct mqw_act_instance *instance, const char *queue_id, int64_t first_seen)
+{
+	struct mqw_message *m =
+		mqw_tracker_find(instance->tracker, MQW_SLICE_NULL, mqw_slice_of(queue_id));
+
+	while (m && first_seen != MQW_TIME_NONE && m->first_seen != first_seen)
+		m = m->earlier;
+	return m;
+}
+
+static bool copy_texts(struct mqw_wish *w, const struct mqw_rule *rule, const struct mqw_finding *f)
+{
+	const struct mqw_action *action = &w->action;
+
+	w->rule = mqw_slice_dup(mqw_slice_of(mqw_rule_name(rule)));
+	w->queue_id = mqw_slice_dup(mqw_slice_of(f->message->queue_id));
+	w->recipient = mqw_slice_dup(mqw_slice_of(f->recipient->address));
+	w->cause = mqw_slice_dup(mqw_slice_of(f->judgement->reason));
+	w->alert_channel = mqw_slice_dup(mqw_slice_of(action->alert));
+	if (action->healthy_smtp)
+		w->healthy_smtp = mqw_slice_dup(mqw_slice_of(action->healthy_smtp));
+	return w->rule && w->queue_id && w->recipient && w->cause && w->alert_channel &&
+		(!action->healthy_smtp || w->healthy_smtp);
+}
+
+void mqw_act_fire(void *context, const struct mqw_rule *rule, const struct mqw_finding *f)
+{
+	struct mqw_act_context *c = context;
+	size_t count;
+	const struct mqw_action *actions = mqw_rule_actions(rule, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		struct mqw_wish *w = calloc(1, sizeof(*w));
+
+		if (!w)
+			return;
+		w->instance = c->instance;
+		w->action = actions[i];
+		w->verdict = f->judgement->verdict;
+		w->first_seen = f->message->first_seen;
+		w->last_attempt = f->recipient->last_attempt;
+		w->not_before = w->since = f->time;
+		if (!copy_texts(w, rule, f)) {
+			free_wish(w);
+			return;
+		}
+		*c->act->last_wish = w;
+		c->act->last_wish = &w->next;
+	}
+}
+
+/* Adds why a budget forbids it; false when it does not. */
+static int over_budget(
+	struct mqw_act *a, const struct mqw_wish *w, int64_t now, struct mqw_buffer *ret_why)
+{
+	const struct mqw_budget *b = &w->action.budget;
+	uint32_t count;
+	int64_t last;
+	int r = mqw_ledger_count_actions(
+		a->ledger, w->rule, mqw_action_name(w->action.kind), now - b->per, &count, &last);
+
+	if (r < 0)
+		return r;
+	if (count >= b->at_most) {
+		mqw_buffer_printf(ret_why, "the budget of %u in ", b->at_most);
+		mqw_span_format(ret_why, b->per);
+		mqw_buffer_add_str(ret_why, " is used up");
+		return 1;
+	}
+	if (b->cooldown && last != MQW_TIME_NONE && now - last < b->cooldown) {
+		mqw_buffer_add_str(ret_why, "the cooldown of ");
+		mqw_span_format(ret_why, b->cooldown);
+		mqw_buffer_add_str(ret_why, " is not over");
+		return 1;
+	}
+	return 0;
+}
+
+static int write_intent(struct mqw_act *a, const struct mqw_wish *w, const char *key,
+	const char *recipients, int64_t now, int64_t *ret_id)
+{
+	const struct mqw_action_record record = {.key = key,
+		.kind = mqw_action_name(w->action.kind),
+		.rule = w->rule,
+		.instance = w->instance->name,
+		.queue_id = w->queue_id,
+		.recipients = recipients,
+		.cause = w->cause,
+		.detail = "",
+		.intended_at = now,
+		.ended_at = MQW_TIME_NONE};
+
+	return mqw_ledger_intend(a->ledger, &record, ret_id);
+}
+
+static void say(const struct mqw_wish *w, int priority, const char *what, const char *detail)
+{
+	struct mqw_buffer text = {0};
+
+	mqw_buffer_printf(&text, "%s %s", mqw_action_name(w->action.kind), what);
+	if (w->queue_id[0])
+		mqw_buffer_printf(&text, ", message %s", w->queue_id);
+	mqw_buffer_printf(&text, " (rule \"%s\"): %s", w->rule, detail);
+	mqw_alert_send(&(struct mqw_alert){.kind = MQW_ALERT_ACTION,
+		.priority = priority,
+		.text = mqw_buffer_str(&text),
+		.instance = w->instance->name,
+		.mta = w->instance->probe->name,
+		.rule = w->rule,
+		.action = mqw_action_name(w->action.kind),
+		.queue_id = w->queue_id,
+		.cause = w->cause});
+	mqw_buffer_done(&text);
+}
+
+void mqw_act_refuse(
+	struct mqw_act *a, const struct mqw_wish *w, const char *key, const char *why, int64_t now)
+{
+	int64_t id;
+
+	if (write_intent(a, w, key, "", now, &id) <= 0)
+		return;
+	mqw_ledger_conclude(a->ledger, id, MQW_ACTION_STATE_REFUSED, now, why);
+	say(w, LOG_WARNING, "not done", why);
+}
+
+int mqw_act_intend(struct mqw_act *a, const struct mqw_intent *i, int64_t now, int64_t *ret_id)
+{
+	const struct mqw_wish *w = i->wish;
+	struct mqw_buffer why = {0};
+	char key[200];
+	int r = over_budget(a, w, now, &why);
+
+	if (r > 0) {
+		/* One word a window is enough. */
+		snprintf(key, sizeof(key), "budget/%s/%s/%s/%lld", mqw_action_name(w->action.kind),
+			w->rule, w->instance->name, (long long)(now / w->action.budget.per));
+		mqw_act_refuse(a, w, key, mqw_buffer_str(&why), now);
+		r = 0;
+	} else if (r == 0) {
+		r = write_intent(a, w, i->key, i->recipients, now, ret_id);
+		if (r == 1 && a->mode == MQW_MODE_OBSERVE) {
+			mqw_ledger_conclude(a->ledger, *ret_id, MQW_ACTION_STATE_OBSERVED, now,
+				"mode is observe: nothing was done");
+			say(w, LOG_NOTICE, "would be done", w->cause);
+			r = 0;
+		}
+	}
+	mqw_buffer_done(&why);
+	return r;
+}
+
+void mqw_act_conclude(struct mqw_act *a, const struct mqw_call *c, enum mqw_action_state state,
+	const char *detail)
+{
+	static const struct {
+		const char *words;
+		int priority;
+	} how[MQW_ACTION_STATE_COUNT] = {
+		[MQW_ACTION_STATE_DONE] = {"done", LOG_NOTICE},
+		[MQW_ACTION_STATE_FAILED] = {"failed", LOG_ERR},
+		[MQW_ACTION_STATE_REFUSED] = {"refused by the helper", LOG_ERR},
+		[MQW_ACTION_STATE_UNCLEAR] = {"may or may not have been done: look yourself",
+			LOG_ALERT},
+	};
+	struct mqw_buffer text = {0};
+	int r = mqw_ledger_conclude(a->ledger, c->id, state, mqw_clock_now(), detail);
+
+	mqw_buffer_printf(&text, "%s %s", mqw_action_name(c->kind), how[state].words);
+	if (c->queue_id[0])
+		mqw_buffer_printf(&text, ", message %s", c->queue_id);
+	mqw_buffer_printf(&text, " (rule \"%s\"): %s", c->rule, detail);
+	if (r < 0 && r != -ENOENT)
+		mqw_buffer_printf(
+			&text, "; the ledger could not keep this: %s", mqw_ledger_error(a->ledger));
+	mqw_alert_send(&(struct mqw_alert){.kind = MQW_ALERT_ACTION,
+		.priority = how[state].priority,
+		.text = mqw_buffer_str(&text),
+		.instance = c->instance->name,
+		.mta = c->instance->probe->name,
+		.rule = c->rule,
+		.action = mqw_action_name(c->kind),
+		.queue_id = c->queue_id});
+	mqw_buffer_done(&text);
+}
+
+static int alert(struct mqw_act *a, struct mqw_wish *w, int64_t now)
+{
+	const struct mqw_message *m = mqw_act_message(w->instance, w->queue_id, w->first_seen);
+	struct mqw_intent intent = {.wish = w, .recipients = w->recipient};
+	struct mqw_buffer key = {0}, text = {0};
+	enum mqw_mode mode = a->mode;
+	int64_t id;
+	int r;
+
+	mqw_buffer_printf(&key, "alert/%s/%s/%s/%s/%lld/%s/%s", w->alert_channel, w->rule,
+		w->instance->name, w->queue_id, (long long)w->first_seen, w->recipient,
+		mqw_verdict_name(w->verdict));
+	intent.key = mqw_buffer_str(&key);
+	a->mode = MQW_MODE_ACT; /* an alert changes nothing at the MTA: it is sent in any mode */
+	r = mqw_act_intend(a, &intent, now, &id);
+	a->mode = mode;
+	if (r == 1) {
+		mqw_buffer_printf(
+			&text, "%s: message %s", mqw_verdict_name(w->verdict), w->queue_id);
+		if (m && m->sender)
+			mqw_buffer_printf(&text, " from <%s>", m->sender);
+		mqw_buffer_printf(
+			&text, " to <%s>: %s (rule \"%s\")", w->recipient, w->cause, w->rule);
+		mqw_alert_send(&(struct mqw_alert){.kind = MQW_ALERT_RULE,
+			.priority = LOG_ERR,
+			.text = mqw_buffer_str(&text),
+			.instance = w->instance->name,
+			.mta = w->instance->probe->name,
+			.rule = w->rule,
+			.queue_id = w->queue_id,
+			.message = m,
+			.recipient =
+				m ? mqw_tracker_recipient(m, mqw_slice_of(w->recipient)) : NULL,
+			.cause = w->cause});
+		mqw_ledger_conclude(a->ledger, id, MQW_ACTION_STATE_DONE, now, "");
+	}
+	mqw_buffer_done(&key);
+	mqw_buffer_done(&text);
+	return r < 0 ? r : 1;
+}
+
+static int carry_out(struct mqw_act *a, struct mqw_wish *w, int64_t now)
+{
+	switch (w->action.kind) {
+	case MQW_ACTION_ALERT:
+		return alert(a, w, now);
+	case MQW_ACTION_RECOVER:
+		return mqw_act_recover(a, w, now);
+	case MQW_ACTION_REQUEUE:
+	case MQW_ACTION_FLUSH:
+	case MQW_ACTION_RESTART:
+		return mqw_act_service(a, w, now);
+	case MQW_ACTION_COUNT:
+		break;
+	}
+	return 1;
+}
+
+void mqw_act_settle(struct mqw_act *a, int64_t now)
+{
+	struct mqw_wish **p = &a->wishes;
+
+	while (*p) {
+		struct mqw_wish *w = *p;
+		int r;
+
+		if (w->not_before > now) {
+			p = &w->next;
+			continue;
+		}
+		r = carry_out(a, w, now);
+		if (r == 1) {
+			*p = w->next;
+			free_wish(w);
+			continue;
+		}
+		if (w->not_before <= now)
+			w->not_before = now + WISHES_LATER;
+		p = &w->next;
+	}
+	a->last_wish = p;
+}
+
+bool mqw_act_waiting(const struct mqw_act *a)
+{
+	return a->wishes != NULL;
+}

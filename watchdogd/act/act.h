@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Carries out what rules ask for. Each action is written to the ledger as an intent before
+ * anything is done, then as a result; an intent without a result is resolved by looking at the
+ * queue and the log, never by doing it again blindly. Budgets are counted in the ledger, so that a
+ * restart of the daemon does not refill them. Nothing here waits: the root helper is asked from the
+ * event loop.
+ */
+#ifndef MQW_ACT_ACT_H
+#define MQW_ACT_ACT_H
+
+#include "probes/probe.h"
+#include "rules/rules.h"
+#include "watchdogd/helper/client.h"
+#include "watchdogd/ledger/ledger.h"
+#include "watchdogd/vault/vault.h"
+
+/* One instance as the actions need it; owned by the daemon, outlives the actions. */
+struct mqw_act_instance {
+	const char *name;
+	const struct mqw_probe_ops *probe;
+	struct mqw_tracker *tracker;
+	struct mqw_vault *vault; /* NULL: no copies are kept */
+	bool caught_up; /* the log has been read to its end at least once */
+};
+
+struct mqw_act;
+
+/* event and ledger are borrowed, helper_socket copied. NULL when memory is out. */
+struct mqw_act *mqw_act_create(
+	sd_event *event, struct mqw_ledger *ledger, const char *helper_socket);
+struct mqw_act *mqw_act_free(struct mqw_act *a);
+
+void mqw_act_set_mode(struct mqw_act *a, enum mqw_mode mode);
+
+/*
+ * A rule fired on a finding: its actions are noted, and carried out by mqw_act_settle(). Fits the
+ * callback of mqw_rules_match() with the pair of act and instance as ctx.
+ */
+struct mqw_act_context {
+	struct mqw_act *act;
+	struct mqw_act_instance *instance;
+};
+void mqw_act_fire(void *context, const struct mqw_rule *rule, const struct mqw_finding *f);
+
+/*
+ * Carries out what was noted; call after each batch of events, never from inside one, and before
+ * the ledger keeps the verdicts of the batch, so that no reported verdict is without its intent.
+ */
+void mqw_act_settle(struct mqw_act *a, int64_t now);
+
+/* Whether something is noted that waits for its time. */
+bool mqw_act_waiting(const struct mqw_act *a);
+
+/*
+ * Looks after intents that have no result: what was under way when the daemon ended, what the
+ * helper did not answer. Call now and then, for each instance whose log has been caught up with.
+ */
+void mqw_act_resolve(struct mqw_act *a, struct mqw_act_instance *instance, int64_t now);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Shared by the files of act/, and by nothing else. */
+#ifndef MQW_ACT_INTERNAL_H
+#define MQW_ACT_INTERNAL_H
+
+#include "watchdogd/act/act.h"
+
+/* An action that a rule asked for and that is not begun yet. Strings are owned. */
+struct mqw_wish {
+	struct mqw_wish *next;
+	struct mqw_act_instance *instance;
+	struct mqw_action action; /* its strings are the configuration's */
+	char *rule, *queue_id, *recipient, *cause;
+	char *alert_channel, *healthy_smtp; /* copies, so that a reload may come between */
+	enum mqw_verdict verdict;
+	int64_t first_seen; /* of the message */
+	int64_t last_attempt;
+	int64_t not_before, since;
+};
+
+/* An action that the helper has been asked for. */
+struct mqw_call {
+	struct mqw_call *next;
+	struct mqw_act *act;
+	struct mqw_act_instance *instance;
+	int64_t id; /* in the ledger */
+	enum mqw_action_kind kind;
+	char *rule, *queue_id;
+	char *healthy_smtp;
+	int64_t healthy_within;
+	int64_t deadline; /* by which the service has to be healthy */
+	sd_event_source *timer;
+};
+
+struct mqw_act {
+	sd_event *event;
+	struct mqw_ledger *ledger;
+	struct mqw_helper_client *helper;
+	enum mqw_mode mode;
+	struct mqw_wish *wishes, **last_wish;
+	struct mqw_call *calls;
+};
+
+/* What an intent is about. */
+struct mqw_intent {
+	const char *key, *recipients;
+	const struct mqw_wish *wish;
+};
+
+/* The message of a wish or call, or NULL when it is no longer followed. */
+struct mqw_message *mqw_act_message(
+	const struct mqw_act_instance *instance, const char *queue_id, int64_t first_seen);
+
+/*
+ * Checks the budget and writes the intent. 1 and *ret_id: go on. 0: it is not to be done now (had
+ * been done, no budget, only observed), which has been said where it matters. Negative errno: the
+ * ledger cannot keep it, so nothing may be done; try later.
+ */
+int mqw_act_intend(struct mqw_act *a, const struct mqw_intent *i, int64_t now, int64_t *ret_id);
+
+/* Writes a result and says it. */
+void mqw_act_conclude(struct mqw_act *a, const struct mqw_call *c, enum mqw_action_state state,
+	const char *detail);
+
+/* A refusal that is worth one record, such as "there is no copy". */
+void mqw_act_refuse(
+	struct mqw_act *a, const struct mqw_wish *w, const char *key, const char *why, int64_t now);
+
+/* recover.c. 1 done with the wish, 0 try again later (not_before is set). */
+int mqw_act_recover(struct mqw_act *a, struct mqw_wish *w, int64_t now);
+/* Asks the helper once more for a recovery whose intent is written. */
+void mqw_act_ask_recover(struct mqw_act *a, struct mqw_act_instance *instance, int64_t id,
+	const char *rule, const char *queue_id);
+
+/* service.c: requeue, flush and restart. As recover. */
+int mqw_act_service(struct mqw_act *a, struct mqw_wish *w, int64_t now);
+
+/* A call for an action, linked in; NULL when memory is out. */
+struct mqw_call *mqw_call_create(struct mqw_act *a, struct mqw_act_instance *instance, int64_t id,
+	enum mqw_action_kind kind, const char *rule, const char *queue_id);
+void mqw_call_free(struct mqw_call *c);
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Requeue, flush and restart: asked of the helper; after a restart, whether it helped. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "watchdogd/act/internal.h"
+#include "watchdogd/act/smtp_check.h"
+
+#define HEALTH_PAUSE_US 1000000u
+#define HEALTHY_WITHIN (30 * MQW_SECOND) /* where the rule says nothing */
+
+static void check_health(struct mqw_call *c);
+
+static int on_pause(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct mqw_call *c = userdata;
+
+	(void)usec;
+	c->timer = sd_event_source_unref(source);
+	check_health(c);
+	return 0;
+}
+
+/* Another look in a second, or the end of patience. */
+static void not_healthy(struct mqw_call *c, const char *how)
+{
+	struct mqw_buffer detail = {0};
+
+	if (mqw_clock_now() < c->deadline &&
+		sd_event_add_time_relative(c->act->event, &c->timer, CLOCK_MONOTONIC,
+			HEALTH_PAUSE_US, 0, on_pause, c) >= 0)
+		return;
+	mqw_buffer_printf(&detail, "restarted, but not healthy: %s", how);
+	mqw_act_conclude(c->act, c, MQW_ACTION_STATE_FAILED, mqw_buffer_str(&detail));
+	mqw_buffer_done(&detail);
+	mqw_call_free(c);
+}
+
+static void healthy(struct mqw_call *c, const char *how)
+{
+	mqw_act_conclude(c->act, c, MQW_ACTION_STATE_DONE, how);
+	mqw_call_free(c);
+}
+
+static void on_greeting(void *ctx, bool greets)
+{
+	if (greets)
+		healthy(ctx, "restarted; service alive, SMTP answers");
+	else
+		not_healthy(ctx, "no SMTP greeting");
+}
+
+static void on_health(void *ctx, int error, const struct mqw_helper_answer *answer)
+{
+	struct mqw_call *c = ctx;
+
+	if (error < 0)
+		not_healthy(c, "the helper gave no answer");
+	else if (answer->status != MQW_HELPER_OK)
+		not_healthy(c, answer->text);
+	else if (!c->healthy_smtp)
+		healthy(c, "restarted; service alive");
+	else if (mqw_smtp_check(c->act->event, c->healthy_smtp, on_greeting, c) < 0)
+		not_healthy(c, "the SMTP check could not be started");
+}
+
+static void check_health(struct mqw_call *c)
+{
+	if (mqw_helper_call(c->act->helper, MQW_HELPER_HEALTH, c->instance->name, "",
+		    MQW_HELPER_TIMEOUT, on_health, c) < 0)
+		not_healthy(c, "the helper cannot be reached");
+}
+
+static void on_answer(void *ctx, int error, const struct mqw_helper_answer *answer)
+{
+	struct mqw_call *c = ctx;
+	bool done = error == 0 &&
+		(answer->status == MQW_HELPER_OK || answer->status == MQW_HELPER_ALREADY);
+
+	if (done && c->kind == MQW_ACTION_RESTART) {
+		c->deadline = mqw_clock_now() + c->healthy_within;
+		check_health(c);
+		return;
+	}
+	if (error < 0)
+		mqw_act_conclude(c->act, c,
+			c->kind == MQW_ACTION_RESTART ? MQW_ACTION_STATE_UNCLEAR
+						      : MQW_ACTION_STATE_FAILED,
+			strerror(-error));
+	else
+		mqw_act_conclude(c->act, c,
+			done                                           ? MQW_ACTION_STATE_DONE
+				: answer->status == MQW_HELPER_REFUSED ? MQW_ACTION_STATE_REFUSED
+								       : MQW_ACTION_STATE_FAILED,
+			answer->text[0] ? answer->text : "asked for");
+	mqw_call_free(c);
+}
+
+static void ask(struct mqw_act *a, struct mqw_wish *w, int64_t id)
+{
+	static const enum mqw_helper_op ops[MQW_ACTION_COUNT] = {
+		[MQW_ACTION_REQUEUE] = MQW_HELPER_REQUEUE,
+		[MQW_ACTION_FLUSH] = MQW_HELPER_FLUSH,
+		[MQW_ACTION_RESTART] = MQW_HELPER_RESTART,
+	};
+	struct mqw_call *c =
+		mqw_call_create(a, w->instance, id, w->action.kind, w->rule, w->queue_id);
+	int r;
+
+	if (!c)
+		return;
+	c->healthy_smtp = w->healthy_smtp;
+	w->healthy_smtp = NULL;
+	c->healthy_within = w->action.healthy_within ? w->action.healthy_within : HEALTHY_WITHIN;
+	r = mqw_helper_call(a->helper, ops[w->action.kind], w->instance->name,
+		w->action.kind == MQW_ACTION_REQUEUE ? w->queue_id : "",
+		w->action.kind == MQW_ACTION_RESTART ? MQW_HELPER_TIMEOUT_RESTART
+						     : MQW_HELPER_TIMEOUT,
+		on_answer, c);
+	if (r < 0) {
+		/* Nothing was sent. */
+		mqw_act_conclude(a, c, MQW_ACTION_STATE_FAILED, "the helper cannot be reached");
+		mqw_call_free(c);
+	}
+}
+
+int mqw_act_service(struct mqw_act *a, struct mqw_wish *w, int64_t now)
+{
+	struct mqw_intent intent = {.wish = w, .recipients = ""};
+	char key[240];
+	int64_t id;
+	int r;
+
+	if (w->action.kind == MQW_ACTION_REQUEUE) {
+		intent.recipients = w->recipient;
+		/* Once for each state of being stuck: the next attempt makes another. */
+		snprintf(key, sizeof(key), "requeue/%s/%s/%lld/%lld", w->instance->name,
+			w->queue_id, (long long)w->first_seen, (long long)w->last_attempt);
+	} else {
+		snprintf(key, sizeof(key), "%s/%s/%s/%lld", mqw_action_name(w->action.kind),
+			w->rule, w->instance->name, (long long)now);
+		w->queue_id[0] = '\0'; /* it is about the service, not about one message */
+	}
+	intent.key = key;
+	r = mqw_act_intend(a, &intent, now, &id);
+	if (r == 1)
+		ask(a, w, id);
+	return r < 0 ? 0 : 1;
+}
