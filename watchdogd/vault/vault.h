@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Private copies of queue files, STATE/vault/INSTANCE/QUEUE_ID: what a lost message is brought back
+ * from. Folders are 0700 and files 0600: they hold other people's mail. Nothing in a queue or in
+ * the vault is followed through a symbolic link.
+ *
+ * A copy's modification time is the source's change time. That is what changes with every write,
+ * chmod and rename, and what nobody can set back: so a copy says by itself which state of the file
+ * it holds, and no second record can disagree.
+ *
+ * An instance's name and a queue id are [0-9A-Za-z], of the name also "-", "_" and ".", not first;
+ * 1 to 64 of them. Anything else: -EINVAL. Besides what each function says: -EACCES, -ENOSPC,
+ * -EIO, -ENOMEM and the like. One process and thread writes to the vault.
+ */
+#ifndef MQW_VAULT_VAULT_H
+#define MQW_VAULT_VAULT_H
+
+#include <sys/stat.h>
+
+#include "watchdogd/base/buffer.h"
+
+struct mqw_vault;
+
+/* state is the state folder, which must be there. Half-made copies of a former run are removed. */
+int mqw_vault_open(const char *state, const char *instance, struct mqw_vault **ret);
+struct mqw_vault *mqw_vault_close(struct mqw_vault *v);
+
+/*
+ * Copies the regular file root/path, replacing an older copy in one step; a reader sees the one or
+ * the other. mode: permission bits that the file must have exactly (Postfix: 0700 is a finished
+ * queue file), 0 any. limit: bytes. Not flushed to the disk: after a power cut a copy may be
+ * missing or, on some file systems, empty; then it is not fresh, or does not parse. A copy of a
+ * file that changed within the last 0.1 s is kept but is not fresh: it may be half a change.
+ *
+ * 1 copied; 0 when the copy was fresh already. -ENOENT: the file is gone, which is normal, and an
+ * older copy stays. -EAGAIN: it was being written to at each of three tries. -EPERM: another mode.
+ * -EFBIG: over the limit. -ELOOP: a symbolic link on the way; -EINVAL: no regular file, or a path
+ * that leaves root.
+ */
+int mqw_vault_copy_in(struct mqw_vault *v, int root, const char *path, struct mqw_slice queue_id,
+	mode_t mode, uint64_t limit);
+
+/* Whether there is a copy of the file as st says it is now. */
+bool mqw_vault_fresh(const struct mqw_vault *v, struct mqw_slice queue_id, const struct stat *st);
+
+/* Adds the whole copy to ret. 0; -ENOENT none; -EFBIG longer than max, then nothing is added. */
+int mqw_vault_read_all(
+	const struct mqw_vault *v, struct mqw_slice queue_id, uint64_t max, struct mqw_buffer *ret);
+
+/* Forgets the copy, not the file for recovery. 0 also when there was none. */
+int mqw_vault_remove(struct mqw_vault *v, struct mqw_slice queue_id);
+
+/*
+ * Writes QUEUE_ID.recover, the mail as it is to be submitted again, in one step; it is on the disk
+ * when this returns.
+ */
+int mqw_vault_write_recover(
+	struct mqw_vault *v, struct mqw_slice queue_id, struct mqw_slice content);
+/* 0 also when there was none. */
+int mqw_vault_remove_recover(struct mqw_vault *v, struct mqw_slice queue_id);
+
+struct mqw_vault_entry {
+	struct mqw_slice queue_id; /* until the callback returns */
+	bool recover; /* the file for recovery, not the copy */
+	uint64_t size; /* bytes */
+	int64_t changed_at; /* the source's change, microseconds; of a recover file its writing */
+};
+
+/*
+ * Gives each file, in no order; for keeping to size and age. The callback may remove entries. A
+ * negative value from it ends the walk and is returned. Files with other names are passed over.
+ */
+int mqw_vault_each(struct mqw_vault *v, int (*each)(void *ctx, const struct mqw_vault_entry *entry),
+	void *ctx);
+
+#endif
