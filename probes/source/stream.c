@@ -48,17 +48,20 @@ static int inspect(struct mqw_stream *s)
 	return 0;
 }
 
-int mqw_stream_open(const char *path, struct mqw_stream **ret)
+static int open_fd(int fd, bool is_stdin, struct mqw_stream **ret)
 {
 	struct mqw_stream *s = calloc(1, sizeof(*s));
 	int e;
 
-	if (!s)
+	if (!s) {
+		if (!is_stdin)
+			close(fd);
 		return -ENOMEM;
+	}
 	s->mtime = MQW_TIME_NONE;
-	s->is_stdin = strcmp(path, "-") == 0;
-	s->fd = s->is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	e = s->fd < 0 ? -errno : inspect(s);
+	s->is_stdin = is_stdin;
+	s->fd = fd;
+	e = inspect(s);
 	if (e < 0) {
 		mqw_stream_close(s);
 		return e;
@@ -67,11 +70,26 @@ int mqw_stream_open(const char *path, struct mqw_stream **ret)
 	return 0;
 }
 
+int mqw_stream_open_fd(int fd, struct mqw_stream **ret)
+{
+	return open_fd(fd, false, ret);
+}
+
+int mqw_stream_open(const char *path, struct mqw_stream **ret)
+{
+	int fd;
+
+	if (strcmp(path, "-") == 0)
+		return open_fd(STDIN_FILENO, true, ret);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	return fd < 0 ? -errno : open_fd(fd, false, ret);
+}
+
 struct mqw_stream *mqw_stream_close(struct mqw_stream *s)
 {
 	if (!s)
 		return NULL;
-	if (s->fd >= 0 && !s->is_stdin)
+	if (!s->is_stdin)
 		close(s->fd);
 	mqw_decompress_free(s->decompress);
 	free(s->raw);

@@ -18,6 +18,9 @@ struct mqw_stream;
  */
 int mqw_stream_open(const char *path, struct mqw_stream **ret);
 
+/* The same for a descriptor at a file's beginning. Owns fd from here on, also on failure. */
+int mqw_stream_open_fd(int fd, struct mqw_stream **ret);
+
 /* NULL is taken. Returns NULL. */
 struct mqw_stream *mqw_stream_close(struct mqw_stream *s);
 
