@@ -1,24 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reads a log from its begin to its end, plain or compressed, a file or standard input, and yields
+ * Reads a log from its beginning to its end, plain or compressed, a file or standard input, and yields
  * its lines. Memory is bounded whatever the file holds; nothing is allocated for a line.
  */
 #ifndef MQW_PROBES_SOURCE_READER_H
 #define MQW_PROBES_SOURCE_READER_H
 
-#include "watchdogd/base/slice.h"
+#include "probes/source/lines.h"
 
-/* A longer line is cut to this; no MTA writes one, and syslog daemons cut far earlier. */
-#define MQW_READER_LINE_MAX ((size_t)64 << 10)
+#define MQW_READER_LINE_MAX MQW_LINE_MAX
 
 struct mqw_reader;
-
-struct mqw_raw_line {
-	struct mqw_slice text; /* without LF and a CR before it; lives until the next call */
-	uint64_t number; /* from 1 */
-	bool cut; /* longer than MQW_READER_LINE_MAX: this is its beginning */
-	bool unterminated; /* the last line, whose LF is missing: perhaps still being written */
-};
 
 /*
  * Opens a file, or standard input for "-". Nothing is read yet. 0 or -errno: -EISDIR for a

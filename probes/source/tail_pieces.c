@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#define _GNU_SOURCE /* asprintf */
+#include "probes/source/tail_pieces.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "probes/source/fileset.h"
+
+#define TRIES 5 /* while rotation renames under our hands */
+
+/* Paths in a directory, for mqw_fileset_build(). */
+struct names {
+	char **items;
+	size_t count, cap;
+};
+
+static void names_done(struct names *n)
+{
+	for (size_t i = 0; i < n->count; i++)
+		free(n->items[i]);
+	free(n->items);
+}
+
+static int names_add(struct names *n, struct mqw_slice folder, const char *name)
+{
+	char *path;
+
+	if (n->count == n->cap) {
+		size_t cap = n->cap ? 2 * n->cap : 32;
+		char **items = reallocarray(n->items, cap, sizeof(*items));
+
+		if (!items)
+			return -ENOMEM;
+		n->items = items;
+		n->cap = cap;
+	}
+	if (asprintf(&path, "%.*s%s", (int)folder.len, folder.ptr, name) < 0)
+		return -ENOMEM;
+	n->items[n->count++] = path;
+	return 0;
+}
+
+static struct mqw_slice folder_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return mqw_slice(path, slash ? (size_t)(slash - path) + 1 : 0);
+}
+
+/* Regular files beside the live log whose name begins like its own. */
+static int list(const char *live, struct names *ret)
+{
+	struct mqw_slice folder = folder_of(live);
+	char *dir_path = mqw_slice_dup(folder.len ? folder : MQW_LIT("."));
+	char first = live[folder.len];
+	struct dirent *e;
+	struct stat st;
+	int r = 0;
+	DIR *d;
+
+	if (!dir_path)
+		return -ENOMEM;
+	d = opendir(dir_path);
+	free(dir_path);
+	if (!d)
+		return -errno;
+	while (r == 0 && (e = readdir(d)))
+		if (e->d_name[0] == first && fstatat(dirfd(d), e->d_name, &st, 0) == 0 &&
+			S_ISREG(st.st_mode))
+			r = names_add(ret, folder, e->d_name);
+	closedir(d);
+	return r;
+}
+
+/* While it is being compressed a piece is there twice: the compressed one is not complete. */
+static bool has_plain_twin(const struct mqw_log_set *set, size_t at, const char *live)
+{
+	struct mqw_slice path = mqw_slice_of(set->files[at].path);
+
+	for (size_t i = 0; i < set->count; i++) {
+		struct mqw_slice other = mqw_slice_of(set->files[i].path);
+		struct mqw_slice tail = path;
+
+		if (other.len < path.len && strcmp(other.ptr, live) != 0 &&
+			mqw_slice_skip(&tail, other) && tail.ptr[0] == '.' &&
+			mqw_slice_chr(mqw_slice_from(tail, 1), '.') == tail.len - 1 &&
+			!(tail.ptr[1] >= '0' && tail.ptr[1] <= '9'))
+			return true;
+	}
+	return false;
+}
+
+bool mqw_tail_is_file(int fd, const struct mqw_tail_position *p)
+{
+	struct mqw_tail_print print;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return false;
+	if (p->print.len == 0)
+		return st.st_dev == p->dev && st.st_ino == p->ino &&
+			(uint64_t)st.st_size >= p->offset;
+	/* The same inode, shorter: it was truncated, and its copy has the same beginning. */
+	if (st.st_dev == p->dev && st.st_ino == p->ino && (uint64_t)st.st_size < p->offset)
+		return false;
+	return mqw_tail_print_fd(fd, p->print.len, &print) == 0 && print.len == p->print.len &&
+		print.hash == p->print.hash;
+}
+
+static int open_piece(const char *path, struct mqw_tail_piece *ret)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return -ENOENT;
+	}
+	*ret = (struct mqw_tail_piece){.path = strdup(path), .fd = fd};
+	if (!ret->path) {
+		close(fd);
+		return -ENOMEM;
+	}
+	ret->dev = st.st_dev;
+	ret->ino = st.st_ino;
+	return 0;
+}
+
+static void turn(struct mqw_tail_pieces *p)
+{
+	for (size_t i = 0; i < p->count / 2; i++) {
+		struct mqw_tail_piece swap = p->items[i];
+
+		p->items[i] = p->items[p->count - 1 - i];
+		p->items[p->count - 1 - i] = swap;
+	}
+}
+
+/* Opens from the newest to the one of the position. */
+static int open_set(const struct mqw_log_set *set, const char *live,
+	const struct mqw_tail_position *p, struct mqw_tail_pieces *ret)
+{
+	ret->items = calloc(set->count, sizeof(*ret->items));
+	if (!ret->items)
+		return -ENOMEM;
+	for (size_t i = set->count; i-- > 0;) {
+		struct mqw_tail_piece *piece = &ret->items[ret->count];
+		int r;
+
+		if (has_plain_twin(set, i, live))
+			continue;
+		r = open_piece(set->files[i].path, piece);
+		if (r == -ENOENT)
+			continue;
+		if (r < 0)
+			return r;
+		ret->count++;
+		if (strcmp(piece->path, live) != 0 && mqw_tail_is_file(piece->fd, p)) {
+			turn(ret);
+			return 1;
+		}
+	}
+	return 0;
+}
+
+/* Whether every path still leads to what was opened by it. */
+static bool is_stable(const struct mqw_tail_pieces *p)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < p->count; i++)
+		if (stat(p->items[i].path, &st) < 0 || st.st_dev != p->items[i].dev ||
+			st.st_ino != p->items[i].ino)
+			return false;
+	return true;
+}
+
+static int find(const char *live, const struct mqw_tail_position *p, struct mqw_tail_pieces *ret)
+{
+	struct mqw_fileset files = {0};
+	struct names names = {0};
+	int r = list(live, &names);
+
+	if (r == 0)
+		r = mqw_fileset_build(names.items, names.count, &files);
+	for (size_t i = 0; r == 0 && i < files.set_count; i++) {
+		const struct mqw_log_set *set = &files.sets[i];
+
+		if (strcmp(set->files[set->count - 1].path, live) == 0) {
+			r = open_set(set, live, p, ret);
+			break;
+		}
+	}
+	mqw_fileset_done(&files);
+	names_done(&names);
+	return r;
+}
+
+int mqw_tail_pieces_find(
+	const char *live, const struct mqw_tail_position *p, struct mqw_tail_pieces *ret)
+{
+	int r = 0;
+
+	for (int i = 0; i < TRIES; i++) {
+		*ret = (struct mqw_tail_pieces){0};
+		r = find(live, p, ret);
+		if (r > 0 && is_stable(ret))
+			return r;
+		if (r > 0 && i + 1 == TRIES)
+			return r;
+		mqw_tail_pieces_done(ret);
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
+void mqw_tail_pieces_done(struct mqw_tail_pieces *p)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		if (p->items[i].fd >= 0)
+			close(p->items[i].fd);
+		free(p->items[i].path);
+	}
+	free(p->items);
+	*p = (struct mqw_tail_pieces){0};
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Finds the rotated piece of a log that a position belongs to, and the pieces that came after it,
+ * all opened at once so that a rotation that happens meanwhile cannot mix them up.
+ */
+#ifndef MQW_PROBES_SOURCE_TAIL_PIECES_H
+#define MQW_PROBES_SOURCE_TAIL_PIECES_H
+
+#include "probes/source/tail_position.h"
+
+struct mqw_tail_piece {
+	char *path; /* owned; as it was called when it was opened */
+	int fd; /* owned, at its beginning; -1: taken */
+	uint64_t dev, ino;
+};
+
+struct mqw_tail_pieces {
+	struct mqw_tail_piece *items; /* oldest first; owned */
+	size_t count, next; /* next: the first that is not begun yet, for the caller */
+};
+
+/* Whether the open file is the one that a position was taken in, and holds all before its offset. */
+bool mqw_tail_is_file(int fd, const struct mqw_tail_position *p);
+
+/*
+ * 1: items[0] is the position's file, the last one is the live log itself if it is there.
+ * 0: no piece is; nothing is in ret. Or -ENOMEM, -EMFILE and the like. The live log itself is not
+ * compared with the position.
+ */
+int mqw_tail_pieces_find(
+	const char *live, const struct mqw_tail_position *p, struct mqw_tail_pieces *ret);
+
+/* Closes what is left and empties it. */
+void mqw_tail_pieces_done(struct mqw_tail_pieces *p);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Where a followed log was read to. Names and inodes change by rotation, compression and restored
+ * backups, so a file is known again by its first bytes; the inode decides only while it is empty.
+ */
+#ifndef MQW_PROBES_SOURCE_TAIL_POSITION_H
+#define MQW_PROBES_SOURCE_TAIL_POSITION_H
+
+#include "watchdogd/base/buffer.h"
+
+#define MQW_TAIL_PRINT_MAX 256 /* first bytes that a fingerprint is of */
+
+struct mqw_tail_print {
+	uint32_t len; /* bytes it is of, MQW_TAIL_PRINT_MAX at most; 0: the file was empty */
+	uint64_t hash;
+};
+
+struct mqw_tail_position {
+	uint64_t dev, ino;
+	uint64_t offset; /* in the decompressed file: of the first byte not given yet */
+	uint64_t line; /* number of the last line given; 0 unknown or none */
+	bool numbered; /* line is known */
+	bool skipping; /* offset is within a line of which nothing more is wanted */
+	struct mqw_tail_print print;
+	int64_t time; /* when something was last read, by the clock */
+	struct mqw_slice path; /* of the live log */
+};
+
+struct mqw_tail_print mqw_tail_print_of(struct mqw_slice head);
+
+/* Adds the position as one line of text. path must hold no newline. */
+void mqw_tail_position_add(struct mqw_buffer *b, const struct mqw_tail_position *p);
+
+/*
+ * Takes the next well-formed line out of *text; false when there is none. Lines of another form
+ * (an older or newer version's) are passed over. path points into the text.
+ */
+bool mqw_tail_position_take(struct mqw_slice *text, struct mqw_tail_position *ret);
+
+/*
+ * The fingerprint of the first (at most max) bytes of an open file, decompressed; the descriptor's
+ * offset is back at 0 afterwards. 0 or -errno; a file that is damaged early on has a short one.
+ */
+int mqw_tail_print_fd(int fd, uint32_t max, struct mqw_tail_print *ret);
+
+#endif

@@ -1,0 +1,712 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Real files, a real event loop. Lines are numbered, so that one too many or too few shows. */
+#define _GNU_SOURCE /* asprintf */
+#include "probes/source/file_tail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <systemd/sd-event.h>
+#include <cmocka.h>
+
+#include "probes/source/lines.h"
+#include "probes/source/tail_position.h"
+
+#define LINGER (40 * 1000) /* microseconds: the tests' files are quiet soon */
+#define ANY SIZE_MAX
+
+static char dir[64];
+static char path[128];
+
+struct got {
+	sd_event *loop;
+	struct mqw_file_tail *tail;
+	size_t lines;
+	size_t next; /* number that the next line has to have; ANY: not checked */
+	size_t gaps, says, caught_up;
+	uint64_t last_line;
+	char last[64], why[128], said[256];
+	bool unterminated;
+	char sources[8][128];
+	uint32_t source_count;
+	uint32_t last_source;
+};
+
+static void on_line(void *ctx, const struct mqw_raw_line *l, struct mqw_evidence evidence)
+{
+	struct got *g = ctx;
+	char want[64];
+
+	snprintf(g->last, sizeof(g->last), "%.*s", (int)(l->text.len > 60 ? 60 : l->text.len),
+		l->text.ptr);
+	g->last_line = evidence.line;
+	g->last_source = evidence.source;
+	g->unterminated = l->unterminated;
+	g->lines++;
+	if (g->next == ANY)
+		return;
+	snprintf(want, sizeof(want), "line %zu of the log", g->next++);
+	assert_string_equal(g->last, want);
+}
+
+static void on_gap(void *ctx, int64_t from, int64_t to, const char *why)
+{
+	struct got *g = ctx;
+
+	assert_true(from == MQW_TIME_NONE || from <= to);
+	g->gaps++;
+	snprintf(g->why, sizeof(g->why), "%s", why);
+}
+
+static void on_caught_up(void *ctx)
+{
+	struct got *g = ctx;
+
+	g->caught_up++;
+}
+
+static void on_say(void *ctx, const char *text)
+{
+	struct got *g = ctx;
+
+	g->says++;
+	snprintf(g->said, sizeof(g->said), "%s", text);
+}
+
+static uint32_t number(void *ctx, const char *name)
+{
+	struct got *g = ctx;
+
+	for (uint32_t i = 0; i < g->source_count; i++)
+		if (strcmp(g->sources[i], name) == 0)
+			return i;
+	assert_true(g->source_count < 8);
+	snprintf(g->sources[g->source_count], sizeof(g->sources[0]), "%s", name);
+	return g->source_count++;
+}
+
+static void open_tail(struct got *g, const char *name, const char *position, bool from_end)
+{
+	const struct mqw_source_ops ops = {.line = on_line,
+		.gap = on_gap,
+		.caught_up = on_caught_up,
+		.say = on_say,
+		.number = number,
+		.ctx = g};
+	const struct mqw_file_tail_options o = {
+		.path = name, .position = position, .from_end = from_end, .linger = LINGER};
+
+	*g = (struct got){0};
+	assert_true(sd_event_new(&g->loop) >= 0);
+	assert_int_equal(mqw_file_tail_open(&o, &ops, g->loop, &g->tail), 0);
+}
+
+/* Closes, and returns the position, to be freed. */
+static char *close_tail(struct got *g)
+{
+	struct mqw_buffer b = {0};
+
+	assert_int_equal(mqw_file_tail_position(g->tail, &b), 0);
+	mqw_file_tail_close(g->tail);
+	sd_event_unref(g->loop);
+	return b.ptr ? b.ptr : strdup("");
+}
+
+static int on_timeout(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	(void)s, (void)usec;
+	return sd_event_exit(userdata, 1);
+}
+
+/* Lets the loop run for a time whatever comes. */
+static void run_for(struct got *g, uint64_t ms)
+{
+	sd_event_source *timer = NULL;
+
+	assert_true(sd_event_add_time_relative(g->loop, &timer, CLOCK_MONOTONIC, ms * 1000, 1000,
+			    on_timeout, g->loop) >= 0);
+	sd_event_loop(g->loop);
+	sd_event_source_unref(timer);
+}
+
+/* Driven by hand: a loop that has ended does not run again. */
+static void run_until(struct got *g, size_t lines)
+{
+	uint64_t now, end;
+
+	sd_event_now(g->loop, CLOCK_MONOTONIC, &now);
+	for (end = now + 8000000; g->lines < lines && now < end;) {
+		assert_true(sd_event_run(g->loop, 100000) >= 0);
+		sd_event_now(g->loop, CLOCK_MONOTONIC, &now);
+	}
+	assert_int_equal(g->lines, lines);
+}
+
+static void spin(struct got *g, uint64_t ms)
+{
+	uint64_t now, end;
+
+	sd_event_now(g->loop, CLOCK_MONOTONIC, &now);
+	for (end = now + ms * 1000; now < end;) {
+		assert_true(sd_event_run(g->loop, 5000) >= 0);
+		sd_event_now(g->loop, CLOCK_MONOTONIC, &now);
+	}
+}
+
+/* Adds lines first..last to a file in the directory. */
+static void append(const char *name, size_t first, size_t last)
+{
+	char full[256];
+	FILE *f;
+
+	snprintf(full, sizeof(full), "%s/%s", dir, name);
+	f = fopen(full, "a");
+	assert_non_null(f);
+	for (size_t i = first; i <= last; i++)
+		fprintf(f, "line %zu of the log\n", i);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void put(const char *name, const char *mode, const char *text)
+{
+	char full[256];
+	FILE *f;
+
+	snprintf(full, sizeof(full), "%s/%s", dir, name);
+	f = fopen(full, mode);
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void sh(const char *command)
+{
+	char *line;
+
+	assert_true(asprintf(&line, "cd %s && %s", dir, command) > 0);
+	assert_int_equal(system(line), 0);
+	free(line);
+}
+
+static int fresh_dir(void **state)
+{
+	(void)state;
+	snprintf(dir, sizeof(dir), "%s", "/tmp/mqw-tail-XXXXXX");
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(path, sizeof(path), "%s/mail.log", dir);
+	return 0;
+}
+
+static int remove_dir(void **state)
+{
+	(void)state;
+	sh("rm -f ./* && rmdir \"$PWD\"");
+	return 0;
+}
+
+static void test_position_text(void **state)
+{
+	struct mqw_tail_position p = {.dev = 1,
+		.ino = 2,
+		.offset = 3,
+		.line = 4,
+		.numbered = true,
+		.skipping = true,
+		.print = mqw_tail_print_of(MQW_LIT("abc")),
+		.time = 1795590714624357,
+		.path = MQW_LIT("/var/log/mail log")};
+	struct mqw_tail_position q;
+	struct mqw_buffer b = {0};
+	struct mqw_slice s;
+
+	(void)state;
+	mqw_buffer_add_str(&b, "2 a later version\n\n1 2 3\n");
+	mqw_tail_position_add(&b, &p);
+	s = mqw_buffer_slice(&b);
+	assert_true(mqw_tail_position_take(&s, &q));
+	assert_true(q.dev == 1 && q.ino == 2 && q.offset == 3 && q.line == 4 && q.numbered);
+	assert_true(q.skipping && q.print.len == 3 && q.print.hash == p.print.hash);
+	assert_true(q.time == p.time && mqw_slice_eq(q.path, p.path));
+	assert_false(mqw_tail_position_take(&s, &q));
+	s = MQW_LIT("1 1 1 1 1 0 0 257 1 1 /too/long/a/print\n1 1 1 1 1 0 0 1 1 1 /no/newline");
+	assert_false(mqw_tail_position_take(&s, &q));
+	assert_int_equal(mqw_tail_print_of(MQW_SLICE_NULL).len, 0);
+	mqw_buffer_done(&b);
+}
+
+/* Appearing late, growing, half lines, CRLF, NUL; and the numbers of lines. */
+static void test_grow(void **state)
+{
+	struct got g;
+	int fd;
+
+	(void)state;
+	open_tail(&g, path, NULL, false);
+	spin(&g, 50);
+	assert_int_equal(g.says, 1);
+	assert_non_null(strstr(g.said, "mail.log is missing"));
+	spin(&g, 1200);
+	assert_int_equal(g.says, 1);
+	append("mail.log", 0, 9);
+	run_until(&g, 10);
+	assert_int_equal(g.last_line, 10);
+	assert_int_equal(g.says, 2);
+	assert_true(g.caught_up >= 1);
+	put("mail.log", "a", "line 10 of t");
+	spin(&g, 100);
+	assert_int_equal(g.lines, 10);
+	put("mail.log", "a", "he log\r\nline 11 of the log\nline 12 of");
+	run_until(&g, 12);
+	assert_int_equal(g.last_line, 12);
+	put("mail.log", "a", " the log\n");
+	run_until(&g, 13);
+	g.next = ANY;
+	fd = open(path, O_WRONLY | O_APPEND);
+	assert_int_equal(write(fd, "\0\0\n", 3), 3);
+	close(fd);
+	run_until(&g, 14);
+	assert_int_equal(g.gaps, 0);
+	assert_int_equal(g.source_count, 1);
+	free(close_tail(&g));
+}
+
+static void test_from_end(void **state)
+{
+	struct got g;
+	char *position;
+
+	(void)state;
+	append("mail.log", 0, 4);
+	put("mail.log", "a", "line 5 of");
+	open_tail(&g, path, NULL, true);
+	g.next = 6;
+	spin(&g, 50);
+	assert_int_equal(g.lines, 0);
+	assert_int_equal(g.caught_up, 1);
+	put("mail.log", "a", " the log\n");
+	append("mail.log", 6, 6);
+	run_until(&g, 1);
+	assert_int_equal(g.last_line, 0); /* not known */
+	position = close_tail(&g);
+	append("mail.log", 7, 8);
+	open_tail(&g, path, position, false);
+	g.next = 7;
+	run_until(&g, 2);
+	assert_int_equal(g.last_line, 0);
+	free(position);
+	free(close_tail(&g));
+}
+
+/* Rotation while the old file is still written to, as by a syslog daemon that was not told yet. */
+static void test_rename(void **state)
+{
+	struct got g;
+
+	(void)state;
+	append("mail.log", 0, 99);
+	open_tail(&g, path, NULL, false);
+	run_until(&g, 100);
+	sh("mv mail.log mail.log.1 && : > mail.log");
+	append("mail.log.1", 100, 109);
+	run_until(&g, 110);
+	spin(&g, 200); /* the new one is empty: still with the old one */
+	append("mail.log.1", 110, 119);
+	run_until(&g, 120);
+	append("mail.log", 120, 129);
+	spin(&g, 20);
+	run_until(&g, 130);
+	assert_int_equal(g.last_line, 10);
+	/* Twice while lines come, the second one compressed at once. */
+	sh("mv mail.log.1 mail.log.2 && mv mail.log mail.log.1");
+	append("mail.log", 130, 130);
+	run_until(&g, 131);
+	sh("gzip mail.log.2 && mv mail.log.2.gz mail.log.3.gz && mv mail.log.1 mail.log.2 && "
+	   "mv mail.log mail.log.1 && gzip mail.log.1");
+	append("mail.log", 131, 140);
+	run_until(&g, 141);
+	assert_int_equal(g.gaps, 0);
+	assert_int_equal(g.says, 0);
+	free(close_tail(&g));
+}
+
+/* Two rotations between two looks: the one in the middle must not be passed over. */
+static void test_double_rotation_live(void **state)
+{
+	struct got g;
+
+	(void)state;
+	append("mail.log", 0, 9);
+	open_tail(&g, path, NULL, false);
+	run_until(&g, 10);
+	append("mail.log", 10, 10);
+	sh("mv mail.log mail.log.1");
+	append("mail.log", 11, 20);
+	sh("gzip mail.log.1; mv mail.log.1.gz mail.log.2.gz; mv mail.log mail.log.1");
+	append("mail.log", 21, 30);
+	run_until(&g, 31);
+	assert_int_equal(g.gaps, 0);
+	free(close_tail(&g));
+}
+
+static void test_written_while_rotating(void **state)
+{
+	struct got g;
+	pid_t child;
+
+	(void)state;
+	append("mail.log", 0, 0);
+	open_tail(&g, path, NULL, false);
+	child = fork();
+	if (child == 0) {
+		for (size_t i = 0; i < 8; i++) {
+			append("mail.log", 1 + i * 5000, 5000 + i * 5000);
+			sh("for n in 8 7 6 5 4 3 2 1; do [ -e mail.log.$n ] && mv mail.log.$n "
+			   "mail.log.$((n+1)); done; mv mail.log mail.log.1; : > mail.log; true");
+			usleep(60000);
+		}
+		append("mail.log", 40001, 40001);
+		_exit(0);
+	}
+	run_until(&g, 40002);
+	waitpid(child, NULL, 0);
+	assert_int_equal(g.gaps, 0);
+	free(close_tail(&g));
+}
+
+static void test_copytruncate(void **state)
+{
+	struct got g;
+
+	(void)state;
+	append("mail.log", 0, 99);
+	open_tail(&g, path, NULL, false);
+	run_until(&g, 100);
+	/* Lines that only the copy has, and new ones, as many as there were: the size tells nothing. */
+	append("mail.log", 100, 104);
+	sh("cp mail.log mail.log.1 && : > mail.log");
+	append("mail.log", 105, 250);
+	run_until(&g, 251);
+	assert_int_equal(g.gaps, 1);
+	assert_string_equal(g.why, "the log was truncated");
+	assert_int_equal(g.says, 1);
+	/* Emptied, without a copy. */
+	put("mail.log", "w", "");
+	spin(&g, 300);
+	append("mail.log", 251, 252);
+	run_until(&g, 253);
+	assert_int_equal(g.last_line, 2);
+	assert_int_equal(g.gaps, 2);
+	free(close_tail(&g));
+}
+
+/* Stops at a line, changes the directory, goes on: nothing twice, nothing missing. */
+static void resume(const char *meanwhile, size_t gaps)
+{
+	struct got g;
+	char *position;
+
+	append("mail.log", 0, 49);
+	put("mail.log", "a", "line 50 of");
+	open_tail(&g, path, NULL, false);
+	run_until(&g, 50);
+	position = close_tail(&g);
+	put("mail.log", "a", " the log\n");
+	append("mail.log", 51, 59);
+	sh(meanwhile);
+	append("mail.log", 60, 69);
+	open_tail(&g, path, position, false);
+	g.next = 50;
+	run_until(&g, 20);
+	assert_int_equal(g.gaps, gaps);
+	/* And once more from there, where nothing has happened. */
+	free(position);
+	position = close_tail(&g);
+	append("mail.log", 70, 70);
+	open_tail(&g, path, position, true);
+	g.next = 70;
+	run_until(&g, 1);
+	assert_int_equal(g.gaps, 0);
+	free(position);
+	free(close_tail(&g));
+	sh("rm -f ./*");
+}
+
+static void test_resume(void **state)
+{
+	(void)state;
+	resume("true", 0);
+	resume("mv mail.log mail.log.1", 0);
+	resume("mv mail.log mail.log.1 && gzip mail.log.1", 0);
+	resume("mv mail.log mail.log-20260516 && xz mail.log-20260516", 0);
+	resume("mv mail.log mail.log.20260516-010203", 0);
+	/* Copied, and a piece that is being compressed. */
+	resume("cp mail.log mail.log.1 && : > mail.log", 0);
+	resume("mv mail.log mail.log.1 && gzip -c mail.log.1 | head -c 60 > mail.log.1.gz", 0);
+	/* The same file under another inode, as after a backup was put back. */
+	resume("cp mail.log x && mv x mail.log", 0);
+	/* Others' logs beside it. */
+	resume("cp mail.log mail.err && cp mail.log mail.log.bak && mv mail.log mail.log.1", 0);
+}
+
+static void test_resume_two_rotations(void **state)
+{
+	struct got g;
+	char *position;
+
+	(void)state;
+	append("mail.log", 0, 4999);
+	open_tail(&g, path, NULL, false);
+	run_until(&g, 5000);
+	position = close_tail(&g);
+	append("mail.log", 5000, 5999);
+	sh("mv mail.log mail.log.1 && gzip mail.log.1");
+	append("mail.log", 6000, 6999);
+	sh("mv mail.log.1.gz mail.log.3.gz && mv mail.log mail.log.1 && zstd -q --rm mail.log.1 && "
+	   "mv mail.log.1.zst mail.log.2.zst");
+	append("mail.log.1", 7000, 7999);
+	append("mail.log", 8000, 8999);
+	open_tail(&g, path, position, false);
+	g.next = 5000;
+	run_until(&g, 4000);
+	assert_int_equal(g.gaps, 0);
+	assert_int_equal(g.source_count, 4);
+	assert_non_null(strstr(g.sources[0], "/mail.log.3.gz"));
+	assert_string_equal(g.sources[3], path);
+	assert_int_equal(g.last_line, 1000);
+	free(position);
+	free(close_tail(&g));
+}
+
+/* Killed again and again at any line, and each time one rotation further. */
+static void test_resume_anywhere(void **state)
+{
+	char *position = strdup("");
+	size_t at = 0, written = 0;
+	struct got g;
+
+	(void)state;
+	for (size_t round = 0; round < 12; round++) {
+		append("mail.log", written, written + 2999);
+		written += 3000;
+		if (round % 3 == 1)
+			sh("for n in 5 4 3 2; do [ -e mail.log.$n.gz ] && mv mail.log.$n.gz "
+			   "mail.log.$((n+1)).gz; done; [ -e mail.log.1 ] && gzip mail.log.1 && "
+			   "mv mail.log.1.gz mail.log.2.gz; mv mail.log mail.log.1");
+		if (round % 3 == 1)
+			append("mail.log", written, written + 99), written += 100;
+		open_tail(&g, path, position, false);
+		g.next = at;
+		/* One turn of the loop gives a batch at most: mostly in the middle of a file. */
+		for (size_t turn = 0; turn <= round % 3; turn++)
+			assert_true(sd_event_run(g.loop, 100000) >= 0);
+		assert_int_equal(g.gaps, 0);
+		at = g.next;
+		free(position);
+		position = close_tail(&g);
+	}
+	open_tail(&g, path, position, false);
+	g.next = at;
+	run_until(&g, written - at);
+	assert_int_equal(g.gaps, 0);
+	free(position);
+	free(close_tail(&g));
+}
+
+static void test_lost(void **state)
+{
+	struct got g;
+	char *position;
+
+	(void)state;
+	append("mail.log", 0, 9);
+	open_tail(&g, path, NULL, false);
+	run_until(&g, 10);
+	position = close_tail(&g);
+	sh("rm mail.log");
+	append("mail.log.1", 500, 510);
+	append("mail.log", 10, 19);
+	open_tail(&g, path, position, false);
+	g.next = 10;
+	run_until(&g, 10);
+	assert_int_equal(g.gaps, 1);
+	assert_string_equal(g.why, "the file that was read last is gone");
+	assert_int_equal(g.says, 1);
+	free(close_tail(&g));
+
+	/* Damaged where the rest should be: what can be read, a gap, and on. */
+	sh("rm mail.log*");
+	append("mail.log", 0, 9);
+	open_tail(&g, path, NULL, false);
+	run_until(&g, 10);
+	free(position);
+	position = close_tail(&g);
+	append("mail.log", 10, 99999);
+	sh("mv mail.log mail.log.1 && gzip mail.log.1 && truncate -s 100K mail.log.1.gz");
+	append("mail.log", 100000, 100000);
+	open_tail(&g, path, position, false);
+	g.next = ANY;
+	for (int i = 0; i < 400 && strcmp(g.last, "line 100000 of the log") != 0; i++)
+		sd_event_run(g.loop, 10000);
+	assert_string_equal(g.last, "line 100000 of the log");
+	assert_true(g.lines > 20000);
+	assert_int_equal(g.gaps, 1);
+	assert_non_null(strstr(g.why, "gzip data end early"));
+	free(position);
+	free(close_tail(&g));
+}
+
+/* A position for a log that is not there is kept until it is. */
+static void test_position_of_missing(void **state)
+{
+	struct got g;
+	char *position, *again;
+
+	(void)state;
+	append("mail.log", 0, 9);
+	open_tail(&g, path, NULL, false);
+	run_until(&g, 10);
+	position = close_tail(&g);
+	sh("mv mail.log mail.log.1");
+	open_tail(&g, path, position, false);
+	spin(&g, 50);
+	again = close_tail(&g);
+	assert_string_equal(again, position);
+	append("mail.log.1", 10, 10);
+	append("mail.log", 11, 11);
+	open_tail(&g, path, again, false);
+	g.next = 10;
+	run_until(&g, 2);
+	assert_int_equal(g.gaps, 0);
+	free(position);
+	free(again);
+	free(close_tail(&g));
+	assert_null(mqw_file_tail_close(NULL));
+}
+
+static void test_glob(void **state)
+{
+	char pattern[160];
+	struct got g;
+	char *position;
+
+	(void)state;
+	snprintf(pattern, sizeof(pattern), "%s/*.log*", dir);
+	append("a.log", 0, 2);
+	append("b.log-20260515", 0, 2);
+	append("b.log-20260516", 0, 2);
+	append("c.log.1", 0, 2);
+	append("c.log", 0, 2);
+	open_tail(&g, pattern, NULL, false);
+	g.next = ANY;
+	run_until(&g, 9);
+	spin(&g, 50);
+	assert_int_equal(g.lines, 9);
+	assert_int_equal(g.source_count, 3);
+	append("b.log-20260516", 3, 3);
+	run_until(&g, 10);
+	position = close_tail(&g);
+	/* The dated one goes on under another name, while nobody looks and while somebody does. */
+	append("b.log-20260516", 4, 4);
+	append("b.log-20260517", 5, 5);
+	open_tail(&g, pattern, position, false);
+	g.next = 4;
+	run_until(&g, 2);
+	append("b.log-20260518", 6, 6);
+	run_until(&g, 3);
+	assert_int_equal(g.gaps, 0);
+	assert_non_null(strstr(g.sources[g.last_source], "b.log-20260518"));
+	free(position);
+	free(close_tail(&g));
+	open_tail(&g, "/nonexistent/*.log", NULL, false);
+	spin(&g, 20);
+	assert_int_equal(g.says, 1);
+	free(close_tail(&g));
+}
+
+static int on_tick(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	size_t *ticks = userdata;
+
+	(void)usec;
+	++*ticks;
+	sd_event_source_set_time_relative(s, 1000);
+	return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+}
+
+/* A large backlog in one piece, with an endless line in it: memory and the loop stay free. */
+static void test_backlog(void **state)
+{
+	struct rusage before, after;
+	size_t ticks = 0;
+	struct got g;
+	int fd;
+
+	(void)state;
+	append("mail.log", 0, 199999);
+	fd = open(path, O_WRONLY | O_APPEND);
+	assert_int_equal(ftruncate(fd, (off_t)1 << 30), 0);
+	close(fd);
+	put("mail.log", "a", "\nline 200000 of the log\n");
+	getrusage(RUSAGE_SELF, &before);
+	open_tail(&g, path, NULL, false);
+	g.next = ANY;
+	assert_true(sd_event_add_time_relative(
+			    g.loop, NULL, CLOCK_MONOTONIC, 1000, 1, on_tick, &ticks) >= 0);
+	run_until(&g, 200002);
+	assert_string_equal(g.last, "line 200000 of the log");
+	assert_int_equal(g.last_line, 200002);
+	getrusage(RUSAGE_SELF, &after);
+	assert_true(after.ru_maxrss - before.ru_maxrss < 8192); /* KiB */
+	assert_true(ticks > 20);
+	free(close_tail(&g));
+}
+
+/* Nothing happens: no more than one look a second. */
+static void test_idle(void **state)
+{
+	struct rusage before, after;
+	struct got g;
+
+	(void)state;
+	append("mail.log", 0, 0);
+	open_tail(&g, path, NULL, false);
+	run_until(&g, 1);
+	getrusage(RUSAGE_SELF, &before);
+	run_for(&g, 1500);
+	getrusage(RUSAGE_SELF, &after);
+	/* Right after a line: 20 ms apart, then ever farther. */
+	assert_true(after.ru_nvcsw - before.ru_nvcsw < 60);
+	free(close_tail(&g));
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, fresh_dir, remove_dir)
+	const struct CMUnitTest tests[] = {
+		TEST(test_position_text),
+		TEST(test_grow),
+		TEST(test_from_end),
+		TEST(test_rename),
+		TEST(test_double_rotation_live),
+		TEST(test_written_while_rotating),
+		TEST(test_copytruncate),
+		TEST(test_resume),
+		TEST(test_resume_two_rotations),
+		TEST(test_resume_anywhere),
+		TEST(test_lost),
+		TEST(test_position_of_missing),
+		TEST(test_glob),
+		TEST(test_backlog),
+		TEST(test_idle),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

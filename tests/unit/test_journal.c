@@ -1,0 +1,606 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The fields are tested by themselves; the rest with a real journald in a mount namespace of this
+ * process, where nothing of the host's journal is touched. That needs root and journald's program.
+ */
+#define _GNU_SOURCE /* unshare */
+#include "probes/source/journal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <systemd/sd-event.h>
+#include <systemd/sd-journal.h>
+#include <cmocka.h>
+
+#include "probes/source/lines.h"
+
+#define SOCKET "/run/systemd/journal/socket"
+
+static pid_t journald;
+static const char *skipped;
+
+struct got {
+	sd_event *loop;
+	size_t entries, gaps, says, caught_up, want;
+	int64_t gap_from, gap_to;
+	char last[64]; /* message */
+	bool in_order;
+};
+
+static void on_entry(void *ctx, const struct mqw_journal_entry *e, struct mqw_evidence evidence)
+{
+	struct got *g = ctx;
+	char want[64];
+
+	assert_int_equal(evidence.source, 7);
+	assert_true(e->message.len < sizeof(g->last));
+	memcpy(g->last, e->message.ptr, e->message.len);
+	g->last[e->message.len] = '\0';
+	snprintf(want, sizeof(want), "line %zu", g->entries++);
+	g->in_order = g->in_order && strcmp(want, g->last) == 0;
+}
+
+static void on_gap(void *ctx, int64_t from, int64_t to, const char *why)
+{
+	struct got *g = ctx;
+
+	assert_string_equal(why, "the journal no longer holds what was read last");
+	g->gaps++;
+	g->gap_from = from;
+	g->gap_to = to;
+}
+
+static void on_caught_up(void *ctx)
+{
+	struct got *g = ctx;
+
+	g->caught_up++;
+	if (g->entries >= g->want)
+		sd_event_exit(g->loop, 0);
+}
+
+static void on_say(void *ctx, const char *text)
+{
+	struct got *g = ctx;
+
+	assert_true(strlen(text) > 10);
+	g->says++;
+}
+
+static uint32_t number(void *ctx, const char *name)
+{
+	(void)ctx;
+	assert_string_equal(name, "journal");
+	return 7;
+}
+
+static struct mqw_source_ops ops(struct got *g)
+{
+	*g = (struct got){.in_order = true};
+	return (struct mqw_source_ops){.entry = on_entry,
+		.gap = on_gap,
+		.caught_up = on_caught_up,
+		.say = on_say,
+		.number = number,
+		.ctx = g};
+}
+
+static void add(struct mqw_journal_fields *f, const char *field)
+{
+	mqw_journal_fields_add(f, mqw_slice_of(field));
+}
+
+static void test_fields(void **state)
+{
+	struct mqw_journal_fields f = {0};
+	struct mqw_journal_entry e;
+
+	(void)state;
+	mqw_journal_fields_clear(&f);
+	add(&f, "_UID=106");
+	add(&f, "MESSAGE=ID: to=<a@x>, status=sent");
+	add(&f, "MESSAGE=a second one");
+	add(&f, "UID=0");
+	add(&f, "no equals sign");
+	add(&f, "_SYSTEMD_UNIT=postfix@-.service");
+	add(&f, "_EXE=/usr/lib/postfix/sbin/smtp");
+	add(&f, "_COMM=smtp");
+	add(&f, "_HOSTNAME=mx1");
+	add(&f, "SYSLOG_IDENTIFIER=postfix/smtp");
+	add(&f, "_PID=17");
+	add(&f, "_SOURCE_REALTIME_TIMESTAMP=1795590714624357");
+	assert_true(mqw_journal_fields_entry(&f, 5, &e));
+	assert_true(e.time == 1795590714624357);
+	assert_int_equal(e.pid, 17);
+	assert_false(e.cut);
+	assert_true(mqw_slice_eq(e.message, MQW_LIT("ID: to=<a@x>, status=sent")));
+	assert_true(mqw_slice_eq(e.unit, MQW_LIT("postfix@-.service")));
+	assert_true(mqw_slice_eq(e.uid, MQW_LIT("106")));
+	assert_true(mqw_slice_eq(e.exe, MQW_LIT("/usr/lib/postfix/sbin/smtp")));
+	assert_true(mqw_slice_eq(e.comm, MQW_LIT("smtp")));
+	assert_true(mqw_slice_eq(e.host, MQW_LIT("mx1")));
+	assert_true(mqw_slice_eq(e.identifier, MQW_LIT("postfix/smtp")));
+
+	/* Nothing of the entry before is left; what the sender calls his pid goes first. */
+	mqw_journal_fields_clear(&f);
+	assert_false(mqw_journal_fields_entry(&f, 5, &e));
+	add(&f, "_PID=17");
+	add(&f, "SYSLOG_PID=18");
+	add(&f, "_SOURCE_REALTIME_TIMESTAMP=12x");
+	mqw_journal_fields_add(&f, MQW_LIT("MESSAGE=a\0b\nc"));
+	assert_true(mqw_journal_fields_entry(&f, 5, &e));
+	assert_true(e.time == 5);
+	assert_int_equal(e.pid, 18);
+	assert_true(mqw_slice_eq(e.message, MQW_LIT("a\0b\nc")));
+	assert_int_equal(e.unit.len + e.uid.len + e.exe.len + e.host.len + e.identifier.len, 0);
+	mqw_journal_fields_clear(&f);
+	add(&f, "MESSAGE=");
+	add(&f, "SYSLOG_PID=99999999999");
+	assert_true(mqw_journal_fields_entry(&f, 5, &e));
+	assert_int_equal(e.message.len, 0);
+	assert_int_equal(e.pid, 0);
+	mqw_buffer_done(&f.text);
+}
+
+static void test_long_field(void **state)
+{
+	size_t len = sizeof("MESSAGE=") - 1 + MQW_LINE_MAX;
+	char *text = malloc(len + 1);
+	struct mqw_journal_fields f = {0};
+	struct mqw_journal_entry e;
+
+	(void)state;
+	memset(text, 'x', len + 1);
+	memcpy(text, "MESSAGE=", sizeof("MESSAGE=") - 1);
+	for (size_t more = 0; more < 2; more++) {
+		mqw_journal_fields_clear(&f);
+		mqw_journal_fields_add(&f, mqw_slice(text, len + more));
+		assert_true(mqw_journal_fields_entry(&f, 5, &e));
+		assert_int_equal(e.message.len, MQW_LINE_MAX);
+		assert_int_equal(e.cut, more);
+	}
+	mqw_buffer_done(&f.text);
+	free(text);
+}
+
+static void test_position_time(void **state)
+{
+	(void)state;
+	assert_true(
+		mqw_journal_position_time(MQW_LIT("s=53d2;i=169;b=f0bb;m=22e2196a1;"
+						  "t=661148ab50a1d;x=d308")) == 0x661148ab50a1d);
+	assert_true(mqw_journal_position_time(MQW_LIT("s=1;t=")) == MQW_TIME_NONE);
+	assert_true(mqw_journal_position_time(MQW_LIT("rubbish")) == MQW_TIME_NONE);
+	assert_true(mqw_journal_position_time(MQW_LIT(";t=ffffffffffffffffffffff")) > 0);
+}
+
+static void need_journald(void)
+{
+	if (skipped) {
+		print_message("skipped: %s\n", skipped);
+		skip();
+	}
+}
+
+static void sleep_ms(long ms)
+{
+	const struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+
+	nanosleep(&t, NULL);
+}
+
+/* Sends by the native protocol: libsystemd would keep its socket to another journald. */
+static void send_field(const char *identifier, int facility, const char *message)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX, .sun_path = SOCKET};
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	char text[256];
+	int n = snprintf(text, sizeof(text),
+		"SYSLOG_IDENTIFIER=%s\nSYSLOG_FACILITY=%d\nSYSLOG_PID=42\nMESSAGE=%s\n", identifier,
+		facility, message);
+
+	assert_true(fd >= 0);
+	assert_int_equal(sendto(fd, text, (size_t)n, 0, (void *)&to, sizeof(to)), n);
+	close(fd);
+}
+
+/* Lines first..last of the mail system, each with another's line before it. */
+static void send_lines(int first, int last)
+{
+	char text[32];
+
+	for (int i = first; i <= last; i++) {
+		snprintf(text, sizeof(text), "line %d", i);
+		send_field("cron", 9, "not mail");
+		send_field("postfix/smtp", 2, text);
+	}
+}
+
+static struct mqw_journal *journal(
+	struct got *g, enum mqw_journal_start start, const char *position)
+{
+	const struct mqw_journal_options o = {
+		.position = position, .start = start, .facility = MQW_JOURNAL_MAIL};
+	struct mqw_source_ops to = ops(g);
+	struct mqw_journal *j;
+
+	assert_int_equal(mqw_journal_open(&o, &to, &j), 0);
+	return j;
+}
+
+/* Waits until journald has written so many mail entries in all. */
+static void wait_entries(size_t want)
+{
+	for (int i = 0; i < 200; i++, sleep_ms(10)) {
+		struct mqw_journal_entry e;
+		struct got g;
+		struct mqw_journal *j = journal(&g, MQW_JOURNAL_START_OLDEST, NULL);
+		size_t n = 0;
+
+		while (mqw_journal_next(j, &e) == 1)
+			n++;
+		mqw_journal_close(j);
+		if (n >= want)
+			return;
+	}
+	fail_msg("journald did not write %zu entries", want);
+}
+
+static void start_journald(void)
+{
+	journald = fork();
+	assert_true(journald >= 0);
+	if (journald == 0) {
+		int null = open("/dev/null", O_RDWR);
+
+		dup2(null, STDOUT_FILENO);
+		dup2(null, STDERR_FILENO);
+		execl("/usr/lib/systemd/systemd-journald", "systemd-journald", (char *)NULL);
+		_exit(127);
+	}
+	for (int i = 0; i < 200 && access(SOCKET, F_OK) < 0; i++)
+		sleep_ms(10);
+}
+
+static void stop_journald(void)
+{
+	if (journald <= 0)
+		return;
+	kill(journald, SIGTERM);
+	waitpid(journald, NULL, 0);
+	journald = 0;
+}
+
+/* SIGUSR2 archives; removes what was archived, as vacuuming does. */
+static void rotate_and_vacuum(void)
+{
+	bool archived = false;
+
+	kill(journald, SIGUSR2);
+	for (int i = 0; i < 200 && !archived; i++, sleep_ms(10))
+		archived = system("ls /run/log/journal/*/system@* >/dev/null 2>&1") == 0;
+	assert_true(archived);
+	assert_int_equal(system("rm /run/log/journal/*/system@*"), 0);
+}
+
+static void test_offline(void **state)
+{
+	struct mqw_journal_entry e;
+	struct mqw_buffer position = {0}, again = {0};
+	struct mqw_journal *j;
+	struct got g;
+
+	(void)state;
+	need_journald();
+	send_lines(0, 4);
+	wait_entries(5);
+	j = journal(&g, MQW_JOURNAL_START_BOOT, NULL);
+	assert_int_equal(mqw_journal_position(j, &position), 0);
+	assert_int_equal(position.len, 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(mqw_journal_next(j, &e), 1);
+	assert_true(mqw_slice_eq(e.message, MQW_LIT("line 2")));
+	assert_true(mqw_slice_eq(e.identifier, MQW_LIT("postfix/smtp")));
+	assert_true(mqw_slice_eq(e.uid, MQW_LIT("0")));
+	assert_int_equal(e.pid, 42);
+	assert_true(e.exe.len > 0 && e.comm.len > 0 && e.host.len > 0);
+	assert_true(mqw_clock_now() - e.time < MQW_MINUTE && e.time <= mqw_clock_now());
+	assert_int_equal(mqw_journal_position(j, &position), 0);
+	mqw_journal_close(j);
+	assert_true(mqw_clock_now() - mqw_journal_position_time(mqw_buffer_slice(&position)) <
+		MQW_MINUTE);
+
+	/* From the position on, nothing twice and nothing missing; the end is no error. */
+	j = journal(&g, MQW_JOURNAL_START_TAIL, mqw_buffer_str(&position));
+	assert_int_equal(mqw_journal_position(j, &again), 0);
+	assert_string_equal(mqw_buffer_str(&again), mqw_buffer_str(&position));
+	assert_int_equal(mqw_journal_next(j, &e), 1);
+	assert_true(mqw_slice_eq(e.message, MQW_LIT("line 3")));
+	assert_int_equal(mqw_journal_next(j, &e), 1);
+	assert_int_equal(mqw_journal_next(j, &e), 0);
+	assert_int_equal(mqw_journal_next(j, &e), 0);
+	send_lines(5, 5);
+	wait_entries(6);
+	mqw_journal_close(j);
+	assert_int_equal(g.gaps, 0);
+	j = journal(&g, MQW_JOURNAL_START_TAIL, NULL);
+	assert_int_equal(mqw_journal_next(j, &e), 0);
+	mqw_journal_close(j);
+	mqw_buffer_done(&position);
+	mqw_buffer_done(&again);
+}
+
+static int on_timeout(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	(void)s, (void)usec;
+	return sd_event_exit(userdata, 1);
+}
+
+/* Runs the loop until so many entries came and it is caught up; 0, or 1 after five seconds. */
+static int run_until(struct got *g, size_t want)
+{
+	sd_event_source *timer = NULL;
+	int r;
+
+	g->want = want;
+	assert_true(sd_event_add_time_relative(g->loop, &timer, CLOCK_MONOTONIC, 5000000, 0,
+			    on_timeout, g->loop) >= 0);
+	r = sd_event_loop(g->loop);
+	sd_event_source_unref(timer);
+	return r;
+}
+
+static int send_more(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	(void)s, (void)usec, (void)userdata;
+	send_lines(3006, 3010);
+	return 0;
+}
+
+static void test_follow(void **state)
+{
+	struct mqw_buffer position = {0};
+	struct mqw_journal *j;
+	struct got g;
+
+	(void)state;
+	need_journald();
+	send_lines(6, 3005);
+	wait_entries(3006);
+	j = journal(&g, MQW_JOURNAL_START_OLDEST, NULL);
+	assert_true(sd_event_new(&g.loop) >= 0);
+	assert_int_equal(mqw_journal_attach(j, g.loop), 0);
+	assert_true(sd_event_add_time_relative(
+			    g.loop, NULL, CLOCK_MONOTONIC, 50000, 0, send_more, NULL) >= 0);
+	assert_int_equal(run_until(&g, 3011), 0);
+	assert_int_equal(g.entries, 3011);
+	assert_true(g.in_order);
+	assert_int_equal(g.gaps + g.says, 0);
+	assert_int_equal(mqw_journal_position(j, &position), 0);
+	mqw_journal_close(j);
+	sd_event_unref(g.loop);
+
+	/* Followed over a restart of the reader, from the stored text. */
+	j = journal(&g, MQW_JOURNAL_START_OLDEST, mqw_buffer_str(&position));
+	send_lines(3011, 3012);
+	assert_true(sd_event_new(&g.loop) >= 0);
+	assert_int_equal(mqw_journal_attach(j, g.loop), 0);
+	assert_int_equal(run_until(&g, 2), 0);
+	assert_string_equal(g.last, "line 3012");
+	assert_int_equal(g.entries, 2);
+	assert_int_equal(g.gaps, 0);
+
+	/* And over a rotation that takes away all that was read: nothing is lost by that. */
+	rotate_and_vacuum();
+	send_lines(3013, 3013);
+	sd_event_unref(g.loop);
+	mqw_journal_close(j);
+	mqw_buffer_done(&position);
+}
+
+static int rotate_now(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	(void)s, (void)usec, (void)userdata;
+	rotate_and_vacuum();
+	send_lines(1, 1);
+	return 0;
+}
+
+static void test_rotation(void **state)
+{
+	struct mqw_buffer position = {0};
+	struct mqw_journal *j;
+	struct got g;
+
+	(void)state;
+	need_journald();
+	j = journal(&g, MQW_JOURNAL_START_TAIL, NULL);
+	assert_true(sd_event_new(&g.loop) >= 0);
+	assert_int_equal(mqw_journal_attach(j, g.loop), 0);
+	send_lines(0, 0);
+	assert_int_equal(run_until(&g, 1), 0);
+	assert_string_equal(g.last, "line 0");
+	sd_event_unref(g.loop);
+	mqw_journal_position(j, &position);
+	mqw_journal_close(j);
+
+	j = journal(&g, MQW_JOURNAL_START_TAIL, mqw_buffer_str(&position));
+	g.entries = 1;
+	assert_true(sd_event_new(&g.loop) >= 0);
+	assert_int_equal(mqw_journal_attach(j, g.loop), 0);
+	assert_true(sd_event_add_time_relative(
+			    g.loop, NULL, CLOCK_MONOTONIC, 50000, 0, rotate_now, NULL) >= 0);
+	assert_int_equal(run_until(&g, 2), 0);
+	assert_string_equal(g.last, "line 1");
+	assert_int_equal(g.entries, 2);
+	assert_int_equal(g.gaps, 0);
+	mqw_journal_close(j);
+	sd_event_unref(g.loop);
+	mqw_buffer_done(&position);
+}
+
+/* What was read last has been vacuumed while nobody read: a gap, then the oldest that is left. */
+static void test_vacuumed(void **state)
+{
+	struct mqw_buffer position = {0};
+	struct mqw_journal_entry e;
+	struct mqw_journal *j;
+	struct got g;
+
+	(void)state;
+	need_journald();
+	send_lines(100, 100);
+	wait_entries(2);
+	j = journal(&g, MQW_JOURNAL_START_OLDEST, NULL);
+	while (mqw_journal_next(j, &e) == 1)
+		;
+	assert_int_equal(mqw_journal_position(j, &position), 0);
+	mqw_journal_close(j);
+	rotate_and_vacuum();
+
+	/* Nothing at all is left of the mail system's. */
+	j = journal(&g, MQW_JOURNAL_START_OLDEST, mqw_buffer_str(&position));
+	assert_int_equal(mqw_journal_next(j, &e), 0);
+	assert_int_equal(g.gaps, 1);
+	assert_true(g.gap_from == mqw_journal_position_time(mqw_buffer_slice(&position)));
+	assert_true(g.gap_to > g.gap_from);
+	assert_int_equal(mqw_journal_next(j, &e), 0);
+	assert_int_equal(g.gaps, 1);
+	mqw_journal_close(j);
+
+	send_lines(101, 102);
+	wait_entries(2);
+	j = journal(&g, MQW_JOURNAL_START_TAIL, mqw_buffer_str(&position));
+	assert_int_equal(mqw_journal_next(j, &e), 1);
+	assert_true(mqw_slice_eq(e.message, MQW_LIT("line 101")));
+	assert_int_equal(g.gaps, 1);
+	assert_true(g.gap_to >= g.gap_from && g.gap_to <= mqw_clock_now());
+	assert_int_equal(mqw_journal_next(j, &e), 1);
+	assert_int_equal(mqw_journal_next(j, &e), 0);
+	assert_int_equal(g.gaps, 1);
+	mqw_journal_close(j);
+	mqw_buffer_done(&position);
+}
+
+static void on_entry_vacuum(void *ctx, const struct mqw_journal_entry *e, struct mqw_evidence v)
+{
+	struct got *g = ctx;
+
+	(void)e, (void)v;
+	if (g->entries++ == 0) {
+		rotate_and_vacuum();
+		send_lines(9999, 9999);
+	}
+}
+
+/* Files are taken away while entries in them still wait to be given: none is lost. */
+static void test_vacuumed_behind(void **state)
+{
+	struct mqw_journal_options o = {.facility = MQW_JOURNAL_MAIL};
+	struct mqw_source_ops to;
+	struct mqw_journal *j;
+	struct got g;
+
+	(void)state;
+	need_journald();
+	rotate_and_vacuum();
+	send_lines(0, 7999);
+	wait_entries(8000);
+	to = ops(&g);
+	to.entry = on_entry_vacuum;
+	assert_int_equal(mqw_journal_open(&o, &to, &j), 0);
+	assert_true(sd_event_new(&g.loop) >= 0);
+	assert_int_equal(mqw_journal_attach(j, g.loop), 0);
+	assert_int_equal(run_until(&g, 8001), 0);
+	assert_int_equal(g.entries, 8001);
+	assert_int_equal(g.gaps, 0);
+	mqw_journal_close(j);
+	sd_event_unref(g.loop);
+}
+
+static void test_no_journal(void **state)
+{
+	const struct mqw_journal_options wrong = {.facility = 24};
+	struct mqw_journal_options o = {.facility = 2, .directory = "/nonexistent"};
+	char dir[] = "/tmp/mqw-journal-XXXXXX";
+	struct mqw_journal_entry e;
+	struct mqw_source_ops to;
+	struct mqw_journal *j;
+	struct got g;
+
+	(void)state;
+	to = ops(&g);
+	assert_int_equal(mqw_journal_open(&wrong, &to, &j), -EINVAL);
+	assert_int_equal(mqw_journal_open(&o, &to, &j), -ENOENT);
+	assert_non_null(mkdtemp(dir));
+	o.directory = dir;
+	assert_int_equal(mqw_journal_open(&o, &to, &j), 0);
+	assert_int_equal(mqw_journal_next(j, &e), 0);
+	assert_int_equal(mqw_journal_next(j, &e), 0);
+	assert_int_equal(g.says, 1);
+	assert_int_equal(g.gaps, 0);
+	mqw_journal_close(j);
+	assert_null(mqw_journal_close(NULL));
+	rmdir(dir);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	if (geteuid() != 0) {
+		skipped = "not root";
+	} else if (access("/usr/lib/systemd/systemd-journald", X_OK) < 0) {
+		skipped = "systemd-journald is not installed";
+	} else if (unshare(CLONE_NEWNS) < 0 ||
+		mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) ||
+		mount("mqw-test", "/run", "tmpfs", 0, "mode=0755") || mkdir("/run/log", 0755) ||
+		mkdir("/run/log/journal", 0755) || mkdir("/run/systemd", 0755) ||
+		mkdir("/run/systemd/journal", 0755)) {
+		skipped = "no mount namespace of its own";
+	} else if (access("/var/log/journal", F_OK) == 0 &&
+		mount("mqw-test", "/var/log", "tmpfs", 0, "mode=0755")) {
+		skipped = "/var/log/journal cannot be hidden";
+	} else {
+		start_journald();
+		if (access(SOCKET, F_OK) < 0)
+			skipped = "systemd-journald does not start";
+	}
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	stop_journald();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_long_field),
+		cmocka_unit_test(test_position_time),
+		cmocka_unit_test(test_no_journal),
+		cmocka_unit_test(test_offline),
+		cmocka_unit_test(test_follow),
+		cmocka_unit_test(test_rotation),
+		cmocka_unit_test(test_vacuumed),
+		cmocka_unit_test(test_vacuumed_behind),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
