@@ -4,6 +4,7 @@
 CC ?= gcc
 BUILD ?= build
 PREFIX ?= /usr
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 VERSION := 0.1.0
 
 PKGS := libsystemd yaml-0.1 sqlite3 libmicrohttpd libcurl jansson zlib liblzma libzstd libxxhash
@@ -94,6 +95,15 @@ check-asan: ## unit tests and cases under AddressSanitizer and UBSan
 .PHONY: install
 install: all ## install into DESTDIR
 	install -D -m 755 $(BUILD)/mailq-watchdog $(DESTDIR)$(PREFIX)/bin/mailq-watchdog
+	install -D -m 755 $(BUILD)/mailq-watchdog-helper \
+		$(DESTDIR)$(PREFIX)/libexec/mailq-watchdog/mailq-watchdog-helper
+	for u in packaging/systemd/*.service packaging/systemd/*.socket; do \
+		install -D -m 644 $$u $(DESTDIR)$(UNITDIR)/$${u##*/} && \
+		sed -i 's,^ExecStart=/usr/,ExecStart=$(PREFIX)/,' $(DESTDIR)$(UNITDIR)/$${u##*/} || \
+			exit 1; done
+	install -D -m 644 packaging/systemd/mailq-watchdog.sysusers \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/mailq-watchdog.conf
+
 .PHONY: clean
 clean: ## remove build/
 	rm -rf $(BUILD)

@@ -298,6 +298,8 @@ static void test_not_allowed(void **state)
 			_exit(status == -EPIPE ? 0 : 8);
 		while (!o.calls)
 			sd_event_run(event, 100000);
+		mqw_helper_client_free(c);
+		sd_event_unref(event);
 		_exit(o.error ? 7 : o.status != MQW_HELPER_REFUSED);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);

@@ -44,7 +44,7 @@ static void test_outputs_and_status(void **state)
 	assert_string_equal(mqw_buffer_str(&p.out), "to out\n");
 	assert_string_equal(mqw_buffer_str(&p.err), "to err\nmore\n");
 	assert_false(p.truncated);
-	assert_true(mqw_slice_eq(mqw_process_complaint(&p), MQW_LIT("to err")));
+	assert_true(mqw_slice_eq(mqw_process_complaint(&p), MQW_LIT("more")));
 	/* A second run starts from nothing. */
 	assert_int_equal(run_script(&p, "echo only"), 0);
 	assert_int_equal(p.status, 0);

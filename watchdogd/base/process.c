@@ -40,7 +40,9 @@ static int find_program(const char *name, char *ret, size_t size)
 	if (strchr(name, '/')) {
 		if (name[0] != '/')
 			return -EINVAL;
-		return snprintf(ret, size, "%s", name) < (int)size ? 0 : -ENAMETOOLONG;
+		if (snprintf(ret, size, "%s", name) >= (int)size)
+			return -ENAMETOOLONG;
+		return access(ret, X_OK) == 0 ? 0 : -errno;
 	}
 	for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++)
 		if (snprintf(ret, size, "%s/%s", directories[i], name) < (int)size &&
@@ -208,6 +210,11 @@ void mqw_process_done(struct mqw_process *p)
 struct mqw_slice mqw_process_complaint(const struct mqw_process *p)
 {
 	struct mqw_slice s = mqw_buffer_slice(p->err.len ? &p->err : &p->out);
+	size_t at;
 
-	return mqw_slice_head(s, mqw_slice_chr(s, '\n'));
+	while (s.len && s.ptr[s.len - 1] == '\n')
+		s.len--;
+	while ((at = mqw_slice_chr(s, '\n')) < s.len)
+		s = mqw_slice_from(s, at + 1);
+	return s;
 }

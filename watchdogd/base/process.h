@@ -33,8 +33,8 @@ int mqw_process_run(struct mqw_process *p);
 void mqw_process_done(struct mqw_process *p);
 
 /*
- * The first line of the standard error, or else of the standard output, without the line's end:
- * what a failed program has to say. Borrowed from p.
+ * The last line of the standard error, or else of the standard output, without the line's end:
+ * why a program failed, after what it only warned of. Borrowed from p.
  */
 struct mqw_slice mqw_process_complaint(const struct mqw_process *p);
 
