@@ -11,8 +11,7 @@ static bool is_genuine(struct mqw_slice unit, struct mqw_slice uid, struct mqw_s
 	return mqw_slice_starts(unit, MQW_LIT("postfix")) ||
 		mqw_slice_starts(exe, MQW_LIT("/usr/lib/postfix/")) ||
 		mqw_slice_starts(exe, MQW_LIT("/usr/libexec/postfix/")) ||
-		mqw_slice_starts(exe, MQW_LIT("/usr/sbin/post")) ||
-		mqw_slice_eq(uid, MQW_LIT("0"));
+		mqw_slice_starts(exe, MQW_LIT("/usr/sbin/post")) || mqw_slice_eq(uid, MQW_LIT("0"));
 }
 
 /* Defaults of Postfix 3.7: maximal_queue_lifetime 5d, maximal_backoff_time 4000s (postconf(5)). */

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One watched MTA in the daemon: its log source, its queue, its tracker and its copies, tied
+ * together. Lines and queue changes go in; findings come out, to the rules and to the journal.
+ */
+#ifndef MQW_DAEMON_INSTANCE_H
+#define MQW_DAEMON_INSTANCE_H
+
+#include "probes/source/dirwatch.h"
+#include "rules/rules.h"
+#include "watchdogd/act/act.h"
+
+struct mqw_instance;
+
+/* What all instances share; borrowed, outlives them. */
+struct mqw_instance_host {
+	sd_event *event;
+	struct mqw_dirwatch *dirwatch;
+	struct mqw_ledger *ledger;
+	struct mqw_act *act;
+	struct mqw_rules **rules; /* the pointer changes at a reload */
+	const char *state_directory;
+	enum mqw_keep keep;
+};
+
+/*
+ * Opens everything, takes back from the ledger what was open, and begins to read where it was left
+ * off. c is borrowed until _free(). 0 or a negative errno, which has been said.
+ */
+int mqw_instance_open(const struct mqw_instance_config *c, const struct mqw_instance_host *host,
+	struct mqw_instance **ret);
+struct mqw_instance *mqw_instance_free(struct mqw_instance *i);
+
+/* Once a second, with the clock. */
+void mqw_instance_tick(struct mqw_instance *i, int64_t now);
+
+/*
+ * Writes what changed since the last call, and the position in the log, into the ledger, in a
+ * batch of its own. Negative errno: nothing is kept, everything comes again with the next call.
+ */
+int mqw_instance_keep(struct mqw_instance *i);
+
+/* For status. */
+const struct mqw_act_instance *mqw_instance_parts(const struct mqw_instance *i);
+struct mqw_instance_status {
+	const char *name, *mta, *log, *queue;
+	bool caught_up;
+	uint64_t lines, unparsed, queue_files;
+	int64_t last_line; /* MQW_TIME_NONE: none yet */
+};
+struct mqw_instance_status mqw_instance_status(const struct mqw_instance *i);
+/* The name of a numbered source, for evidence; ctx is the instance. */
+const char *mqw_instance_source_name(void *ctx, uint32_t source);
+
+#endif

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#define _GNU_SOURCE /* O_PATH */
+#include "watchdogd/daemon/queue_watch.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Only somebody else deletes a waiting file; the MTA itself deletes the one that it works on, and
+ * then its last lines may still be on their way (facts on Postfix: qmgr deletes in active/). */
+#define GRACE_WAITING (10 * MQW_SECOND)
+#define GRACE_WORKED_ON (60 * MQW_SECOND)
+#define DEPTH_MAX 17
+
+struct entry {
+	struct entry *next_suspect;
+	char *path;
+	enum mqw_place place;
+	uint32_t generation;
+	bool suspect; /* in the list of suspects */
+	int64_t missing_since; /* MQW_TIME_NONE: not missing */
+	char id[];
+};
+
+struct mqw_queue_watch {
+	const struct mqw_probe_ops *probe;
+	struct mqw_queue_watch_ops ops;
+	struct mqw_dirwatch_ops dirwatch_ops;
+	char *root;
+	int fd;
+	struct mqw_map entries;
+	struct entry *suspects;
+	uint32_t generation;
+};
+
+int mqw_queue_watch_root(struct mqw_queue_watch *w)
+{
+	if (w->fd < 0)
+		w->fd = open(w->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return w->fd;
+}
+
+static struct entry *find(struct mqw_queue_watch *w, struct mqw_slice id)
+{
+	return mqw_map_get(&w->entries, id);
+}
+
+static struct entry *find_or_add(struct mqw_queue_watch *w, struct mqw_slice id)
+{
+	struct entry *e = find(w, id);
+
+	if (e)
+		return e;
+	e = calloc(1, sizeof(*e) + id.len + 1);
+	if (!e)
+		return NULL;
+	memcpy(e->id, id.ptr, id.len);
+	e->missing_since = MQW_TIME_NONE;
+	if (mqw_map_put(&w->entries, mqw_slice(e->id, id.len), e) < 0) {
+		free(e);
+		return NULL;
+	}
+	return e;
+}
+
+static void seen(struct mqw_queue_watch *w, struct mqw_slice path, const struct stat *st)
+{
+	struct mqw_queue_name name;
+	struct entry *e;
+
+	if (!S_ISREG(st->st_mode) || !w->probe->queue_name(path, &name))
+		return;
+	e = find_or_add(w, name.queue_id);
+	if (!e)
+		return;
+	if (!e->path || !mqw_slice_eq(mqw_slice_of(e->path), path)) {
+		char *copy = mqw_slice_dup(path);
+
+		if (!copy)
+			return;
+		free(e->path);
+		e->path = copy;
+	}
+	e->place = name.place;
+	e->generation = w->generation;
+	e->missing_since = MQW_TIME_NONE;
+	w->ops.present(w->ops.ctx, mqw_slice_of(e->id), e->place, e->path, st);
+}
+
+static void suspect(struct mqw_queue_watch *w, struct entry *e, int64_t now)
+{
+	if (e->missing_since == MQW_TIME_NONE)
+		e->missing_since = now;
+	if (e->suspect)
+		return;
+	e->suspect = true;
+	e->next_suspect = w->suspects;
+	w->suspects = e;
+}
+
+static void on_name(void *userdata, struct mqw_slice path, bool present)
+{
+	struct mqw_queue_watch *w = userdata;
+	struct mqw_queue_name name;
+	char text[PATH_MAX];
+	struct stat st;
+	struct entry *e;
+
+	if (path.len >= sizeof(text) || !w->probe->queue_name(path, &name))
+		return;
+	if (present) {
+		memcpy(text, path.ptr, path.len);
+		text[path.len] = '\0';
+		/* Gone on meanwhile: its next hint or the rescan tells where to. */
+		if (mqw_queue_watch_root(w) >= 0 &&
+			fstatat(w->fd, text, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			seen(w, path, &st);
+		return;
+	}
+	e = find(w, name.queue_id);
+	if (e && mqw_slice_eq(mqw_slice_of(e->path), path))
+		suspect(w, e, mqw_clock_now());
+}
+
+static void on_rescan_begin(void *userdata)
+{
+	struct mqw_queue_watch *w = userdata;
+
+	w->generation++;
+	/* The root may have been made anew. */
+	if (w->fd >= 0) {
+		close(w->fd);
+		w->fd = -1;
+	}
+}
+
+static void on_scanned(void *userdata, struct mqw_slice path, const struct stat *st)
+{
+	seen(userdata, path, st);
+}
+
+static void on_rescan_end(void *userdata, bool complete)
+{
+	struct mqw_queue_watch *w = userdata;
+	const struct mqw_map_slot *slot;
+	int64_t now = mqw_clock_now();
+	size_t cursor = 0;
+
+	if (!complete)
+		return;
+	while ((slot = mqw_map_next(&w->entries, &cursor))) {
+		struct entry *e = slot->value;
+
+		if (e->generation != w->generation)
+			suspect(w, e, now);
+	}
+	w->ops.scanned(w->ops.ctx);
+}
+
+int mqw_queue_watch_create(struct mqw_dirwatch *dirwatch, const char *root,
+	const struct mqw_probe_ops *probe, const struct mqw_queue_watch_ops *ops,
+	struct mqw_queue_watch **ret)
+{
+	struct mqw_queue_watch *w = calloc(1, sizeof(*w));
+	int r;
+
+	if (!w)
+		return -ENOMEM;
+	w->probe = probe;
+	w->ops = *ops;
+	w->fd = -1;
+	w->root = mqw_slice_dup(mqw_slice_of(root));
+	mqw_map_init(&w->entries, mqw_map_random_seed());
+	w->dirwatch_ops = (struct mqw_dirwatch_ops){.name = on_name,
+		.rescan_begin = on_rescan_begin,
+		.scanned = on_scanned,
+		.rescan_end = on_rescan_end};
+	r = w->root ? mqw_dirwatch_add(dirwatch, w->root, probe->queue_directories,
+			      &w->dirwatch_ops, w)
+		    : -ENOMEM;
+	if (r < 0)
+		mqw_queue_watch_free(w);
+	else
+		*ret = w;
+	return r;
+}
+
+static void free_entry(struct entry *e)
+{
+	free(e->path);
+	free(e);
+}
+
+struct mqw_queue_watch *mqw_queue_watch_free(struct mqw_queue_watch *w)
+{
+	const struct mqw_map_slot *slot;
+	size_t cursor = 0;
+
+	if (!w)
+		return NULL;
+	while ((slot = mqw_map_next(&w->entries, &cursor)))
+		free_entry(slot->value);
+	mqw_map_done(&w->entries);
+	if (w->fd >= 0)
+		close(w->fd);
+	free(w->root);
+	free(w);
+	return NULL;
+}
+
+/*
+ * Looks for id under the directory at fd, which it closes, and its hash directories, whose names
+ * are one character long (mail_queue(3)). 1 found and path completed, 0 not, -errno: cannot tell.
+ */
+static int search(int fd, const char *id, struct mqw_buffer *path, int depth)
+{
+	size_t base = path->len;
+	struct stat st;
+	const struct dirent *entry;
+	DIR *dir;
+	int r = 0;
+
+	if (fstatat(fd, id, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		close(fd);
+		mqw_buffer_printf(path, "/%s", id);
+		return 1;
+	}
+	dir = fdopendir(fd);
+	if (!dir) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	while (r == 0 && depth < DEPTH_MAX && (entry = readdir(dir))) {
+		int sub;
+
+		if (entry->d_name[0] == '.' || entry->d_name[1] != '\0')
+			continue;
+		sub = openat(dirfd(dir), entry->d_name,
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (sub < 0) {
+			if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+				r = -errno;
+			continue;
+		}
+		mqw_buffer_printf(path, "/%s", entry->d_name);
+		r = search(sub, id, path, depth + 1);
+		if (r == 0)
+			path->len = base;
+	}
+	closedir(dir);
+	return r;
+}
+
+static int look_everywhere(struct mqw_queue_watch *w, const char *id, struct mqw_buffer *path)
+{
+	for (size_t i = 0; w->probe->queue_directories[i]; i++) {
+		int fd, r;
+
+		if (mqw_queue_watch_root(w) < 0)
+			return -errno;
+		fd = openat(w->fd, w->probe->queue_directories[i],
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0) {
+			if (errno == ENOENT)
+				continue;
+			return -errno;
+		}
+		mqw_buffer_clear(path);
+		mqw_buffer_add_str(path, w->probe->queue_directories[i]);
+		r = search(fd, id, path, 0);
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}
+
+/* True: nothing more to look after. */
+static bool settle_suspect(struct mqw_queue_watch *w, struct entry *e, int64_t now)
+{
+	bool worked_on = e->place == MQW_PLACE_ACTIVE || e->place == MQW_PLACE_ARRIVING;
+	struct mqw_buffer path = {0};
+	struct stat st;
+	int r;
+
+	if (e->missing_since == MQW_TIME_NONE)
+		return true;
+	if (now - e->missing_since < (worked_on ? GRACE_WORKED_ON : GRACE_WAITING))
+		return false;
+	r = look_everywhere(w, e->id, &path);
+	if (r == 1 && fstatat(w->fd, mqw_buffer_str(&path), &st, AT_SYMLINK_NOFOLLOW) == 0)
+		seen(w, mqw_buffer_slice(&path), &st);
+	mqw_buffer_done(&path);
+	if (r != 0)
+		return e->missing_since == MQW_TIME_NONE;
+	w->ops.gone(w->ops.ctx, mqw_slice_of(e->id));
+	mqw_map_take(&w->entries, mqw_slice_of(e->id));
+	free_entry(e);
+	return true;
+}
+
+void mqw_queue_watch_tick(struct mqw_queue_watch *w, int64_t now)
+{
+	struct entry *list = w->suspects;
+
+	w->suspects = NULL;
+	while (list) {
+		struct entry *e = list;
+
+		list = e->next_suspect;
+		e->suspect = false;
+		if (!settle_suspect(w, e, now))
+			suspect(w, e, now);
+	}
+}
+
+void mqw_queue_watch_repeat(struct mqw_queue_watch *w)
+{
+	const struct mqw_map_slot *slot;
+	size_t cursor = 0;
+	struct stat st;
+
+	if (mqw_queue_watch_root(w) < 0)
+		return;
+	while ((slot = mqw_map_next(&w->entries, &cursor))) {
+		const struct entry *e = slot->value;
+
+		if (fstatat(w->fd, e->path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			w->ops.present(w->ops.ctx, mqw_slice_of(e->id), e->place, e->path, &st);
+	}
+}
+
+size_t mqw_queue_watch_count(const struct mqw_queue_watch *w)
+{
+	return w->entries.count;
+}

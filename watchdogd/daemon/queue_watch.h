@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is in one MTA's queue, by queue id: hints from the directory watch, corrected by its
+ * rescans. A file that moves between directories looks missing for a moment, and the log may lag:
+ * so a file is called gone only after a time of grace and a look of our own into every directory.
+ */
+#ifndef MQW_DAEMON_QUEUE_WATCH_H
+#define MQW_DAEMON_QUEUE_WATCH_H
+
+#include <sys/stat.h>
+
+#include "probes/probe.h"
+#include "probes/source/dirwatch.h"
+
+struct mqw_queue_watch;
+
+struct mqw_queue_watch_ops {
+	/* The file is there: at path, relative to root. Often repeated. */
+	void (*present)(void *ctx, struct mqw_slice queue_id, enum mqw_place place,
+		const char *path, const struct stat *st);
+	/* It is in no directory of the queue. */
+	void (*gone)(void *ctx, struct mqw_slice queue_id);
+	/* A complete rescan is over. */
+	void (*scanned)(void *ctx);
+	void *ctx;
+};
+
+/* root is copied. 0, -ENOMEM, or what the watcher says. */
+int mqw_queue_watch_create(struct mqw_dirwatch *dirwatch, const char *root,
+	const struct mqw_probe_ops *probe, const struct mqw_queue_watch_ops *ops,
+	struct mqw_queue_watch **ret);
+struct mqw_queue_watch *mqw_queue_watch_free(struct mqw_queue_watch *w);
+
+/* Looks after what seems to be missing; call about once a second. */
+void mqw_queue_watch_tick(struct mqw_queue_watch *w, int64_t now);
+
+/* Calls present() for every file that is known, as if it were seen anew. */
+void mqw_queue_watch_repeat(struct mqw_queue_watch *w);
+
+/* The queue's root as a directory descriptor, or -1 while it is not there. Borrowed. */
+int mqw_queue_watch_root(struct mqw_queue_watch *w);
+
+/* How many files are known. */
+size_t mqw_queue_watch_count(const struct mqw_queue_watch *w);
+
+#endif
