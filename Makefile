@@ -25,12 +25,12 @@ ifdef CI
 WARN += -Werror
 endif
 
-MAINS := watchdogd/cli/main.c watchdogd/helper/main.c
+MAINS := watchdogd/cli/main.c watchdogd/daemon/main.c watchdogd/helper/main.c
 SRCS := $(sort $(wildcard watchdogd/*/*.c watchdogd/*/*/*.c probes/*.c probes/*/*.c rules/*.c))
 LIB_SRCS := $(filter-out $(MAINS),$(SRCS))
 LIB_OBJS := $(LIB_SRCS:%.c=$(BUILD)/%.o)
 LIB := $(BUILD)/libmqw.a
-PROGRAMS := $(BUILD)/mailq-watchdog $(BUILD)/mailq-watchdog-helper
+PROGRAMS := $(BUILD)/mailq-watchdog $(BUILD)/mailq-watchdogd $(BUILD)/mailq-watchdog-helper
 HEADERS := $(wildcard watchdogd/*/*.h watchdogd/*/*/*.h probes/*.h probes/*/*.h rules/*.h)
 UNIT_SRCS := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_TESTS := $(UNIT_SRCS:tests/unit/%.c=$(BUILD)/tests/unit/%)
@@ -40,6 +40,7 @@ C_FILES := $(SRCS) $(HEADERS) $(UNIT_SRCS) $(wildcard tests/unit/*.h)
 all: $(PROGRAMS) ## build into build/
 
 $(BUILD)/mailq-watchdog: $(BUILD)/watchdogd/cli/main.o $(LIB)
+$(BUILD)/mailq-watchdogd: $(BUILD)/watchdogd/daemon/main.o $(LIB)
 $(BUILD)/mailq-watchdog-helper: $(BUILD)/watchdogd/helper/main.o $(LIB)
 $(PROGRAMS):
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o %.a,$^) $(PKG_LIBS)
@@ -95,6 +96,7 @@ check-asan: ## unit tests and cases under AddressSanitizer and UBSan
 .PHONY: install
 install: all ## install into DESTDIR
 	install -D -m 755 $(BUILD)/mailq-watchdog $(DESTDIR)$(PREFIX)/bin/mailq-watchdog
+	install -D -m 755 $(BUILD)/mailq-watchdogd $(DESTDIR)$(PREFIX)/sbin/mailq-watchdogd
 	install -D -m 755 $(BUILD)/mailq-watchdog-helper \
 		$(DESTDIR)$(PREFIX)/libexec/mailq-watchdog/mailq-watchdog-helper
 	for u in packaging/systemd/*.service packaging/systemd/*.socket; do \
@@ -103,6 +105,10 @@ install: all ## install into DESTDIR
 			exit 1; done
 	install -D -m 644 packaging/systemd/mailq-watchdog.sysusers \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/mailq-watchdog.conf
+	install -D -m 644 packaging/man/mailq-watchdogd.yaml.5 \
+		$(DESTDIR)$(PREFIX)/share/man/man5/mailq-watchdogd.yaml.5
+	test -e $(DESTDIR)/etc/mailq-watchdog/watchdog.yaml || install -D -m 644 \
+		packaging/watchdog.yaml $(DESTDIR)/etc/mailq-watchdog/watchdog.yaml
 
 .PHONY: clean
 clean: ## remove build/

@@ -8,6 +8,9 @@
 
 int mqw_cli_scan(int argc, char **argv);
 int mqw_cli_trace(int argc, char **argv);
+int mqw_cli_status(int argc, char **argv);
+int mqw_cli_list(int argc, char **argv);
+int mqw_cli_show(int argc, char **argv);
 /* `config check [FILE]`: argv[0] is "check". */
 int mqw_cli_config_check(int argc, char **argv);
 

@@ -4,6 +4,14 @@
 
 #include "watchdogd/cli/commands.h"
 
+static int run_config(int argc, char **argv)
+{
+	if (argc >= 2 && !strcmp(argv[1], "check"))
+		return mqw_cli_config_check(argc - 1, argv + 1);
+	fputs("usage: mailq-watchdog config check [FILE]\n", stderr);
+	return 2;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
@@ -11,6 +19,10 @@ static const struct {
 } commands[] = {
 	{"scan", mqw_cli_scan, "read logs and print each recipient in trouble"},
 	{"trace", mqw_cli_trace, "print the life of one message as a timeline"},
+	{"status", mqw_cli_status, "what the running daemon watches and did"},
+	{"list", mqw_cli_list, "recipients that the daemon sees in trouble"},
+	{"show", mqw_cli_show, "one message as the daemon sees it"},
+	{"config", run_config, "check: all faults of a configuration at once"},
 };
 
 static void print_usage(FILE *to)

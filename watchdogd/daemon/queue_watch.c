@@ -179,9 +179,9 @@ int mqw_queue_watch_create(struct mqw_dirwatch *dirwatch, const char *root,
 		.rescan_begin = on_rescan_begin,
 		.scanned = on_scanned,
 		.rescan_end = on_rescan_end};
-	r = w->root ? mqw_dirwatch_add(dirwatch, w->root, probe->queue_directories,
-			      &w->dirwatch_ops, w)
-		    : -ENOMEM;
+	r = w->root
+		? mqw_dirwatch_add(dirwatch, w->root, probe->queue_directories, &w->dirwatch_ops, w)
+		: -ENOMEM;
 	if (r < 0)
 		mqw_queue_watch_free(w);
 	else
@@ -240,8 +240,8 @@ static int search(int fd, const char *id, struct mqw_buffer *path, int depth)
 
 		if (entry->d_name[0] == '.' || entry->d_name[1] != '\0')
 			continue;
-		sub = openat(dirfd(dir), entry->d_name,
-			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		sub = openat(
+			dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (sub < 0) {
 			if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
 				r = -errno;

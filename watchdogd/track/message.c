@@ -99,6 +99,12 @@ struct mqw_recipient *mqw_message_find_recipient(
 	return NULL;
 }
 
+const struct mqw_recipient *mqw_tracker_recipient(
+	const struct mqw_message *m, struct mqw_slice address)
+{
+	return mqw_message_find_recipient(m, address);
+}
+
 struct mqw_recipient *mqw_message_recipient(
 	struct mqw_message *m, struct mqw_slice address, uint32_t cap)
 {

@@ -11,6 +11,7 @@
 #define UNQUEUED_LIFE MQW_DAY /* an id that was never queued is a session that came to nothing */
 #define UNSETTLED_LIFE MQW_DAY /* all recipients final, but no line says that the file is gone */
 #define TROUBLE_LIFE (7 * MQW_DAY) /* live: how long a lost message is kept in sight */
+#define CLOSED_TROUBLE_LIFE MQW_DAY /* live: a false report is acted on after it was sent */
 #define LOG_HOLE MQW_DAY /* a log that says nothing at all for so long may lack lines */
 #define BULK_BEFORE (10 * MQW_SECOND)
 
@@ -78,13 +79,22 @@ static bool has_open_recipient(const struct mqw_message *m)
 	return m->recipients == NULL;
 }
 
+static bool in_trouble(const struct mqw_message *m)
+{
+	for (const struct mqw_recipient *r = m->recipients; r; r = r->next)
+		if (mqw_verdict_is_trouble((enum mqw_verdict)r->reported))
+			return true;
+	return mqw_verdict_is_trouble((enum mqw_verdict)m->reported);
+}
+
 /* When this message next needs a look; INT64_MAX: at the end, or when its next line comes. */
 static int64_t next_look(const struct mqw_tracker *t, const struct mqw_message *m)
 {
 	int64_t due, patience = t->options.retry_max + t->options.slack;
 
 	if (mqw_message_closed(m))
-		return m->last_seen + t->options.keep_settled;
+		return m->last_seen +
+			(t->live && in_trouble(m) ? CLOSED_TROUBLE_LIFE : t->options.keep_settled);
 	if (!m->queued && !m->held && !m->recipients)
 		return m->last_seen + UNQUEUED_LIFE;
 	if (!has_open_recipient(m))
@@ -112,7 +122,7 @@ int mqw_tracker_schedule(struct mqw_tracker *t, struct mqw_message *m)
 	return mqw_heap_set(&t->heap, m);
 }
 
-static void mark_dirty(struct mqw_tracker *t, struct mqw_message *m)
+void mqw_tracker_mark_dirty(struct mqw_tracker *t, struct mqw_message *m)
 {
 	if (!t->live || m->dirty)
 		return;
@@ -324,7 +334,7 @@ static int apply_opened(struct mqw_tracker *t, struct mqw_message *m, const stru
 	mqw_silence_followed(&t->silence, former->deferred_at);
 	if (t->live)
 		review(t, former, false);
-	mark_dirty(t, former);
+	mqw_tracker_mark_dirty(t, former);
 	return mqw_tracker_schedule(t, former);
 }
 
@@ -453,7 +463,7 @@ int mqw_tracker_event(void *tracker, const struct mqw_event *e)
 		(m->deferred_at != MQW_TIME_NONE || m->gave_up || m->file_lost || from_queue(e) ||
 			m->reported)) {
 		review(t, m, false);
-		mark_dirty(t, m);
+		mqw_tracker_mark_dirty(t, m);
 	}
 	return mqw_tracker_schedule(t, m);
 }

@@ -179,6 +179,8 @@ struct mqw_judgement mqw_tracker_judge(
  * with a deferral, or in trouble.
  */
 struct mqw_message *mqw_tracker_take_dirty(struct mqw_tracker *t);
+/* Puts one back into that list: it could not be kept. */
+void mqw_tracker_mark_dirty(struct mqw_tracker *t, struct mqw_message *m);
 
 /*
  * Puts back a message as it was when the ledger kept it: m with its recipients, owned strings

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Shared by the files of the engine, and by nothing else. */
+#ifndef MQW_DAEMON_ENGINE_INTERNAL_H
+#define MQW_DAEMON_ENGINE_INTERNAL_H
+
+#include "watchdogd/daemon/instance.h"
+
+struct mqw_api;
+
+struct mqw_engine {
+	const char *config_path;
+	struct mqw_config *config; /* of the start: instances point into it */
+	struct mqw_config *rules_config; /* of the last reload, NULL before: rules point into it */
+	struct mqw_rules *rules;
+	enum mqw_mode mode;
+	sd_event *event;
+	struct mqw_dirwatch *dirwatch;
+	struct mqw_ledger *ledger;
+	struct mqw_act *act;
+	struct mqw_instance **instances;
+	size_t instance_count;
+	struct mqw_api *api;
+	int64_t started;
+	uint64_t ticks;
+	bool ledger_failed;
+};
+
+/* view.c: what the daemon shows of itself over its socket. 0 or a negative errno, said. */
+int mqw_engine_open_api(struct mqw_engine *e);
+void mqw_engine_close_api(struct mqw_engine *e);
+
+#endif

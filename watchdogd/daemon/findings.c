@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Verdicts on their way out of the tracker: to the journal, the history and the rules. */
+#include <stdlib.h>
+#include <syslog.h>
+
+#include "watchdogd/act/alert.h"
+#include "watchdogd/daemon/instance_internal.h"
+
+#define EARLY_MAX 10000
+
+static void say(struct mqw_instance *i, const struct mqw_message *m, const struct mqw_recipient *r,
+	const struct mqw_judgement *j, enum mqw_verdict previous)
+{
+	bool trouble = mqw_verdict_is_trouble(j->verdict);
+	struct mqw_buffer text = {0};
+
+	if (trouble)
+		mqw_buffer_printf(&text, "%s (%s)", mqw_verdict_name(j->verdict),
+			mqw_confidence_name(j->confidence));
+	else
+		mqw_buffer_printf(&text, "no longer %s, now %s", mqw_verdict_name(previous),
+			mqw_verdict_name(j->verdict));
+	mqw_buffer_printf(&text, ": message %s", m->queue_id);
+	if (m->sender)
+		mqw_buffer_printf(&text, " from <%s>", m->sender);
+	if (r->address)
+		mqw_buffer_printf(&text, " to <%s>", r->address);
+	mqw_buffer_printf(&text, ": %s.", j->reason);
+	if (trouble && j->remedy)
+		mqw_buffer_printf(&text, " %s", j->remedy);
+	mqw_alert_send(&(struct mqw_alert){.kind = trouble ? MQW_ALERT_FINDING : MQW_ALERT_SETTLED,
+		.priority = trouble ? LOG_WARNING : LOG_NOTICE,
+		.text = mqw_buffer_str(&text),
+		.instance = i->act.name,
+		.mta = i->act.probe->name,
+		.message = m,
+		.recipient = r,
+		.judgement = j});
+	mqw_buffer_done(&text);
+}
+
+static void hand_on(struct mqw_instance *i, const struct mqw_message *m,
+	const struct mqw_recipient *r, const struct mqw_judgement *j, enum mqw_verdict previous)
+{
+	struct mqw_act_context context = {.act = i->host.act, .instance = &i->act};
+	const struct mqw_finding finding = {.instance = i->act.name,
+		.mta = i->act.probe->name,
+		.message = m,
+		.recipient = r,
+		.judgement = j,
+		.time = mqw_clock_now()};
+
+	if (mqw_verdict_is_trouble(j->verdict) || mqw_verdict_is_trouble(previous)) {
+		say(i, m, r, j, previous);
+		mqw_ledger_add_verdict(i->host.ledger, i->act.name, finding.time, m, r, j);
+	}
+	if (!i->history)
+		mqw_rules_match(*i->host.rules, &finding, mqw_act_fire, &context);
+}
+
+/* The log is being read again: what looks like trouble half-way may be none at its end. */
+static void remember(
+	struct mqw_instance *i, const struct mqw_message *m, const struct mqw_recipient *r)
+{
+	struct mqw_early_finding *early, f = {.first_seen = m->first_seen};
+
+	if (i->early_count == EARLY_MAX)
+		return;
+	early = realloc(i->early, (i->early_count + 1) * sizeof(*early));
+	if (!early)
+		return;
+	i->early = early;
+	f.queue_id = mqw_slice_dup(mqw_slice_of(m->queue_id));
+	f.address = r->address ? mqw_slice_dup(mqw_slice_of(r->address)) : NULL;
+	if (f.queue_id)
+		i->early[i->early_count++] = f;
+}
+
+void mqw_instance_verdict(void *ctx, const struct mqw_message *m, const struct mqw_recipient *r,
+	const struct mqw_judgement *j, enum mqw_verdict previous)
+{
+	struct mqw_instance *i = ctx;
+
+	if (i->act.caught_up)
+		hand_on(i, m, r, j, previous);
+	else if (mqw_verdict_is_trouble(j->verdict))
+		remember(i, m, r);
+}
+
+void mqw_instance_early_findings(struct mqw_instance *i)
+{
+	for (size_t n = 0; n < i->early_count; n++) {
+		struct mqw_early_finding *f = &i->early[n];
+		const struct mqw_message *m =
+			mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, mqw_slice_of(f->queue_id));
+		const struct mqw_recipient *r =
+			m && f->address ? mqw_tracker_recipient(m, mqw_slice_of(f->address)) : NULL;
+
+		if (r && m->first_seen == f->first_seen && mqw_verdict_is_trouble(r->reported)) {
+			struct mqw_judgement j = mqw_tracker_judge(i->act.tracker, m, r);
+
+			if (j.verdict == (enum mqw_verdict)r->reported)
+				hand_on(i, m, r, &j, MQW_VERDICT_NONE);
+		}
+		free(f->queue_id);
+		free(f->address);
+	}
+	free(i->early);
+	i->early = NULL;
+	i->early_count = 0;
+	i->history = false;
+}
+
+void mqw_instance_gap(void *ctx, const struct mqw_event *gap)
+{
+	struct mqw_instance *i = ctx;
+	struct mqw_buffer text = {0};
+
+	mqw_buffer_add_str(&text, "the log is incomplete from ");
+	mqw_time_format(&text, gap->from);
+	mqw_buffer_add_str(&text, " to ");
+	mqw_time_format(&text, gap->to);
+	mqw_buffer_add_str(&text, ": ");
+	mqw_buffer_add(&text, gap->reply);
+	mqw_buffer_add_str(&text, "; silence in this time proves nothing");
+	mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, i->act.name, "%s", mqw_buffer_str(&text));
+	mqw_buffer_done(&text);
+}
+
+void mqw_instance_forget(void *ctx, const struct mqw_message *m)
+{
+	struct mqw_instance *i = ctx;
+	bool kept = m->deferred_at != MQW_TIME_NONE || m->gave_up || m->file_lost || m->reported ||
+		m->place != MQW_PLACE_NONE;
+	struct mqw_slice id = mqw_slice_of(m->queue_id);
+
+	for (const struct mqw_recipient *r = m->recipients; r && !kept; r = r->next)
+		kept = r->reported != MQW_VERDICT_NONE && r->reported != MQW_VERDICT_DELIVERED;
+	if (!kept)
+		return;
+	mqw_ledger_delete_message(i->host.ledger, i->act.name, m);
+	if (i->act.vault && mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, id) == m)
+		mqw_vault_remove(i->act.vault, id);
+}

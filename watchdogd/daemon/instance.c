@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#define _GNU_SOURCE
+#include "watchdogd/daemon/instance.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <syslog.h>
+
+#include "watchdogd/act/alert.h"
+#include "watchdogd/daemon/instance_internal.h"
+
+#define POSITION "log"
+#define KEEP_SETTLED MQW_MINUTE
+
+static void say_error(const struct mqw_instance *i, const char *what, int error)
+{
+	mqw_alert_say(MQW_ALERT_SELF, LOG_ERR, i->act.name, "%s: %s", what, strerror(-error));
+}
+
+/* What the configuration says, then what the MTA says, then its defaults. */
+static void settle_options(struct mqw_instance *i, struct mqw_tracker_options *o)
+{
+	const struct mqw_instance_config *c = i->config;
+	struct mqw_mta_settings told = {0};
+	int r = i->act.probe->ask ? i->act.probe->ask(c->config_dir, &told) : -ENOTSUP;
+
+	if (r < 0 && (!c->lifetime || !c->queue))
+		mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, i->act.name,
+			"%s does not tell its settings (%s): its defaults are assumed; lifetime: "
+			"and "
+			"queue: in the configuration say better",
+			i->act.probe->name, strerror(-r));
+	*o = mqw_tracker_defaults();
+	o->default_lifetime = i->act.probe->default_lifetime;
+	o->lifetime = c->lifetime ? c->lifetime : told.lifetime;
+	o->bounce_lifetime = c->lifetime ? c->lifetime : told.bounce_lifetime;
+	o->retry_max = told.retry_max ? told.retry_max : i->act.probe->default_retry_max;
+	o->min_lifetime = c->min_lifetime;
+	o->slack = c->slack;
+	o->keep_settled = KEEP_SETTLED;
+	o->max_messages = 2000000;
+	o->seed = mqw_map_random_seed();
+	o->remedy = i->act.probe->remedy;
+	if (c->queue)
+		i->queue_root = mqw_slice_dup(mqw_slice_of(c->queue));
+	else if (told.queue_directory)
+		i->queue_root = mqw_slice_dup(mqw_slice_of(told.queue_directory));
+	free(told.queue_directory);
+	o->queue_at_hand = i->queue_root != NULL;
+}
+
+static int restore_one(void *ctx, const struct mqw_message *m)
+{
+	struct mqw_instance *i = ctx;
+	int r = mqw_tracker_restore(i->act.tracker, m);
+
+	return r == -EEXIST ? 0 : r;
+}
+
+static int open_tracker(struct mqw_instance *i)
+{
+	const struct mqw_tracker_ops ops = {.verdict = mqw_instance_verdict,
+		.gap = mqw_instance_gap,
+		.forget = mqw_instance_forget,
+		.ctx = i};
+	struct mqw_tracker_options options;
+	int r;
+
+	settle_options(i, &options);
+	i->act.tracker = mqw_tracker_create(&options, &ops, true);
+	i->probe = i->act.probe->create(i->config->next_hops, i->config->next_hop_count);
+	if (!i->act.tracker || !i->probe)
+		return -ENOMEM;
+	r = mqw_ledger_each_message(i->host.ledger, i->act.name, restore_one, i);
+	if (r < 0)
+		say_error(i, "the ledger cannot give back the open messages", r);
+	return r;
+}
+
+static int open_vault(struct mqw_instance *i)
+{
+	int r;
+
+	if (i->host.keep == MQW_KEEP_NONE)
+		return 0;
+	r = mqw_vault_open(i->host.state_directory, i->act.name, &i->act.vault);
+	if (r < 0)
+		say_error(i, "the vault cannot be opened, no copies are kept", r);
+	return 0;
+}
+
+static int open_queue(struct mqw_instance *i)
+{
+	const struct mqw_queue_watch_ops ops = {.present = mqw_instance_present,
+		.gone = mqw_instance_gone,
+		.scanned = mqw_instance_scanned,
+		.ctx = i};
+	int r;
+
+	if (!i->queue_root)
+		return 0;
+	r = mqw_queue_watch_create(i->host.dirwatch, i->queue_root, i->act.probe, &ops, &i->queue);
+	if (r < 0)
+		say_error(i, "the queue cannot be watched", r);
+	return r;
+}
+
+static int open_source(struct mqw_instance *i)
+{
+	struct mqw_source_ops ops = mqw_instance_source_ops;
+	struct mqw_buffer position = {0};
+	const char *log = i->config->log ? i->config->log : i->act.probe->default_log;
+	int r = mqw_ledger_get_position(i->host.ledger, i->act.name, POSITION, &position);
+
+	ops.ctx = i;
+	i->log = log;
+	i->history = r == 0;
+	if (r >= 0 && !strcmp(log, "journal")) {
+		const struct mqw_journal_options o = {.position = mqw_buffer_str(&position),
+			.start = MQW_JOURNAL_START_BOOT,
+			.facility = MQW_JOURNAL_MAIL};
+
+		r = mqw_journal_open(&o, &ops, &i->journal);
+		if (r >= 0)
+			r = mqw_journal_attach(i->journal, i->host.event);
+	} else if (r >= 0) {
+		const struct mqw_file_tail_options o = {
+			.path = log, .position = mqw_buffer_str(&position)};
+
+		r = mqw_file_tail_open(&o, &ops, i->host.event, &i->tail);
+	}
+	mqw_buffer_done(&position);
+	if (r < 0)
+		say_error(i, log, r);
+	return r < 0 ? r : 0;
+}
+
+int mqw_instance_open(const struct mqw_instance_config *c, const struct mqw_instance_host *host,
+	struct mqw_instance **ret)
+{
+	struct mqw_instance *i = calloc(1, sizeof(*i));
+	int r;
+
+	if (!i)
+		return -ENOMEM;
+	i->config = c;
+	i->host = *host;
+	i->act.name = c->name;
+	i->act.probe = mqw_probe_find(mqw_slice_of(c->type));
+	i->sink = (struct mqw_sink){.emit = mqw_instance_emit, .ctx = i};
+	i->last_line = MQW_TIME_NONE;
+	mqw_loss_reader_init(&i->loss);
+	mqw_syslog_reader_init(&i->syslog, 0, MQW_TIME_NONE);
+	r = i->act.probe ? open_tracker(i) : -ENOTSUP;
+	if (r == 0)
+		r = open_vault(i);
+	if (r == 0)
+		r = open_queue(i);
+	if (r == 0)
+		r = open_source(i);
+	if (r < 0)
+		mqw_instance_free(i);
+	else
+		*ret = i;
+	return r;
+}
+
+struct mqw_instance *mqw_instance_free(struct mqw_instance *i)
+{
+	if (!i)
+		return NULL;
+	mqw_file_tail_close(i->tail);
+	mqw_journal_close(i->journal);
+	mqw_queue_watch_free(i->queue);
+	mqw_tracker_free(i->act.tracker);
+	mqw_vault_close(i->act.vault);
+	if (i->probe)
+		i->act.probe->free(i->probe);
+	for (uint32_t n = 0; n < i->name_count; n++)
+		free(i->names[n]);
+	for (size_t n = 0; n < i->early_count; n++) {
+		free(i->early[n].queue_id);
+		free(i->early[n].address);
+	}
+	free(i->early);
+	free(i->queue_root);
+	free(i);
+	return NULL;
+}
+
+struct orphans {
+	struct mqw_instance *instance;
+	struct mqw_buffer ids; /* one a line */
+};
+
+static int find_orphan(void *ctx, const struct mqw_vault_entry *entry)
+{
+	struct orphans *o = ctx;
+
+	if (entry->recover ||
+		mqw_tracker_find(o->instance->act.tracker, MQW_SLICE_NULL, entry->queue_id))
+		return 0;
+	mqw_buffer_add(&o->ids, entry->queue_id);
+	mqw_buffer_add_str(&o->ids, "\n");
+	return 0;
+}
+
+/* Copies of messages that were settled while nobody looked. */
+static void remove_orphans(struct mqw_instance *i)
+{
+	struct orphans o = {.instance = i};
+	struct mqw_slice rest, id;
+
+	if (i->act.vault && mqw_vault_each(i->act.vault, find_orphan, &o) >= 0) {
+		rest = mqw_buffer_slice(&o.ids);
+		while (mqw_slice_take_until(&rest, '\n', &id))
+			mqw_vault_remove(i->act.vault, id);
+	}
+	mqw_buffer_done(&o.ids);
+}
+
+void mqw_instance_tick(struct mqw_instance *i, int64_t now)
+{
+	if (!i->act.caught_up)
+		return;
+	if (i->queue && i->scanned && !i->adopted) {
+		mqw_queue_watch_repeat(i->queue);
+		i->adopted = true;
+		remove_orphans(i);
+	}
+	if (i->queue)
+		mqw_queue_watch_tick(i->queue, now);
+	mqw_tracker_tick(i->act.tracker, now);
+}
+
+static int put_position(struct mqw_instance *i)
+{
+	struct mqw_buffer position = {0};
+	int r = i->tail ? mqw_file_tail_position(i->tail, &position)
+			: mqw_journal_position(i->journal, &position);
+
+	if (r == 0 && position.len)
+		r = mqw_ledger_put_position(
+			i->host.ledger, i->act.name, POSITION, mqw_buffer_slice(&position));
+	mqw_buffer_done(&position);
+	return r;
+}
+
+/* Puts the dirty ones; those taken are in *ret_taken, for the caller to free. */
+static int put_messages(struct mqw_instance *i, struct mqw_message ***ret_taken, size_t *ret_count)
+{
+	struct mqw_message *m, **taken = NULL;
+	size_t count = 0, cap = 0;
+	int r = 0;
+
+	while (r == 0 && (m = mqw_tracker_take_dirty(i->act.tracker))) {
+		if (count == cap) {
+			void *p = realloc(taken, (cap = cap ? cap * 2 : 64) * sizeof(*taken));
+
+			if (!p) {
+				mqw_tracker_mark_dirty(i->act.tracker, m);
+				r = -ENOMEM;
+				break;
+			}
+			taken = p;
+		}
+		taken[count++] = m;
+		r = mqw_ledger_put_message(i->host.ledger, i->act.name, m);
+	}
+	*ret_taken = taken;
+	*ret_count = count;
+	return r;
+}
+
+int mqw_instance_keep(struct mqw_instance *i)
+{
+	struct mqw_message **taken = NULL;
+	size_t count = 0;
+	int r;
+
+	r = mqw_ledger_begin(i->host.ledger);
+	if (r < 0)
+		return r;
+	r = put_messages(i, &taken, &count);
+	if (r == 0 && i->moved)
+		r = put_position(i);
+	if (r == 0)
+		r = mqw_ledger_commit(i->host.ledger);
+	else
+		mqw_ledger_rollback(i->host.ledger);
+	for (size_t n = 0; r < 0 && n < count; n++)
+		mqw_tracker_mark_dirty(i->act.tracker, taken[n]);
+	if (r == 0)
+		i->moved = false;
+	free(taken);
+	return r;
+}
+
+const struct mqw_act_instance *mqw_instance_parts(const struct mqw_instance *i)
+{
+	return &i->act;
+}
+
+struct mqw_instance_status mqw_instance_status(const struct mqw_instance *i)
+{
+	return (struct mqw_instance_status){.name = i->act.name,
+		.mta = i->act.probe->name,
+		.log = i->log,
+		.queue = i->queue_root,
+		.caught_up = i->act.caught_up,
+		.lines = i->lines,
+		.unparsed = i->unparsed,
+		.queue_files = i->queue ? mqw_queue_watch_count(i->queue) : 0,
+		.last_line = i->last_line};
+}
+
+const char *mqw_instance_source_name(void *ctx, uint32_t source)
+{
+	const struct mqw_instance *i = ctx;
+
+	return source < i->name_count ? i->names[source] : NULL;
+}

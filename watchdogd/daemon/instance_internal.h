@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Shared by the files of an instance, and by nothing else. */
+#ifndef MQW_DAEMON_INSTANCE_INTERNAL_H
+#define MQW_DAEMON_INSTANCE_INTERNAL_H
+
+#include "probes/source/file_tail.h"
+#include "probes/source/journal.h"
+#include "probes/syslog/header.h"
+#include "probes/syslog/loss.h"
+#include "watchdogd/daemon/instance.h"
+#include "watchdogd/daemon/queue_watch.h"
+
+#define MQW_INSTANCE_SOURCES 64 /* names of log files; more go unnamed */
+
+/* A finding of the time in which the log was read again at the start, to be looked at after it. */
+struct mqw_early_finding {
+	char *queue_id, *address; /* address NULL: the stand-in */
+	int64_t first_seen;
+};
+
+struct mqw_instance {
+	struct mqw_act_instance act; /* name, probe, tracker, vault, caught_up */
+	const struct mqw_instance_config *config;
+	struct mqw_instance_host host;
+	struct mqw_probe *probe;
+	struct mqw_sink sink;
+	struct mqw_loss_reader loss;
+	struct mqw_syslog_reader syslog;
+	struct mqw_file_tail *tail; /* one of these two */
+	struct mqw_journal *journal;
+	struct mqw_queue_watch *queue;
+	char *queue_root; /* NULL: not known, the log alone is watched */
+	const char *log; /* as it is shown */
+	char *names[MQW_INSTANCE_SOURCES];
+	uint32_t name_count;
+	uint64_t lines, unparsed;
+	int64_t last_line;
+	bool history; /* first start ever: what the log holds from before is only said */
+	bool scanned; /* the queue was read whole once */
+	bool adopted; /* and its files made known to the tracker */
+	bool moved; /* lines were read since the position was kept */
+	struct mqw_early_finding *early;
+	size_t early_count;
+};
+
+/* intake.c: lines and queue changes into the tracker. */
+extern const struct mqw_source_ops mqw_instance_source_ops; /* ctx is to be set */
+int mqw_instance_emit(void *ctx, const struct mqw_event *e);
+void mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place place,
+	const char *path, const struct stat *st);
+void mqw_instance_gone(void *ctx, struct mqw_slice queue_id);
+void mqw_instance_scanned(void *ctx);
+
+/* findings.c: verdicts out of the tracker. */
+void mqw_instance_verdict(void *ctx, const struct mqw_message *m, const struct mqw_recipient *r,
+	const struct mqw_judgement *j, enum mqw_verdict previous);
+void mqw_instance_gap(void *ctx, const struct mqw_event *gap);
+void mqw_instance_forget(void *ctx, const struct mqw_message *m);
+/* The log has been caught up with: says and hands on what was found on the way and still holds. */
+void mqw_instance_early_findings(struct mqw_instance *i);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the daemon shows of itself: status, messages in trouble, one message. */
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "watchdogd/act/alert.h"
+#include "watchdogd/api/api.h"
+#include "watchdogd/base/json_text.h"
+#include "watchdogd/daemon/engine_internal.h"
+#include "watchdogd/track/verdict_json.h"
+
+#define ACTIONS_SHOWN 10
+#define ACTIONS_SEARCHED 1000
+
+/* Open messages, and how many of their recipients are in trouble. */
+static void count_messages(struct mqw_tracker *t, uint64_t *ret_open, uint64_t *ret_trouble)
+{
+	*ret_open = *ret_trouble = 0;
+	for (const struct mqw_message *m = mqw_tracker_next(t, NULL); m;
+		m = mqw_tracker_next(t, m)) {
+		*ret_open += m->queued && m->closed_at == MQW_TIME_NONE;
+		*ret_trouble += mqw_verdict_is_trouble((enum mqw_verdict)m->reported);
+		for (const struct mqw_recipient *r = m->recipients; r; r = r->next)
+			*ret_trouble += mqw_verdict_is_trouble((enum mqw_verdict)r->reported);
+	}
+}
+
+static json_t *instance_json(const struct mqw_instance *i)
+{
+	struct mqw_instance_status s = mqw_instance_status(i);
+	uint64_t open, trouble;
+
+	count_messages(mqw_instance_parts(i)->tracker, &open, &trouble);
+	return json_pack("{s:o,s:s,s:o,s:o,s:b,s:I,s:I,s:I,s:o,s:I,s:I}", "name",
+		mqw_json_text_or_null(s.name), "mta", s.mta, "log", mqw_json_text_or_null(s.log),
+		"queue", mqw_json_text_or_null(s.queue), "caught_up", s.caught_up, "lines",
+		(json_int_t)s.lines, "unparsed", (json_int_t)s.unparsed, "queue_files",
+		(json_int_t)s.queue_files, "last_line", mqw_json_time(s.last_line), "open",
+		(json_int_t)open, "trouble", (json_int_t)trouble);
+}
+
+static json_t *action_json(const struct mqw_action_record *a)
+{
+	return json_pack("{s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:o,s:o}", "id", (json_int_t)a->id,
+		"kind", mqw_json_text_or_null(a->kind), "rule", mqw_json_text_or_null(a->rule),
+		"instance", mqw_json_text_or_null(a->instance), "queue_id",
+		mqw_json_text_or_null(a->queue_id), "recipients",
+		mqw_json_text_or_null(a->recipients), "cause", mqw_json_text_or_null(a->cause),
+		"detail", mqw_json_text_or_null(a->detail), "state",
+		mqw_action_state_name(a->state), "intended", mqw_json_time(a->intended_at), "ended",
+		mqw_json_time(a->ended_at));
+}
+
+struct actions {
+	json_t *list;
+	struct mqw_slice queue_id; /* of these only; ptr NULL: all */
+};
+
+static int add_action(void *ctx, const struct mqw_action_record *record)
+{
+	struct actions *a = ctx;
+
+	if (!a->queue_id.ptr || mqw_slice_eq(mqw_slice_of(record->queue_id), a->queue_id))
+		json_array_append_new(a->list, action_json(record));
+	return 0;
+}
+
+static json_t *actions_json(struct mqw_engine *e, struct mqw_slice queue_id, uint32_t limit)
+{
+	struct actions a = {.list = json_array(), .queue_id = queue_id};
+
+	if (a.list)
+		mqw_ledger_each_action(e->ledger, false, limit, add_action, &a);
+	return a.list;
+}
+
+static json_t *on_status(void *ctx)
+{
+	struct mqw_engine *e = ctx;
+	json_t *instances = json_array();
+
+	for (size_t i = 0; i < e->instance_count; i++)
+		json_array_append_new(instances, instance_json(e->instances[i]));
+	return json_pack("{s:s,s:s,s:o,s:o,s:o}", "version", MQW_VERSION, "mode",
+		e->mode == MQW_MODE_ACT ? "act" : "observe", "started", mqw_json_time(e->started),
+		"instances", instances, "actions", actions_json(e, MQW_SLICE_NULL, ACTIONS_SHOWN));
+}
+
+static void add_recipients(json_t *list, struct mqw_instance *i, const struct mqw_message *m,
+	enum mqw_verdict wanted, uint64_t limit)
+{
+	const struct mqw_act_instance *parts = mqw_instance_parts(i);
+	const struct mqw_verdict_origin origin = {.mta = parts->probe->name,
+		.instance = parts->name,
+		.source_name = mqw_instance_source_name,
+		.ctx = i};
+
+	for (const struct mqw_recipient *r = m->recipients; r && json_array_size(list) < limit;
+		r = r->next) {
+		struct mqw_judgement j = mqw_tracker_judge(parts->tracker, m, r);
+		bool fits = wanted == MQW_VERDICT_COUNT ? mqw_verdict_is_trouble(j.verdict)
+							: !wanted || j.verdict == wanted;
+
+		if (fits)
+			json_array_append_new(list, mqw_verdict_json(&origin, m, r, &j));
+	}
+}
+
+static json_t *on_list(void *ctx, const struct mqw_api_query *q)
+{
+	struct mqw_engine *e = ctx;
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < e->instance_count; i++) {
+		const struct mqw_act_instance *parts = mqw_instance_parts(e->instances[i]);
+
+		if (q->instance.len && !mqw_slice_eq(q->instance, mqw_slice_of(parts->name)))
+			continue;
+		for (const struct mqw_message *m = mqw_tracker_next(parts->tracker, NULL);
+			m && json_array_size(list) < q->limit;
+			m = mqw_tracker_next(parts->tracker, m))
+			add_recipients(list, e->instances[i], m, q->verdict, q->limit);
+	}
+	return json_pack("{s:o}", "messages", list);
+}
+
+static json_t *on_show(void *ctx, struct mqw_slice queue_id)
+{
+	struct mqw_engine *e = ctx;
+	json_t *list = json_array(), *actions;
+
+	for (size_t i = 0; i < e->instance_count; i++) {
+		const struct mqw_message *m = mqw_tracker_find(
+			mqw_instance_parts(e->instances[i])->tracker, MQW_SLICE_NULL, queue_id);
+
+		for (; m; m = m->earlier)
+			add_recipients(list, e->instances[i], m, MQW_VERDICT_NONE, UINT64_MAX);
+	}
+	actions = actions_json(e, queue_id, ACTIONS_SEARCHED);
+	if (json_array_size(list) == 0 && json_array_size(actions) == 0) {
+		json_decref(list);
+		json_decref(actions);
+		return NULL;
+	}
+	return json_pack("{s:o,s:o}", "messages", list, "actions", actions);
+}
+
+int mqw_engine_open_api(struct mqw_engine *e)
+{
+	const struct mqw_api_ops ops = {
+		.status = on_status, .list = on_list, .show = on_show, .ctx = e};
+	int r = mqw_api_open(e->event, e->config->control_socket, &ops, &e->api);
+
+	if (r < 0)
+		mqw_alert_say(MQW_ALERT_SELF, LOG_ERR, NULL, "the control socket %s: %s",
+			e->config->control_socket, strerror(-r));
+	return r;
+}
+
+void mqw_engine_close_api(struct mqw_engine *e)
+{
+	e->api = mqw_api_close(e->api);
+}
