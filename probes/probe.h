@@ -115,8 +115,12 @@ struct mqw_probe_ops {
 	 */
 	int (*keep_recipients)(
 		char *content, size_t len, const struct mqw_slice *keep, size_t keep_count);
-	/* Whether a line of the journal is the MTA's own, by what journald vouches for. */
-	bool (*is_genuine)(struct mqw_slice unit, struct mqw_slice uid, struct mqw_slice exe);
+	/*
+	 * Whether an entry of the journal is this instance's own, by what journald vouches for.
+	 * service: the instance's unit, NULL where none is configured.
+	 */
+	bool (*is_genuine)(const char *service, struct mqw_slice unit, struct mqw_slice uid,
+		struct mqw_slice exe);
 	/* Asks the MTA (runs its commands; may block for seconds). config_dir NULL: default. */
 	int (*ask)(const char *config_dir, struct mqw_mta_settings *ret);
 	/* NULL, as may be each in it: cannot be told to do that. */

@@ -2,14 +2,19 @@
 #include "probes/postfix/postfix.h"
 
 /*
- * master(8) and what it runs are in a unit of Postfix's name; an operator's postsuper or postqueue
- * runs in the operator's session and is told by its path, which a short-lived process may have lost
- * when journald looks: then root's word is taken, since nobody else may use them.
+ * master(8) and what it runs are in the unit of their instance: other units of Postfix's name are
+ * other instances. An operator's postsuper or postqueue runs in the operator's session and is told
+ * by its path, which a short-lived process may have lost when journald looks: then root's word is
+ * taken, since nobody else may use them.
  */
-static bool is_genuine(struct mqw_slice unit, struct mqw_slice uid, struct mqw_slice exe)
+static bool is_genuine(
+	const char *service, struct mqw_slice unit, struct mqw_slice uid, struct mqw_slice exe)
 {
-	return mqw_slice_starts(unit, MQW_LIT("postfix")) ||
-		mqw_slice_starts(exe, MQW_LIT("/usr/lib/postfix/")) ||
+	if (mqw_slice_starts(unit, MQW_LIT("postfix")))
+		return service ? mqw_slice_eq(unit, mqw_slice_of(service))
+			       : mqw_slice_eq(unit, MQW_LIT("postfix@-.service")) ||
+				mqw_slice_eq(unit, MQW_LIT("postfix.service"));
+	return mqw_slice_starts(exe, MQW_LIT("/usr/lib/postfix/")) ||
 		mqw_slice_starts(exe, MQW_LIT("/usr/libexec/postfix/")) ||
 		mqw_slice_starts(exe, MQW_LIT("/usr/sbin/post")) || mqw_slice_eq(uid, MQW_LIT("0"));
 }

@@ -18,7 +18,7 @@ SUITE=bookworm
 BASE_PACKAGES="systemd systemd-sysv dbus rsyslog logrotate iproute2 procps ca-certificates"
 # For apt inside the root: the MTA, real greylisting, and what the daemon is linked with.
 MORE_PACKAGES="postfix postgrey
-	libinotifytools0 libsystemd0 libyaml-0-2 libsqlite3-0 libpcre2-8-0 libmicrohttpd12 libcurl4 libjansson4
+	libinotifytools0 libsystemd0 libyaml-0-2 libsqlite3-0 libpcre2-8-0 libmicrohttpd12 libcurl3-gnutls libjansson4
 	libxxhash0 zlib1g liblzma5 libzstd1 libbz2-1.0"
 
 root_path() {

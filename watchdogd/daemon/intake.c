@@ -69,7 +69,7 @@ static void on_entry(void *ctx, const struct mqw_journal_entry *entry, struct mq
 		.evidence = evidence};
 
 	i->moved = true;
-	if (i->act.probe->is_genuine(entry->unit, entry->uid, entry->exe) ||
+	if (i->act.probe->is_genuine(i->config->service, entry->unit, entry->uid, entry->exe) ||
 		mqw_slice_starts(entry->unit, MQW_LIT("systemd-journald")))
 		take_line(i, &line);
 }
