@@ -1,11 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "probes/postfix/postfix.h"
 
+#include <pwd.h>
+#include <stdio.h>
+
+/* Whether uid is that of mail_owner by its usual name; looked up once. */
+static bool is_mail_owner(struct mqw_slice uid)
+{
+	static char owner[16];
+	const struct passwd *pw;
+
+	if (!owner[0]) {
+		pw = getpwnam("postfix");
+		snprintf(owner, sizeof(owner), "%ld", pw ? (long)pw->pw_uid : -1L);
+	}
+	return mqw_slice_eq(uid, mqw_slice_of(owner));
+}
+
 /*
  * master(8) and what it runs are in the unit of their instance: other units of Postfix's name are
- * other instances. An operator's postsuper or postqueue runs in the operator's session and is told
- * by its path, which a short-lived process may have lost when journald looks: then root's word is
- * taken, since nobody else may use them.
+ * other instances. An operator's postsuper or postqueue runs in the operator's session, and may be
+ * over when journald looks for its path; then its user tells, root or the mail owner that postsuper
+ * becomes (postsuper.c: set_ugid), since nobody else can log as them.
  */
 static bool is_genuine(
 	const char *service, struct mqw_slice unit, struct mqw_slice uid, struct mqw_slice exe)
@@ -16,7 +32,8 @@ static bool is_genuine(
 				mqw_slice_eq(unit, MQW_LIT("postfix.service"));
 	return mqw_slice_starts(exe, MQW_LIT("/usr/lib/postfix/")) ||
 		mqw_slice_starts(exe, MQW_LIT("/usr/libexec/postfix/")) ||
-		mqw_slice_starts(exe, MQW_LIT("/usr/sbin/post")) || mqw_slice_eq(uid, MQW_LIT("0"));
+		mqw_slice_starts(exe, MQW_LIT("/usr/sbin/post")) ||
+		mqw_slice_eq(uid, MQW_LIT("0")) || is_mail_owner(uid);
 }
 
 /* Defaults of Postfix 3.7: maximal_queue_lifetime 5d, maximal_backoff_time 4000s (postconf(5)). */

@@ -5,31 +5,9 @@
 set -euo pipefail
 
 . "$(dirname "${BASH_SOURCE[0]}")/postfix.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/check.sh"
 
 M=selftest-$$
-PASSED=0
-FAILED=0
-
-# check NAME COMMAND...
-check() {
-	local name=$1
-	shift
-	if "$@" >/dev/null; then
-		PASSED=$((PASSED + 1))
-		echo "ok - $name"
-	else
-		FAILED=$((FAILED + 1))
-		echo "not ok - $name"
-	fi
-}
-
-not() {
-	! "$@"
-}
-
-equal() {
-	[ "$1" = "$2" ] || { lab_say "got \"$1\", expected \"$2\""; return 1; }
-}
 
 # lines_with COUNT PATTERN: in the sender's log
 lines_with() {

@@ -9,7 +9,6 @@
 #include "watchdogd/act/alert.h"
 #include "watchdogd/daemon/instance_internal.h"
 
-#define POSITION "log"
 #define KEEP_SETTLED MQW_MINUTE
 
 static void say_error(const struct mqw_instance *i, const char *what, int error)
@@ -105,33 +104,46 @@ static int open_queue(struct mqw_instance *i)
 	return r;
 }
 
-static int open_source(struct mqw_instance *i)
+/* Opens the log at a position, "" for none. */
+static int open_log(struct mqw_instance *i, const char *position)
 {
 	struct mqw_source_ops ops = mqw_instance_source_ops;
-	struct mqw_buffer position = {0};
-	const char *log = i->config->log ? i->config->log : i->act.probe->default_log;
-	int r = mqw_ledger_get_position(i->host.ledger, i->act.name, POSITION, &position);
+	const struct mqw_journal_options journal = {.position = position,
+		.start = MQW_JOURNAL_START_BOOT,
+		.facility = MQW_JOURNAL_MAIL};
+	const struct mqw_file_tail_options file = {.path = i->log, .position = position};
+	int r;
 
 	ops.ctx = i;
-	i->log = log;
+	if (strcmp(i->log, "journal") != 0)
+		return mqw_file_tail_open(&file, &ops, i->host.event, &i->tail);
+	r = mqw_journal_open(&journal, &ops, &i->journal);
+	return r < 0 ? r : mqw_journal_attach(i->journal, i->host.event);
+}
+
+static int open_source(struct mqw_instance *i)
+{
+	struct mqw_buffer position = {0};
+	int r;
+
+	i->log = i->config->log ? i->config->log : i->act.probe->default_log;
+	/* A position belongs to its log: the configuration may name another one by now. */
+	r = mqw_ledger_get_position(i->host.ledger, i->act.name, i->log, &position);
 	i->history = r == 0;
-	if (r >= 0 && !strcmp(log, "journal")) {
-		const struct mqw_journal_options o = {.position = mqw_buffer_str(&position),
-			.start = MQW_JOURNAL_START_BOOT,
-			.facility = MQW_JOURNAL_MAIL};
-
-		r = mqw_journal_open(&o, &ops, &i->journal);
-		if (r >= 0)
-			r = mqw_journal_attach(i->journal, i->host.event);
-	} else if (r >= 0) {
-		const struct mqw_file_tail_options o = {
-			.path = log, .position = mqw_buffer_str(&position)};
-
-		r = mqw_file_tail_open(&o, &ops, i->host.event, &i->tail);
+	if (r >= 0)
+		r = open_log(i, mqw_buffer_str(&position));
+	if (r == -EINVAL && position.len) {
+		mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, i->act.name,
+			"the position kept for %s makes no sense: it is read from its beginning",
+			i->log);
+		i->history = true;
+		i->journal = mqw_journal_close(i->journal);
+		i->tail = mqw_file_tail_close(i->tail);
+		r = open_log(i, "");
 	}
 	mqw_buffer_done(&position);
 	if (r < 0)
-		say_error(i, log, r);
+		say_error(i, i->log, r);
 	return r < 0 ? r : 0;
 }
 
@@ -241,7 +253,7 @@ static int put_position(struct mqw_instance *i)
 
 	if (r == 0 && position.len)
 		r = mqw_ledger_put_position(
-			i->host.ledger, i->act.name, POSITION, mqw_buffer_slice(&position));
+			i->host.ledger, i->act.name, i->log, mqw_buffer_slice(&position));
 	mqw_buffer_done(&position);
 	return r;
 }
