@@ -72,6 +72,10 @@ check-unit: $(UNIT_TESTS) ## unit tests only
 .PHONY: unit-tests
 unit-tests: $(UNIT_TESTS)
 
+.PHONY: demo
+demo: ## as root: a real Postfix loses a message, the watchdog brings it back
+	@tests/lab/demo.sh
+
 .PHONY: layers
 layers: ## check the layering of DESIGN over the #include lines
 	@tests/layers.sh

@@ -7,7 +7,7 @@
 #include "watchdogd/track/tracker_internal.h"
 
 static const struct mqw_greylist table[] = {
-	{"postgrey", MQW_LIT("see http://postgrey.schweikert.ch"), 5 * MQW_MINUTE},
+	{"postgrey", MQW_LIT("postgrey.schweikert.ch"), 5 * MQW_MINUTE},
 	{"iRedAPD", MQW_LIT("intentional policy rejection, please try again later"),
 		15 * MQW_MINUTE},
 	{"milter-greylist", MQW_LIT("greylisting in action, please come back"), 30 * MQW_MINUTE},
