@@ -81,6 +81,7 @@ static bool rule_matches(const struct mqw_rule *rule, const struct mqw_finding *
 		any_matches(&rule->relays, r->relay, mqw_glob_match_relay);
 }
 
+/* Empty: for MQW_PER_RULE, and where the relay or domain is not known. */
 static struct mqw_slice window_key(const struct mqw_rule *rule, const struct mqw_finding *f)
 {
 	struct mqw_slice address = text(f->recipient->address), domain = address;
@@ -100,13 +101,22 @@ static struct mqw_slice window_key(const struct mqw_rule *rule, const struct mqw
 	return MQW_SLICE_NULL;
 }
 
+/* Losses at unknown places have nothing to do with each other: they make no cluster. */
+static bool is_countable(const struct mqw_rule *rule, const struct mqw_finding *f)
+{
+	return (rule->per != MQW_PER_RELAY && rule->per != MQW_PER_RECIPIENT_DOMAIN) ||
+		window_key(rule, f).len > 0;
+}
+
 /* Which recipient of which message this is. */
 static uint64_t identity(const struct mqw_rules *r, const struct mqw_finding *f)
 {
 	const char *parts[] = {
 		f->instance, f->message->realm, f->message->queue_id, f->recipient->address};
-	uint64_t id = r->seed;
+	uint64_t id = XXH3_64bits_withSeed(
+		&f->message->first_seen, sizeof(f->message->first_seen), r->seed);
 
+	/* Ids are used again: it takes the beginning of its life to tell a message. */
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		id = XXH3_64bits_withSeed(
 			parts[i] ? parts[i] : "", parts[i] ? strlen(parts[i]) : 0, id);
@@ -123,7 +133,7 @@ void mqw_rules_match(struct mqw_rules *r, const struct mqw_finding *f,
 		if (!rule_matches(rule, f))
 			continue;
 		if (rule->windows &&
-			(f->time == MQW_TIME_NONE ||
+			(f->time == MQW_TIME_NONE || !is_countable(rule, f) ||
 				!mqw_windows_add(rule->windows, window_key(rule, f), identity(r, f),
 					f->time)))
 			continue;

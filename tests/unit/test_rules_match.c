@@ -287,6 +287,38 @@ static void messages_are_told_apart(void **state)
 	done(&s);
 }
 
+/* A queue id that is used again is another message: the beginning of its life tells. */
+static void lives_of_one_id_are_told_apart(void **state)
+{
+	(void)state;
+	struct state s;
+
+	setup(&s, "  - {name: r, when: {count: 2, within: 1m, per: rule}, do: flush}\n");
+	s.message.first_seen = 100;
+	find(&s, "A", "x@a", 0, "");
+	find(&s, "A", "x@a", 0, "");
+	s.message.first_seen = 200;
+	find(&s, "A", "x@a", 0, "r;");
+	done(&s);
+}
+
+/* Losses at relays or domains that nobody knows are no cluster, however many. */
+static void unknown_places_are_not_counted(void **state)
+{
+	(void)state;
+	struct state s;
+
+	setup(&s,
+		"  - {name: r, when: {count: 2, within: 1m, per: relay}, do: restart}\n"
+		"  - {name: d, when: {count: 2, within: 1m, per: recipient_domain}, do: "
+		"restart}\n");
+	s.recipient.relay = NULL;
+	find(&s, "A", "x", 0, "");
+	find(&s, "B", "y", 0, "");
+	find(&s, "C", "z", 0, "");
+	done(&s);
+}
+
 static void globs_know_two_signs(void **state)
 {
 	(void)state;
@@ -350,6 +382,8 @@ int main(void)
 		cmocka_unit_test(what_does_not_match_does_not_count),
 		cmocka_unit_test(windows_are_kept_per_key),
 		cmocka_unit_test(messages_are_told_apart),
+		cmocka_unit_test(lives_of_one_id_are_told_apart),
+		cmocka_unit_test(unknown_places_are_not_counted),
 		cmocka_unit_test(globs_know_two_signs),
 		cmocka_unit_test(globs_cannot_be_made_slow),
 	};
