@@ -202,8 +202,9 @@ restarts() {
 }
 
 test_restart_budget() {
-	local first second
+	local first second SINCE
 	pf_second_up "$M"
+	SINCE=$(lab_exec "$M" date '+%F %T')
 	wd_config "$M" <<-END
 		version: 1
 		mode: act
@@ -261,7 +262,6 @@ test_false_ndr
 test_killed
 test_observe
 pf_retry "$M" 5s 10s 10s
-SINCE=$(lab_exec "$M" date '+%F %T')
 test_restart_budget
 echo "$PASSED passed, $FAILED failed"
 [ "$FAILED" = 0 ]

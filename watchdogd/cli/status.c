@@ -112,11 +112,8 @@ static void print_actions(const json_t *actions)
 	json_array_foreach(actions, i, a) print_action(a);
 }
 
-/* True when it is in trouble. */
-static bool print_message(const json_t *m)
+static void print_message(const json_t *m)
 {
-	const char *verdict = text(m, "verdict");
-
 	print_field("", m, "verdict", "");
 	print_field(" (", m, "confidence", ")");
 	print_field("  <", m, "recipient", ">\n");
@@ -133,17 +130,25 @@ static bool print_message(const json_t *m)
 	if (json_is_string(json_object_get(m, "remedy")))
 		print_field("  do       ", m, "remedy", "\n");
 	putchar('\n');
-	return mqw_verdict_is_trouble(mqw_verdict_from_name(mqw_slice_of(verdict)));
 }
 
-static bool print_messages(const json_t *messages)
+static void print_messages(const json_t *messages)
 {
-	bool trouble = false;
 	size_t i;
 	json_t *m;
 
-	json_array_foreach(messages, i, m) trouble = print_message(m) || trouble;
-	return trouble;
+	json_array_foreach(messages, i, m) print_message(m);
+}
+
+static bool any_in_trouble(const json_t *messages)
+{
+	size_t i;
+	json_t *m;
+
+	json_array_foreach(messages, i, m) if (mqw_verdict_is_trouble(
+						       mqw_verdict_from_name(mqw_slice_of(
+							       text(m, "verdict"))))) return true;
+	return false;
 }
 
 static const char common_help[] = "  --json         the daemon's answer as it is\n"
@@ -205,8 +210,7 @@ int mqw_cli_list(int argc, char **argv)
 	struct mqw_buffer path = {0};
 	struct ask ask;
 	int first = read_options(&ask, argc, argv), status = 2;
-	json_t *answer;
-	bool trouble;
+	json_t *answer, *messages;
 
 	if (first < 0 || ask.help || first < argc) {
 		fprintf(ask.help ? stdout : stderr,
@@ -223,14 +227,15 @@ int mqw_cli_list(int argc, char **argv)
 	add_parameter(&path, "instance", ask.instance);
 	add_parameter(&path, "limit", ask.limit);
 	answer = mqw_client_get(ask.socket, mqw_buffer_str(&path));
-	if (answer && ask.json) {
-		print_raw(answer);
-		status = json_array_size(json_object_get(answer, "messages")) ? 1 : 0;
-	} else if (answer) {
-		trouble = print_messages(json_object_get(answer, "messages"));
-		status = trouble ? 1 : 0;
-		if (json_array_size(json_object_get(answer, "messages")) == 0)
+	if (answer) {
+		messages = json_object_get(answer, "messages");
+		if (ask.json)
+			print_raw(answer);
+		else
+			print_messages(messages);
+		if (!ask.json && json_array_size(messages) == 0)
 			puts("nothing");
+		status = any_in_trouble(messages) ? 1 : 0;
 	}
 	json_decref(answer);
 	mqw_buffer_done(&path);
