@@ -109,8 +109,8 @@ install: all ## install into DESTDIR
 			exit 1; done
 	install -D -m 644 packaging/systemd/mailq-watchdog.sysusers \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/mailq-watchdog.conf
-	install -D -m 644 packaging/man/mailq-watchdogd.yaml.5 \
-		$(DESTDIR)$(PREFIX)/share/man/man5/mailq-watchdogd.yaml.5
+	for m in packaging/man/*.[158]; do \
+		install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/} || exit 1; done
 	test -e $(DESTDIR)/etc/mailq-watchdog/watchdog.yaml || install -D -m 644 \
 		packaging/watchdog.yaml $(DESTDIR)/etc/mailq-watchdog/watchdog.yaml
 
