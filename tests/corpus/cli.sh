@@ -46,6 +46,13 @@ expect "bad value names option and value" 2 "--slack 'soon'" -- "$program" scan 
 expect "unknown command" 2 "no command 'scna'" -- "$program" scna
 expect "missing file" 2 "absent.log: No such file" -- "$program" scan absent.log
 expect "missing file does not hide the rest" 2 "overdue" -- "$program" scan absent.log lost.log
+if [ "$(id -u)" = 0 ]; then
+	install -m 600 lost.log secret.log
+	chmod 755 .
+	cp "$program" program # where that user can get at it
+	expect "unreadable file" 2 "secret.log: Permission denied" -- \
+		setpriv --reuid=65534 --regid=65534 --clear-groups ./program scan secret.log
+fi
 expect "directory without logs" 2 "no log" -- "$program" scan none
 expect "empty log" 0 "0 lines" -- "$program" scan empty.log
 expect "binary file" 2 "not a mail log" -- "$program" scan binary.log

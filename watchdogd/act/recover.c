@@ -58,6 +58,11 @@ static const char *prepare(struct mqw_act_instance *i, const struct mqw_message 
 
 	if (!i->vault)
 		return "no copies are kept (vault: keep: none)";
+	/* Whatever reported it as failed would do so again, and the sender would hear of it again. */
+	if (m->former_id && (m->gave_up || !m->queue_gone))
+		return "it was put back once already and was reported as failed again: its cause "
+		       "has "
+		       "to be mended first";
 	r = mqw_vault_read_all(i->vault, mqw_slice_of(m->queue_id), COPY_MAX, content);
 	if (r < 0)
 		return r == -ENOENT ? "there is no copy of this message"
