@@ -91,6 +91,7 @@ static int open_vault(struct mqw_instance *i)
 static int open_queue(struct mqw_instance *i)
 {
 	const struct mqw_queue_watch_ops ops = {.present = mqw_instance_present,
+		.matters = mqw_instance_matters,
 		.gone = mqw_instance_gone,
 		.scanned = mqw_instance_scanned,
 		.ctx = i};

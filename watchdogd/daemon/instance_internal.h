@@ -48,6 +48,7 @@ extern const struct mqw_source_ops mqw_instance_source_ops; /* ctx is to be set 
 int mqw_instance_emit(void *ctx, const struct mqw_event *e);
 void mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place place,
 	const char *path, const struct stat *st);
+bool mqw_instance_matters(void *ctx, struct mqw_slice queue_id);
 void mqw_instance_gone(void *ctx, struct mqw_slice queue_id);
 void mqw_instance_scanned(void *ctx);
 

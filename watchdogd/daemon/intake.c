@@ -11,6 +11,7 @@
 #include "watchdogd/act/alert.h"
 #include "watchdogd/daemon/instance_internal.h"
 
+#define UNNAMED (2 * MQW_MINUTE) /* so long a waiting file may be there before its lines come */
 #define QUEUE_FILE_MAX ((off_t)256 * 1024 * 1024)
 
 /* One instance has its tracker to itself: ids need no realm, the queue's and the log's are one. */
@@ -18,7 +19,11 @@ int mqw_instance_emit(void *ctx, const struct mqw_event *e)
 {
 	struct mqw_instance *i = ctx;
 	struct mqw_event own = *e;
+	int64_t now = mqw_clock_now();
 
+	/* A stamp of a fast clock or another zone shall make nothing look late before it is. */
+	if (own.time > now)
+		own.time = now;
 	own.realm = MQW_SLICE_NULL;
 	own.instance = mqw_slice_of(i->act.name);
 	return mqw_tracker_event(i->act.tracker, &own);
@@ -231,6 +236,7 @@ void mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place p
 	struct mqw_event e = mqw_event(MQW_EVENT_QUEUE_PRESENT, mqw_clock_now());
 	bool rests =
 		place == MQW_PLACE_WAITING || place == MQW_PLACE_HELD || place == MQW_PLACE_DAMAGED;
+	int64_t changed = (int64_t)st->st_ctim.tv_sec * MQW_SECOND;
 	const struct mqw_message *m;
 
 	if (!i->queue)
@@ -239,7 +245,8 @@ void mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place p
 	m = mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, queue_id);
 	if (!i->act.caught_up)
 		return; /* the log first; every file is given again then */
-	if (!m && rests && !i->adopted) {
+	/* The first time all; later what the log has kept silent about. */
+	if (!m && rests && (!i->adopted || e.time - changed > UNNAMED)) {
 		adopt(i, queue_id, path, st);
 		m = mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, queue_id);
 	}
@@ -251,6 +258,15 @@ void mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place p
 	if (place == MQW_PLACE_WAITING)
 		e.retry_at = (int64_t)st->st_mtim.tv_sec * MQW_SECOND;
 	mqw_instance_emit(i, &e);
+}
+
+bool mqw_instance_matters(void *ctx, struct mqw_slice queue_id)
+{
+	const struct mqw_instance *i = ctx;
+	const struct mqw_message *m = mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, queue_id);
+
+	/* While the log is read again at the start nobody knows yet. */
+	return !i->act.caught_up || (m && m->closed_at == MQW_TIME_NONE);
 }
 
 void mqw_instance_gone(void *ctx, struct mqw_slice queue_id)

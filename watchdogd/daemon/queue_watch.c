@@ -279,6 +279,12 @@ static int look_everywhere(struct mqw_queue_watch *w, const char *id, struct mqw
 	return 0;
 }
 
+static void forget(struct mqw_queue_watch *w, struct entry *e)
+{
+	mqw_map_take(&w->entries, mqw_slice_of(e->id));
+	free_entry(e);
+}
+
 /* True: nothing more to look after. */
 static bool settle_suspect(struct mqw_queue_watch *w, struct entry *e, int64_t now)
 {
@@ -291,6 +297,10 @@ static bool settle_suspect(struct mqw_queue_watch *w, struct entry *e, int64_t n
 		return true;
 	if (now - e->missing_since < (worked_on ? GRACE_WORKED_ON : GRACE_WAITING))
 		return false;
+	if (!w->ops.matters(w->ops.ctx, mqw_slice_of(e->id))) {
+		forget(w, e);
+		return true;
+	}
 	r = look_everywhere(w, e->id, &path);
 	if (r == 1 && fstatat(w->fd, mqw_buffer_str(&path), &st, AT_SYMLINK_NOFOLLOW) == 0)
 		seen(w, mqw_buffer_slice(&path), &st);
@@ -298,8 +308,7 @@ static bool settle_suspect(struct mqw_queue_watch *w, struct entry *e, int64_t n
 	if (r != 0)
 		return e->missing_since == MQW_TIME_NONE;
 	w->ops.gone(w->ops.ctx, mqw_slice_of(e->id));
-	mqw_map_take(&w->entries, mqw_slice_of(e->id));
-	free_entry(e);
+	forget(w, e);
 	return true;
 }
 

@@ -18,6 +18,11 @@ struct mqw_queue_watch_ops {
 	/* The file is there: at path, relative to root. Often repeated. */
 	void (*present)(void *ctx, struct mqw_slice queue_id, enum mqw_place place,
 		const char *path, const struct stat *st);
+	/*
+	 * Whether it matters that this file is missing. Most are: delivered and removed, and the
+	 * log has said so; for them no directory is searched.
+	 */
+	bool (*matters)(void *ctx, struct mqw_slice queue_id);
 	/* It is in no directory of the queue. */
 	void (*gone)(void *ctx, struct mqw_slice queue_id);
 	/* A complete rescan is over. */

@@ -202,12 +202,7 @@ int mqw_identity_resolve(struct mqw_tracker *t, const struct mqw_event *e, struc
 struct mqw_message *mqw_tracker_find(
 	struct mqw_tracker *t, struct mqw_slice realm, struct mqw_slice queue_id)
 {
-	if (realm.len)
-		return mqw_identity_find(t, realm, queue_id);
-	for (struct mqw_message *m = t->newest; m; m = m->older)
-		if (mqw_slice_eq(mqw_slice_of(m->queue_id), queue_id))
-			return m;
-	return NULL;
+	return mqw_identity_find(t, realm, queue_id);
 }
 
 struct mqw_message *mqw_tracker_next(struct mqw_tracker *t, const struct mqw_message *m)

@@ -158,7 +158,7 @@ int64_t mqw_tracker_next_due(const struct mqw_tracker *t);
 
 const struct mqw_tracker_counts *mqw_tracker_counts(const struct mqw_tracker *t);
 
-/* The newest message with this queue id (any realm when realm is empty), or NULL. */
+/* The newest message with this queue id in this realm, or NULL. One look into a hash table. */
 struct mqw_message *mqw_tracker_find(
 	struct mqw_tracker *t, struct mqw_slice realm, struct mqw_slice queue_id);
 
