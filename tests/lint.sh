@@ -11,7 +11,7 @@ if need clang-format; then
 fi
 if need cppcheck; then
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
-		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
+		--suppress=missingIncludeSystem --suppress=unknownMacro --suppress=normalCheckLevelMaxBranches \
 		--error-exitcode=1 -I. "$@" || bad=1
 fi
 if need clang; then

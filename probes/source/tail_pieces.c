@@ -163,7 +163,7 @@ static int open_set(const struct mqw_log_set *set, const char *live,
 		if (r < 0)
 			return r;
 		ret->count++;
-		if (strcmp(piece->path, live) != 0 && mqw_tail_is_file(piece->fd, p)) {
+		if (strcmp(set->files[i].path, live) != 0 && mqw_tail_is_file(piece->fd, p)) {
 			turn(ret);
 			return 1;
 		}

@@ -187,7 +187,7 @@ struct mqw_instance *mqw_instance_free(struct mqw_instance *i)
 	mqw_queue_watch_free(i->queue);
 	mqw_tracker_free(i->act.tracker);
 	mqw_vault_close(i->act.vault);
-	if (i->probe)
+	if (i->act.probe && i->probe)
 		i->act.probe->free(i->probe);
 	for (uint32_t n = 0; n < i->name_count; n++)
 		free(i->names[n]);

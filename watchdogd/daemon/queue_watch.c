@@ -67,6 +67,18 @@ static struct entry *find_or_add(struct mqw_queue_watch *w, struct mqw_slice id)
 	return e;
 }
 
+static void free_entry(struct entry *e)
+{
+	free(e->path);
+	free(e);
+}
+
+static void forget(struct mqw_queue_watch *w, struct entry *e)
+{
+	mqw_map_take(&w->entries, mqw_slice_of(e->id));
+	free_entry(e);
+}
+
 static void seen(struct mqw_queue_watch *w, struct mqw_slice path, const struct stat *st)
 {
 	struct mqw_queue_name name;
@@ -80,8 +92,12 @@ static void seen(struct mqw_queue_watch *w, struct mqw_slice path, const struct 
 	if (!e->path || !mqw_slice_eq(mqw_slice_of(e->path), path)) {
 		char *copy = mqw_slice_dup(path);
 
-		if (!copy)
+		if (!copy) {
+			/* Out of memory: better not known at all than without a place. */
+			if (!e->path && !e->suspect)
+				forget(w, e);
 			return;
+		}
 		free(e->path);
 		e->path = copy;
 	}
@@ -122,7 +138,7 @@ static void on_name(void *userdata, struct mqw_slice path, bool present)
 		return;
 	}
 	e = find(w, name.queue_id);
-	if (e && mqw_slice_eq(mqw_slice_of(e->path), path))
+	if (e && e->path && mqw_slice_eq(mqw_slice_of(e->path), path))
 		suspect(w, e, mqw_clock_now());
 }
 
@@ -187,12 +203,6 @@ int mqw_queue_watch_create(struct mqw_dirwatch *dirwatch, const char *root,
 	else
 		*ret = w;
 	return r;
-}
-
-static void free_entry(struct entry *e)
-{
-	free(e->path);
-	free(e);
 }
 
 struct mqw_queue_watch *mqw_queue_watch_free(struct mqw_queue_watch *w)
@@ -277,12 +287,6 @@ static int look_everywhere(struct mqw_queue_watch *w, const char *id, struct mqw
 			return r;
 	}
 	return 0;
-}
-
-static void forget(struct mqw_queue_watch *w, struct entry *e)
-{
-	mqw_map_take(&w->entries, mqw_slice_of(e->id));
-	free_entry(e);
 }
 
 /* True: nothing more to look after. */
