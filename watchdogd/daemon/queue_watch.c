@@ -307,7 +307,7 @@ static bool settle_suspect(struct mqw_queue_watch *w, struct entry *e, int64_t n
 	}
 	r = look_everywhere(w, e->id, &path);
 	if (r == 1 && fstatat(w->fd, mqw_buffer_str(&path), &st, AT_SYMLINK_NOFOLLOW) == 0)
-		seen(w, mqw_buffer_slice(&path), &st);
+		seen(w, mqw_slice_of(mqw_buffer_str(&path)), &st);
 	mqw_buffer_done(&path);
 	if (r != 0)
 		return e->missing_since == MQW_TIME_NONE;
