@@ -165,6 +165,8 @@ static void each_path_is_answered(void **state)
 		{"GET", "/v1/messages/", 404, "{\"error\":\"no such path\"}\n"},
 		{"GET", "/v1/messagesX", 404, "{\"error\":\"no such path\"}\n"},
 		{"GET", "/v1/statusX", 404, "{\"error\":\"no such path\"}\n"},
+		{"GET", "/v1/status/", 404, "{\"error\":\"no such path\"}\n"},
+		{"GET", "/../v1/status", 404, "{\"error\":\"no such path\"}\n"},
 		{"GET", "/", 404, "{\"error\":\"no such path\"}\n"},
 		{"GET", "/v2/status", 404, "{\"error\":\"no such path\"}\n"},
 		{"POST", "/v1/status", 405, "{\"error\":\"only GET is known here\"}\n"},
