@@ -1,411 +1,555 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The interface over a real socket: requests byte by byte, then through the command line. */
+/* Over a real socket, byte by byte: what a client gets, and what a hostile one cannot do. */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <cmocka.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "watchdogd/api/api.h"
-#include "watchdogd/base/buffer.h"
-#include "watchdogd/cli/commands.h"
+/* Nobody waits ten seconds for a unit test. */
+#define IDLE_SECONDS 1u
+#include "watchdogd/api/api.c"
 
-/* What the daemon was asked for last. */
-struct asked {
-	int status, list, show;
-	struct mqw_api_query query;
-	char instance[64], id[64];
-};
+#include <inttypes.h>
+#include <poll.h>
 
-static char dir[64], path[96], output[96];
-static struct asked asked;
-static sd_event *event;
-static struct mqw_api *api;
+#include "api_fixture.h"
 
-static json_t *give_status(void *ctx)
+static json_t *fake_status(void *ctx)
 {
-	((struct asked *)ctx)->status++;
-	return json_pack("{s:s, s:s, s:s, s:[], s:[]}", "version", "9.9", "mode", "observe",
-		"started", "2026-10-03T04:00:00Z", "instances", "actions");
+	return json_pack("{s:s}", "version", (const char *)ctx);
 }
 
-static json_t *a_message(const char *verdict)
+/* Says what was asked. */
+static json_t *fake_list(void *ctx, const struct mqw_api_query *q)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i}", "verdict", verdict, "confidence",
-		"certain", "queue_id", "4F3aBcDeFgHz1k", "recipient", "b@example.net", "reason",
-		"gone \033[31mred", "reply", "451 later", "attempts", 3);
-}
-
-static json_t *give_list(void *ctx, const struct mqw_api_query *q)
-{
-	struct asked *a = ctx;
-
-	a->list++;
-	a->query = *q;
-	snprintf(a->instance, sizeof(a->instance), "%.*s", (int)q->instance.len,
-		q->instance.len ? q->instance.ptr : "");
-	if (q->verdict == MQW_VERDICT_HELD)
-		return json_pack("{s:[]}", "messages");
-	return json_pack("{s:[o]}", "messages",
-		a_message(q->verdict == MQW_VERDICT_NONE ? "pending" : "vanished"));
-}
-
-static json_t *give_message(void *ctx, struct mqw_slice id)
-{
-	struct asked *a = ctx;
-
-	a->show++;
-	snprintf(a->id, sizeof(a->id), "%.*s", (int)id.len, id.ptr);
-	if (!mqw_slice_eq(id, MQW_LIT("4F3aBcDeFgHz1k")) && !mqw_slice_eq(id, MQW_LIT("<a/b c>")))
+	(void)ctx;
+	if (mqw_slice_eq(q->instance, MQW_LIT("nobody")))
 		return NULL;
-	return json_pack("{s:[o], s:[]}", "messages", a_message("vanished"), "actions");
+	return json_pack("{s:[],s:i,s:o,s:I}", "messages", "verdict", (int)q->verdict, "instance",
+		mqw_json_text(q->instance), "limit", (json_int_t)q->limit);
 }
 
-static const struct mqw_api_ops ops = {give_status, give_list, give_message, &asked};
-
-static int setup(void **state)
+static json_t *fake_show(void *ctx, struct mqw_slice queue_id)
 {
-	(void)state;
-	asked = (struct asked){0};
-	snprintf(dir, sizeof(dir), "/tmp/mqw-api-XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/control.sock", dir);
-	snprintf(output, sizeof(output), "%s/output", dir);
-	assert_int_equal(sd_event_new(&event), 0);
-	assert_int_equal(mqw_api_open(event, path, &ops, &api), 0);
-	return 0;
+	(void)ctx;
+	if (mqw_slice_eq(queue_id, MQW_LIT("GONE")))
+		return NULL;
+	return json_pack("{s:o}", "asked", mqw_json_text(queue_id));
 }
 
-static int teardown(void **state)
+#define LARGE 4000000
+
+static json_t *fake_large(void *ctx)
 {
-	(void)state;
-	api = mqw_api_close(api);
-	event = sd_event_unref(event);
-	unlink(output);
-	return rmdir(dir); /* fails where the socket was left behind */
+	json_t *ret;
+	char *text = malloc(LARGE + 1);
+
+	(void)ctx;
+	if (!text)
+		return NULL;
+	memset(text, 'x', LARGE);
+	text[LARGE] = '\0';
+	ret = json_pack("{s:s}", "large", text);
+	free(text);
+	return ret;
 }
 
-static int connect_to(const char *where)
+static json_t *no_memory(void *ctx)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	(void)ctx;
+	return NULL;
+}
+
+static json_t *no_memory_list(void *ctx, const struct mqw_api_query *q)
+{
+	(void)ctx;
+	(void)q;
+	return NULL;
+}
+
+static char version[] = "1.2.3";
+static const struct mqw_api_ops ops = {
+	.status = fake_status, .list = fake_list, .show = fake_show, .ctx = version};
+
+static int dial(const char *path)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	assert_true(fd >= 0);
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", where);
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&a, sizeof(a)), 0);
 	return fd;
 }
 
-/* Sends the bytes and reads to the end of the connection, in ret, the loop running meanwhile. */
-static void exchange(struct mqw_slice request, struct mqw_buffer *ret)
+/* Sends as far as the other side takes it: it may hang up in the middle of a request. */
+static void send_all(int fd, struct mqw_slice s)
 {
-	int fd = connect_to(path);
-	char bytes[4096];
-	ssize_t n = -1;
+	while (s.len) {
+		ssize_t n = send(fd, s.ptr, s.len, MSG_NOSIGNAL);
 
-	assert_int_equal(send(fd, request.ptr, request.len, MSG_NOSIGNAL), request.len);
-	for (int i = 0; i < 500 && n != 0; i++) {
-		assert_true(sd_event_run(event, 20000) >= 0);
-		while ((n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
-			mqw_buffer_add(ret, mqw_slice(bytes, (size_t)n));
-		if (n < 0 && errno != EAGAIN)
-			n = 0; /* reset: the other side read less than was sent */
+		if (n <= 0)
+			return;
+		s = mqw_slice_from(s, (size_t)n);
 	}
-	assert_int_equal(n, 0);
-	close(fd);
 }
 
-/* The status of a request and its body as JSON, for the caller to drop. */
-static int ask(const char *method, const char *target, json_t **ret)
+/* Whether there is something to read, or an end, within so many milliseconds. */
+static bool readable(int fd, int ms)
 {
-	struct mqw_buffer request = {0}, b = {0};
-	size_t body;
-	int status = 0;
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, ms) == 1;
+}
+
+/* All until the other side closes; fails the test when that takes too long. */
+static void receive_all(int fd, struct mqw_buffer *ret)
+{
+	char chunk[4096];
+	ssize_t n;
+
+	for (;;) {
+		assert_true(readable(fd, 10000));
+		n = recv(fd, chunk, sizeof(chunk), 0);
+		if (n <= 0)
+			return;
+		mqw_buffer_add(ret, mqw_slice(chunk, (size_t)n));
+	}
+}
+
+/* The status; the whole answer stays in a buffer for the caller. 0: hung up without an answer. */
+static int ask(const char *socket, const char *method, const char *target, struct mqw_buffer *ret)
+{
+	struct mqw_buffer request = {0};
+	int fd = dial(socket), status = 0;
 
 	mqw_buffer_printf(&request,
 		"%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", method, target);
-	exchange(mqw_buffer_slice(&request), &b);
-	assert_int_equal(sscanf(mqw_buffer_str(&b), "HTTP/1.1 %d", &status), 1);
-	assert_true(mqw_slice_find_nocase(mqw_buffer_slice(&b),
-			    MQW_LIT("content-type: application/json\r\n")) < b.len);
-	body = mqw_slice_find(mqw_buffer_slice(&b), MQW_LIT("\r\n\r\n"));
-	assert_true(body < b.len);
-	*ret = json_loads(b.ptr + body + 4, 0, NULL);
-	assert_non_null(*ret);
+	send_all(fd, mqw_buffer_slice(&request));
 	mqw_buffer_done(&request);
+	mqw_buffer_clear(ret);
+	receive_all(fd, ret);
+	close(fd);
+	(void)sscanf(mqw_buffer_str(ret), "HTTP/1.1 %d", &status);
+	return status;
+}
+
+static bool contains(const struct mqw_buffer *b, const char *what)
+{
+	return strstr(mqw_buffer_str(b), what) != NULL;
+}
+
+static const char *body_of(const struct mqw_buffer *b)
+{
+	const char *p = strstr(mqw_buffer_str(b), "\r\n\r\n");
+
+	assert_non_null(p);
+	return p + 4;
+}
+
+static void each_path_is_answered(void **state)
+{
+	static const struct {
+		const char *method, *target;
+		int status;
+		const char *body;
+	} rows[] = {
+		{"GET", "/v1/status", 200, "{\"version\":\"1.2.3\"}\n"},
+		{"GET", "/v1/messages/4F3aBcDeFgHz1k", 200, "{\"asked\":\"4F3aBcDeFgHz1k\"}\n"},
+		{"GET", "/v1/messages/%3Ca%2Fb%40example.com%3E", 200,
+			"{\"asked\":\"<a/b@example.com>\"}\n"},
+		{"GET", "/v1/messages/%FF", 200, "{\"asked\":\"\\uFFFD\"}\n"},
+		{"GET", "/v1/messages/GONE", 404,
+			"{\"error\":\"no message of this queue id is followed\"}\n"},
+		{"GET", "/v1/messages/", 404, "{\"error\":\"no such path\"}\n"},
+		{"GET", "/v1/messagesX", 404, "{\"error\":\"no such path\"}\n"},
+		{"GET", "/v1/statusX", 404, "{\"error\":\"no such path\"}\n"},
+		{"GET", "/v1/status/", 404, "{\"error\":\"no such path\"}\n"},
+		{"GET", "/../v1/status", 404, "{\"error\":\"no such path\"}\n"},
+		{"GET", "/", 404, "{\"error\":\"no such path\"}\n"},
+		{"GET", "/v2/status", 404, "{\"error\":\"no such path\"}\n"},
+		{"POST", "/v1/status", 405, "{\"error\":\"only GET is known here\"}\n"},
+		{"DELETE", "/v1/messages/4F3aBcDeFgHz1k", 405,
+			"{\"error\":\"only GET is known here\"}\n"},
+	};
+	struct fixture *f = *state;
+	struct mqw_buffer b = {0};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(
+			ask(f->socket, rows[i].method, rows[i].target, &b), rows[i].status);
+		assert_string_equal(body_of(&b), rows[i].body);
+		assert_true(contains(&b, "Content-Type: application/json\r\n"));
+		assert_int_equal(contains(&b, "Allow: GET\r\n"), rows[i].status == 405);
+	}
 	mqw_buffer_done(&b);
-	return status;
 }
 
-static int ask_status(const char *method, const char *target)
+static void queries_are_understood(void **state)
 {
-	json_t *body;
-	int status = ask(method, target, &body);
+	static const struct {
+		const char *query;
+		enum mqw_verdict verdict;
+		const char *instance;
+		int limit;
+	} rows[] = {
+		{"", MQW_VERDICT_COUNT, "", MQW_API_LIMIT},
+		{"?", MQW_VERDICT_COUNT, "", MQW_API_LIMIT},
+		{"?verdict=any", MQW_VERDICT_NONE, "", MQW_API_LIMIT},
+		{"?verdict=vanished", MQW_VERDICT_VANISHED, "", MQW_API_LIMIT},
+		{"?verdict=false_ndr&instance=out%20bound&limit=7", MQW_VERDICT_FALSE_NDR,
+			"out bound", 7},
+		{"?limit=100000", MQW_VERDICT_COUNT, "", 100000},
+		{"?instance=", MQW_VERDICT_COUNT, "", MQW_API_LIMIT},
+	};
+	struct fixture *f = *state;
+	struct mqw_buffer b = {0};
+	char target[128], wanted[256];
 
-	assert_int_equal(json_is_string(json_object_get(body, "error")), status != 200);
-	json_decref(body);
-	return status;
-}
-
-static void answers_each_path(void **state)
-{
-	json_t *body;
-
-	(void)state;
-	assert_int_equal(ask("GET", "/v1/status", &body), 200);
-	assert_string_equal(json_string_value(json_object_get(body, "version")), "9.9");
-	json_decref(body);
-	assert_int_equal(ask("GET", "/v1/messages", &body), 200);
-	assert_int_equal(json_array_size(json_object_get(body, "messages")), 1);
-	json_decref(body);
-	assert_int_equal(asked.query.verdict, MQW_VERDICT_COUNT);
-	assert_int_equal(asked.query.limit, MQW_API_LIMIT);
-	assert_string_equal(asked.instance, "");
-	assert_int_equal(ask_status("GET", "/v1/messages/4F3aBcDeFgHz1k"), 200);
-	assert_string_equal(asked.id, "4F3aBcDeFgHz1k");
-	assert_int_equal(ask_status("GET", "/v1/messages/%3Ca%2Fb%20c%3E"), 200);
-	assert_string_equal(asked.id, "<a/b c>");
-	assert_int_equal(asked.status, 1);
-	assert_int_equal(asked.list, 1);
-	assert_int_equal(asked.show, 2);
-}
-
-static void reads_the_query(void **state)
-{
-	static const char *const bad[] = {"verdict=gone", "verdict=none", "verdict=", "limit=0",
-		"limit=-1", "limit=", "limit=1x", "limit=100001", "limit=99999999999999999999"};
-	char target[96];
-
-	(void)state;
-	assert_int_equal(
-		ask_status("GET", "/v1/messages?verdict=false_ndr&instance=postfix%2Dout&limit=7"),
-		200);
-	assert_int_equal(asked.query.verdict, MQW_VERDICT_FALSE_NDR);
-	assert_int_equal(asked.query.limit, 7);
-	assert_string_equal(asked.instance, "postfix-out");
-	assert_int_equal(ask_status("GET", "/v1/messages?verdict=any&limit=100000"), 200);
-	assert_int_equal(asked.query.verdict, MQW_VERDICT_NONE);
-	assert_int_equal(asked.query.limit, 100000);
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		snprintf(target, sizeof(target), "/v1/messages?%s", bad[i]);
-		assert_int_equal(ask_status("GET", target), 400);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(target, sizeof(target), "/v1/messages%s", rows[i].query);
+		snprintf(wanted, sizeof(wanted),
+			"{\"messages\":[],\"verdict\":%d,\"instance\":\"%s\",\"limit\":%d}\n",
+			(int)rows[i].verdict, rows[i].instance, rows[i].limit);
+		assert_int_equal(ask(f->socket, "GET", target, &b), 200);
+		assert_string_equal(body_of(&b), wanted);
 	}
-	assert_int_equal(asked.list, 2);
+	mqw_buffer_done(&b);
 }
 
-static void refuses_the_rest(void **state)
+/* A query that is misread answers "nothing in trouble" where there is: each fault is said. */
+static void bad_queries_are_refused(void **state)
 {
-	static const char *const none[] = {"/", "/v1", "/v1/", "/v1/statusx", "/v1/status/",
-		"/v1/messagesx", "/v1/messages/", "/v2/status", "/../v1/status"};
+	static const struct {
+		const char *query, *word;
+	} rows[] = {
+		{"?verdict=lost", "verdict"},
+		{"?verdict=none", "verdict"},
+		{"?verdict=", "verdict"},
+		{"?verdict", "verdict"},
+		{"?verdict=Vanished", "verdict"},
+		{"?limit=0", "limit"},
+		{"?limit=100001", "limit"},
+		{"?limit=-1", "limit"},
+		{"?limit=7x", "limit"},
+		{"?limit=", "limit"},
+		{"?limit", "limit"},
+		{"?limit=99999999999999999999999", "limit"},
+		{"?instance", "instance"},
+		{"?instance=nobody", "instance"},
+		{"?verdct=any", "parameter"},
+		{"?verdict=any&x=1", "parameter"},
+		{"?verdict=any&verdict=vanished", "twice"},
+	};
+	struct fixture *f = *state;
+	struct mqw_buffer b = {0};
+	char target[128];
 
-	(void)state;
-	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
-		assert_int_equal(ask_status("GET", none[i]), 404);
-	assert_int_equal(asked.status + asked.list + asked.show, 0);
-	assert_int_equal(ask_status("GET", "/v1/messages/NONE"), 404);
-	assert_int_equal(ask_status("POST", "/v1/status"), 405);
-	assert_int_equal(ask_status("DELETE", "/v1/messages/4F3aBcDeFgHz1k"), 405);
-	assert_int_equal(asked.status, 0);
-	assert_int_equal(asked.show, 1);
-}
-
-static void bears_nonsense(void **state)
-{
-	struct mqw_buffer b = {0}, request = {0};
-	int silent[4];
-
-	(void)state;
-	/* Clients that say nothing, or half a request, keep nobody else waiting. */
-	for (size_t i = 0; i < 4; i++) {
-		silent[i] = connect_to(path);
-		if (i & 1)
-			assert_int_equal(send(silent[i], "GET /v1/st", 10, MSG_NOSIGNAL), 10);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(target, sizeof(target), "/v1/messages%s", rows[i].query);
+		assert_int_equal(ask(f->socket, "GET", target, &b), 400);
+		assert_int_equal(strncmp(body_of(&b), "{\"error\":\"", 10), 0);
+		assert_true(contains(&b, rows[i].word));
 	}
-	assert_int_equal(ask_status("GET", "/v1/status"), 200);
-	exchange(MQW_LIT("\xff\xfe\0nonsense\r\n\r\n"), &b);
-	assert_true(mqw_slice_find(mqw_buffer_slice(&b), MQW_LIT(" 200 ")) == b.len);
+	mqw_buffer_done(&b);
+}
+
+static void no_memory_is_an_error(void **state)
+{
+	const struct mqw_api_ops poor = {
+		.status = no_memory, .list = no_memory_list, .show = fake_show};
+	struct fixture f;
+	struct mqw_buffer b = {0};
+
+	(void)state;
+	fixture_init(&f);
+	fixture_start(&f, &poor);
+	assert_int_equal(ask(f.socket, "GET", "/v1/status", &b), 500);
+	assert_true(contains(&b, "{\"error\":\""));
+	assert_int_equal(ask(f.socket, "GET", "/v1/messages", &b), 500);
+	mqw_buffer_done(&b);
+	fixture_done(&f);
+}
+
+/* A request larger than its memory is refused, and what follows is served. */
+static void oversize_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct mqw_buffer big = {0}, b = {0};
+	int fd, status;
+
+	mqw_buffer_add_str(&big, "/v1/messages/");
+	while (big.len < 200000)
+		mqw_buffer_add_str(&big, "AAAAAAAAAAAAAAAA");
+	status = ask(f->socket, "GET", mqw_buffer_str(&big), &b);
+	assert_true(status == 0 || (status >= 400 && status < 500));
+	assert_false(contains(&b, "asked"));
+
+	mqw_buffer_clear(&big);
+	mqw_buffer_add_str(
+		&big, "GET /v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+	for (int i = 0; i < 20000; i++)
+		mqw_buffer_printf(&big, "X-%d: y\r\n", i);
+	mqw_buffer_add_str(&big, "\r\n");
+	fd = dial(f->socket);
+	send_all(fd, mqw_buffer_slice(&big));
 	mqw_buffer_clear(&b);
-	mqw_buffer_add_str(&request, "GET /v1/messages/");
-	for (int i = 0; i < 65536; i++)
-		mqw_buffer_add_str(&request, "a");
-	mqw_buffer_add_str(&request, " HTTP/1.1\r\nHost: x\r\n\r\n");
-	exchange(mqw_buffer_slice(&request), &b);
-	assert_true(mqw_slice_find(mqw_buffer_slice(&b), MQW_LIT(" 200 ")) == b.len);
-	assert_int_equal(asked.show, 0);
-	assert_int_equal(ask_status("GET", "/v1/status"), 200);
-	for (size_t i = 0; i < 4; i++)
-		close(silent[i]);
+	receive_all(fd, &b);
+	close(fd);
+	assert_false(contains(&b, " 200 "));
+	assert_int_equal(ask(f->socket, "GET", "/v1/status", &b), 200);
+	mqw_buffer_done(&big);
 	mqw_buffer_done(&b);
-	mqw_buffer_done(&request);
 }
 
-static void takes_its_place(void **state)
+/* A body that never ends is not waited for. */
+static void uploads_are_cut(void **state)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	struct mqw_api *other = NULL;
-	struct stat st;
-	char name[160];
+	struct fixture *f = *state;
+	struct mqw_buffer b = {0};
+	int fd = dial(f->socket);
+
+	send_all(fd,
+		MQW_LIT("POST /v1/status HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\n"
+			"abc"));
+	receive_all(fd, &b);
+	assert_true(contains(&b, "HTTP/1.1 405 "));
+	close(fd);
+	mqw_buffer_done(&b);
+}
+
+static void garbage_does_no_harm(void **state)
+{
+	struct fixture *f = *state;
+	struct mqw_buffer b = {0};
 	int fd;
 
-	(void)state;
-	assert_int_equal(lstat(path, &st), 0);
-	assert_true(S_ISSOCK(st.st_mode));
-	assert_int_equal(st.st_mode & 07777, 0660);
-	assert_int_equal(mqw_api_open(event, path, &ops, &other), -EADDRINUSE);
-	assert_int_equal(lstat(path, &st), 0); /* the living one's socket stays */
-	assert_int_equal(ask_status("GET", "/v1/status"), 200);
-	api = mqw_api_close(api);
-	assert_int_equal(lstat(path, &st), -1);
-
-	/* A dead one's is replaced; what is no socket is left alone. */
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	fd = dial(f->socket);
+	send_all(fd, mqw_slice("\0\xff\x16\x03\x01\r\n\r\n\0\0", 11));
+	receive_all(fd, &b);
+	assert_false(contains(&b, " 200 "));
 	close(fd);
-	assert_int_equal(mqw_api_open(event, path, &ops, &api), 0);
-	assert_int_equal(ask_status("GET", "/v1/status"), 200);
-	close(open(output, O_CREAT | O_WRONLY, 0600));
-	assert_int_equal(mqw_api_open(event, output, &ops, &other), -EEXIST);
-	assert_int_equal(access(output, F_OK), 0);
-	snprintf(name, sizeof(name), "%s/none/control.sock", dir);
-	assert_int_equal(mqw_api_open(event, name, &ops, &other), -ENOENT);
-	memset(name, 'a', sizeof(name) - 1);
-	name[sizeof(name) - 1] = '\0';
-	assert_int_equal(mqw_api_open(event, name, &ops, &other), -ENAMETOOLONG);
-	assert_null(other);
-}
-
-/* Runs a command in a child, both outputs in b, and gives its exit status. */
-static int run_command(
-	int (*command)(int, char **), const char *const *words, uid_t uid, struct mqw_buffer *ret)
-{
-	char bytes[4096], *argv[8] = {NULL};
-	int argc = 0, status = 0, fd;
-	pid_t pid, ended = 0;
-	ssize_t n;
-
-	while (words[argc]) {
-		argv[argc] = (char *)(uintptr_t)words[argc];
-		argc++;
-	}
-	fd = open(output, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	assert_true(fd >= 0);
-	fflush(NULL);
-	pid = fork();
-	if (pid == 0) {
-		if (dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
-			_exit(99);
-		/* The same number for the group: its own, not ours. */
-		if (uid && (setgroups(0, NULL) < 0 || setgid(uid) < 0 || setuid(uid) < 0))
-			_exit(99);
-		status = command(argc, argv);
-		fflush(NULL);
-		_exit(status);
-	}
-	assert_true(pid > 0);
-	for (int i = 0; i < 1000 && ended == 0; i++) {
-		assert_true(sd_event_run(event, 20000) >= 0);
-		ended = waitpid(pid, &status, WNOHANG);
-	}
-	assert_int_equal(ended, pid);
-	assert_true(WIFEXITED(status));
-	mqw_buffer_clear(ret);
-	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
-	while ((n = read(fd, bytes, sizeof(bytes))) > 0)
-		mqw_buffer_add(ret, mqw_slice(bytes, (size_t)n));
+	/* Gone before its answer. */
+	fd = dial(f->socket);
+	send_all(fd, MQW_LIT("GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n"));
 	close(fd);
-	return WEXITSTATUS(status);
-}
-
-static void assert_says(const struct mqw_buffer *b, const char *what)
-{
-	if (!strstr(mqw_buffer_str(b), what))
-		fail_msg("no \"%s\" in: %s", what, mqw_buffer_str(b));
-}
-
-static void the_command_line_asks(void **state)
-{
-	const char *const status[] = {"status", "--socket", path, NULL};
-	const char *const list[] = {"list", "--socket", path, "--instance", "a&b=c", NULL};
-	const char *const any[] = {"list", "--socket", path, "--verdict", "any", NULL};
-	const char *const held[] = {"list", "--socket", path, "--verdict", "held", NULL};
-	const char *const wrong[] = {"list", "--socket", path, "--verdict", "gone", NULL};
-	const char *const show[] = {"show", "--json", "--socket", path, "<a/b c>", NULL};
-	const char *const none[] = {"show", "--socket", path, "NONE", NULL};
-	struct mqw_buffer b = {0};
-	json_t *j;
-
-	(void)state;
-	assert_int_equal(run_command(mqw_cli_status, status, 0, &b), 0);
-	assert_says(&b, "9.9, mode observe, since 2026-10-03T04:00:00Z");
-	assert_int_equal(run_command(mqw_cli_list, list, 0, &b), 1);
-	assert_string_equal(asked.instance, "a&b=c");
-	assert_says(&b, "vanished (certain)  <b@example.net>");
-	assert_says(&b, "gone \\x1b[31mred");
-	assert_null(strchr(b.ptr, '\033'));
-	assert_int_equal(run_command(mqw_cli_list, any, 0, &b), 0);
-	assert_says(&b, "pending");
-	assert_int_equal(run_command(mqw_cli_list, held, 0, &b), 0);
-	assert_string_equal(mqw_buffer_str(&b), "nothing\n");
-	assert_int_equal(run_command(mqw_cli_list, wrong, 0, &b), 2);
-	assert_says(&b, "verdict: not one of the words");
-	assert_int_equal(run_command(mqw_cli_show, show, 0, &b), 0);
-	assert_string_equal(asked.id, "<a/b c>");
-	j = json_loads(mqw_buffer_str(&b), 0, NULL);
-	assert_int_equal(json_array_size(json_object_get(j, "messages")), 1);
-	json_decref(j);
-	assert_int_equal(run_command(mqw_cli_show, none, 0, &b), 2);
-	assert_says(&b, "no message of this queue id");
+	assert_int_equal(ask(f->socket, "GET", "/v1/status", &b), 200);
 	mqw_buffer_done(&b);
 }
 
-static void the_command_line_says_what_is_wrong(void **state)
+/* Whoever sits on all connections is put out after the idle time, and others get in again. */
+static void idle_connections_end(void **state)
 {
-	const char *const status[] = {"status", "--socket", path, NULL};
-	const char *const extra[] = {"status", "extra", NULL};
-	const char *const missing[] = {"show", NULL};
+	struct fixture *f = *state;
+	int fds[CONNECTIONS_MAX], late;
 	struct mqw_buffer b = {0};
 
-	(void)state;
-	assert_int_equal(run_command(mqw_cli_status, extra, 0, &b), 2);
-	assert_says(&b, "usage:");
-	assert_int_equal(run_command(mqw_cli_show, missing, 0, &b), 2);
-	assert_says(&b, "usage:");
-	if (geteuid() == 0) {
-		assert_int_equal(chmod(dir, 0711), 0);
-		assert_int_equal(run_command(mqw_cli_status, status, 65534, &b), 2);
-		assert_says(&b, "permission denied");
+	for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+		fds[i] = dial(f->socket);
+		send_all(fds[i], MQW_LIT("GET /v1/sta"));
 	}
-	api = mqw_api_close(api);
-	assert_int_equal(run_command(mqw_cli_status, status, 0, &b), 2);
-	assert_says(&b, "the daemon is not running");
-	assert_says(&b, path);
+	late = dial(f->socket);
+	send_all(late, MQW_LIT("GET /v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+	assert_false(readable(late, 300));
+	receive_all(late, &b);
+	assert_true(contains(&b, "HTTP/1.1 200 "));
+	close(late);
+	for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+		mqw_buffer_clear(&b);
+		receive_all(fds[i], &b);
+		assert_false(contains(&b, " 200 "));
+		close(fds[i]);
+	}
 	mqw_buffer_done(&b);
+}
+
+/* All connections taken, and all hung up in the same moment: the next one is still heard. */
+static void a_crowd_may_leave_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct mqw_buffer b = {0};
+	int fds[CONNECTIONS_MAX];
+
+	for (int round = 0; round < 5; round++) {
+		for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+			fds[i] = dial(f->socket);
+			send_all(fds[i], MQW_LIT("GET /v1/sta"));
+		}
+		/* Time for the server to take them all in. */
+		assert_false(readable(fds[0], 100));
+		kill(f->pid, SIGSTOP);
+		for (size_t i = 0; i < CONNECTIONS_MAX; i++)
+			close(fds[i]);
+		kill(f->pid, SIGCONT);
+		assert_int_equal(ask(f->socket, "GET", "/v1/status", &b), 200);
+	}
+	mqw_buffer_done(&b);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Nothing waits for a timer's slack, which sd-event makes a quarter of a second if one lets it. */
+static void answers_are_prompt(void **state)
+{
+	const struct mqw_api_ops large = {
+		.status = fake_large, .list = fake_list, .show = fake_show};
+	struct fixture f;
+	struct mqw_buffer b = {0};
+	int64_t began = now_ms();
+
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(
+			ask(((struct fixture *)*state)->socket, "GET", "/v1/status", &b), 200);
+	assert_true(now_ms() - began < 5000);
+	fixture_init(&f);
+	fixture_start(&f, &large);
+	began = now_ms();
+	assert_int_equal(ask(f.socket, "GET", "/v1/status", &b), 200);
+	assert_int_equal(strlen(body_of(&b)), LARGE + strlen("{'large':''}\n"));
+	assert_true(now_ms() - began < 2000);
+	mqw_buffer_done(&b);
+	fixture_done(&f);
+}
+
+static int open_here(const char *path, struct mqw_api **ret)
+{
+	sd_event *event = NULL;
+	int r;
+
+	assert_true(sd_event_new(&event) >= 0);
+	r = mqw_api_open(event, path, &ops, ret);
+	/* Its sources hold the loop as long as they need it. */
+	sd_event_unref(event);
+	return r;
+}
+
+static void mode_is_for_owner_and_group(void **state)
+{
+	const mode_t masks[] = {0, 077, 0777};
+	struct fixture f;
+	struct mqw_api *api = NULL;
+	struct stat st;
+	mode_t saved = umask(0);
+
+	(void)state;
+	fixture_init(&f);
+	for (size_t i = 0; i < sizeof(masks) / sizeof(masks[0]); i++) {
+		umask(masks[i]);
+		assert_int_equal(open_here(f.socket, &api), 0);
+		assert_int_equal(lstat(f.socket, &st), 0);
+		assert_int_equal(st.st_mode, S_IFSOCK | 0660);
+		assert_null(mqw_api_close(api));
+		assert_int_equal(lstat(f.socket, &st), -1);
+		assert_int_equal(errno, ENOENT);
+	}
+	umask(saved);
+	assert_null(mqw_api_close(NULL));
+	fixture_done(&f);
+}
+
+static void stale_socket_is_replaced(void **state)
+{
+	struct fixture f;
+	struct mqw_buffer b = {0};
+	struct stat st;
+
+	(void)state;
+	fixture_init(&f);
+	fixture_start(&f, &ops);
+	assert_int_equal(fixture_stop(&f, SIGKILL), SIGKILL);
+	assert_int_equal(lstat(f.socket, &st), 0);
+	fixture_start(&f, &ops);
+	assert_int_equal(ask(f.socket, "GET", "/v1/status", &b), 200);
+	mqw_buffer_done(&b);
+	fixture_done(&f);
+	assert_int_equal(lstat(f.socket, &st), -1);
+}
+
+static void second_daemon_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct mqw_buffer b = {0};
+	struct mqw_api *api = NULL;
+
+	assert_int_equal(open_here(f->socket, &api), -EADDRINUSE);
+	assert_null(api);
+	assert_int_equal(ask(f->socket, "GET", "/v1/status", &b), 200);
+	mqw_buffer_done(&b);
+}
+
+/* Whatever lies at the path and is no socket stays, and so does what a symbolic link names. */
+static void other_files_are_kept(void **state)
+{
+	struct fixture f;
+	struct mqw_api *api = NULL;
+	struct stat st;
+	char target[128], longer[256];
+	FILE *file;
+
+	(void)state;
+	fixture_init(&f);
+	file = fopen(f.socket, "we");
+	assert_non_null(file);
+	fclose(file);
+	assert_int_equal(open_here(f.socket, &api), -EEXIST);
+	assert_int_equal(lstat(f.socket, &st), 0);
+	assert_true(S_ISREG(st.st_mode));
+	snprintf(target, sizeof(target), "%s/target", f.directory);
+	assert_int_equal(rename(f.socket, target), 0);
+	assert_int_equal(symlink(target, f.socket), 0);
+	assert_int_equal(open_here(f.socket, &api), -EEXIST);
+	assert_int_equal(lstat(target, &st), 0);
+	unlink(target);
+	snprintf(target, sizeof(target), "%s/none/control.sock", f.directory);
+	assert_int_equal(open_here(target, &api), -ENOENT);
+	memset(longer, 'x', sizeof(longer) - 1);
+	longer[sizeof(longer) - 1] = '\0';
+	assert_int_equal(open_here(longer, &api), -ENAMETOOLONG);
+	assert_null(api);
+	fixture_done(&f);
+}
+
+static int start_server(void **state)
+{
+	static struct fixture f;
+
+	fixture_init(&f);
+	fixture_start(&f, &ops);
+	*state = &f;
+	return 0;
+}
+
+static int stop_server(void **state)
+{
+	fixture_done(*state);
+	return 0;
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(answers_each_path, setup, teardown),
-		cmocka_unit_test_setup_teardown(reads_the_query, setup, teardown),
-		cmocka_unit_test_setup_teardown(refuses_the_rest, setup, teardown),
-		cmocka_unit_test_setup_teardown(bears_nonsense, setup, teardown),
-		cmocka_unit_test_setup_teardown(takes_its_place, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_command_line_asks, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			the_command_line_says_what_is_wrong, setup, teardown),
+		cmocka_unit_test(each_path_is_answered),
+		cmocka_unit_test(queries_are_understood),
+		cmocka_unit_test(bad_queries_are_refused),
+		cmocka_unit_test(no_memory_is_an_error),
+		cmocka_unit_test(oversize_is_refused),
+		cmocka_unit_test(uploads_are_cut),
+		cmocka_unit_test(garbage_does_no_harm),
+		cmocka_unit_test(idle_connections_end),
+		cmocka_unit_test(a_crowd_may_leave_at_once),
+		cmocka_unit_test(answers_are_prompt),
+		cmocka_unit_test(mode_is_for_owner_and_group),
+		cmocka_unit_test(stale_socket_is_replaced),
+		cmocka_unit_test(second_daemon_is_refused),
+		cmocka_unit_test(other_files_are_kept),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, start_server, stop_server);
 }

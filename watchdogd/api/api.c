@@ -14,14 +14,19 @@
 #include "watchdogd/base/json_text.h"
 
 #define CONNECTIONS_MAX 16u
+#ifndef IDLE_SECONDS /* its test has a shorter one */
 #define IDLE_SECONDS 10u
+#endif
 #define CONNECTION_MEMORY ((size_t)32 * 1024) /* of one request with its headers */
 #define LIST_MAX 100000u
+/* sd-event takes 0 for 250 ms; libmicrohttpd often asks to be called again at once. */
+#define TIMER_ACCURACY_US 1000u
 
 struct mqw_api {
 	struct mqw_api_ops ops;
 	struct MHD_Daemon *http;
 	sd_event_source *io, *timer;
+	unsigned int connections; /* after the last run */
 	int fd;
 	char *path; /* of the socket that is ours to remove; NULL: not made yet */
 };
@@ -32,8 +37,7 @@ static enum MHD_Result answer(struct MHD_Connection *c, unsigned int status, jso
 	struct MHD_Response *response;
 	enum MHD_Result r = MHD_NO;
 
-	if (body)
-		mqw_json_add(&text, body);
+	mqw_json_add(&text, body);
 	json_decref(body);
 	mqw_buffer_add_str(&text, "\n");
 	response = text.failed
@@ -41,6 +45,9 @@ static enum MHD_Result answer(struct MHD_Connection *c, unsigned int status, jso
 		: MHD_create_response_from_buffer(text.len, text.ptr, MHD_RESPMEM_MUST_COPY);
 	if (response) {
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+		if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+			MHD_add_response_header(
+				response, MHD_HTTP_HEADER_ALLOW, MHD_HTTP_METHOD_GET);
 		r = MHD_queue_response(c, status, response);
 		MHD_destroy_response(response);
 	}
@@ -53,47 +60,112 @@ static enum MHD_Result refuse(struct MHD_Connection *c, unsigned int status, con
 	return answer(c, status, json_pack("{s:s}", "error", sentence));
 }
 
-/* NULL and *ret, or what is wrong with the query. */
+/* What a query says, parameter by parameter. */
+struct reading {
+	struct mqw_api_query *query;
+	const char *fault; /* the first; NULL: none so far */
+	bool verdict, instance, limit; /* seen already */
+};
+
+static const char *read_verdict(struct mqw_api_query *q, struct mqw_slice value)
+{
+	q->verdict = MQW_VERDICT_NONE;
+	if (!mqw_slice_eq(value, MQW_LIT("any")))
+		q->verdict = mqw_verdict_from_name(value);
+	return q->verdict == MQW_VERDICT_COUNT ? "verdict: neither a verdict nor any" : NULL;
+}
+
+static const char *read_limit(struct mqw_api_query *q, struct mqw_slice value)
+{
+	bool good = mqw_slice_take_u64(&value, &q->limit) && value.len == 0 && q->limit >= 1 &&
+		q->limit <= LIST_MAX;
+
+	return good ? NULL : "limit: not a number from 1 to 100000";
+}
+
+/* False when it was there before. */
+static bool first_time(bool *seen)
+{
+	bool first = !*seen;
+
+	*seen = true;
+	return first;
+}
+
+static enum MHD_Result on_parameter(
+	void *cls, enum MHD_ValueKind kind, const char *key, const char *text)
+{
+	struct reading *r = cls;
+	struct mqw_slice value = mqw_slice_of(text);
+	bool first = true;
+
+	(void)kind;
+	if (*key == '\0' && !text)
+		return MHD_YES; /* "?" and "&&" */
+	if (!strcmp(key, "verdict")) {
+		first = first_time(&r->verdict);
+		r->fault = read_verdict(r->query, value);
+	} else if (!strcmp(key, "instance")) {
+		first = first_time(&r->instance);
+		r->query->instance = value;
+		r->fault = text ? NULL : "instance: its name is missing";
+	} else if (!strcmp(key, "limit")) {
+		first = first_time(&r->limit);
+		r->fault = read_limit(r->query, value);
+	} else {
+		r->fault = "no such parameter; there are verdict, instance and limit";
+	}
+	if (!first)
+		r->fault = "a parameter occurs twice";
+	return r->fault ? MHD_NO : MHD_YES;
+}
+
+/*
+ * NULL and *ret, or what is wrong with the query. Nothing is passed over: of a misspelt parameter
+ * the answer would be about something else than was asked, and look like good news.
+ */
 static const char *read_query(struct MHD_Connection *c, struct mqw_api_query *ret)
 {
-	const char *verdict = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "verdict");
-	const char *instance = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "instance");
-	const char *limit = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "limit");
-	struct mqw_slice number = mqw_slice_of(limit);
+	struct reading r = {.query = ret};
 
-	*ret = (struct mqw_api_query){.verdict = MQW_VERDICT_COUNT,
-		.instance = mqw_slice_of(instance),
-		.limit = MQW_API_LIMIT};
-	if (verdict && !strcmp(verdict, "any")) {
-		ret->verdict = MQW_VERDICT_NONE;
-	} else if (verdict) {
-		ret->verdict = mqw_verdict_from_name(mqw_slice_of(verdict));
-		if (ret->verdict == MQW_VERDICT_COUNT)
-			return "verdict: not one of the words";
-	}
-	if (limit &&
-		(!mqw_slice_take_u64(&number, &ret->limit) || number.len || ret->limit < 1 ||
-			ret->limit > LIST_MAX))
-		return "limit: a number from 1 to 100000";
-	return NULL;
+	*ret = (struct mqw_api_query){.verdict = MQW_VERDICT_COUNT, .limit = MQW_API_LIMIT};
+	MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, on_parameter, &r);
+	return r.fault;
+}
+
+/* Answers with what an operation gave; NULL there is a failure of ours. */
+static enum MHD_Result give(struct MHD_Connection *c, json_t *body)
+{
+	return body ? answer(c, MHD_HTTP_OK, body)
+		    : refuse(c, MHD_HTTP_INTERNAL_SERVER_ERROR,
+			      "the daemon has no memory for the answer");
+}
+
+static enum MHD_Result list(struct mqw_api *a, struct MHD_Connection *c)
+{
+	struct mqw_api_query query;
+	const char *fault = read_query(c, &query);
+	json_t *body;
+
+	if (fault)
+		return refuse(c, MHD_HTTP_BAD_REQUEST, fault);
+	body = a->ops.list(a->ops.ctx, &query);
+	if (!body && query.instance.len)
+		return refuse(c, MHD_HTTP_BAD_REQUEST, "instance: there is none of this name");
+	return give(c, body);
 }
 
 static enum MHD_Result route(struct mqw_api *a, struct MHD_Connection *c, const char *url)
 {
 	struct mqw_slice path = mqw_slice_of(url);
-	struct mqw_api_query query;
-	const char *fault;
 	json_t *body;
 
 	if (mqw_slice_eq(path, MQW_LIT("/v1/status")))
-		return answer(c, MHD_HTTP_OK, a->ops.status(a->ops.ctx));
+		return give(c, a->ops.status(a->ops.ctx));
 	if (!mqw_slice_skip(&path, MQW_LIT("/v1/messages")))
 		return refuse(c, MHD_HTTP_NOT_FOUND, "no such path");
-	if (path.len == 0) {
-		fault = read_query(c, &query);
-		return fault ? refuse(c, MHD_HTTP_BAD_REQUEST, fault)
-			     : answer(c, MHD_HTTP_OK, a->ops.list(a->ops.ctx, &query));
-	}
+	if (path.len == 0)
+		return list(a, c);
 	if (!mqw_slice_skip(&path, MQW_LIT("/")) || path.len == 0)
 		return refuse(c, MHD_HTTP_NOT_FOUND, "no such path");
 	body = a->ops.show(a->ops.ctx, path);
@@ -109,6 +181,9 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 
 	(void)version;
 	(void)upload;
+	/* Answered with the headers, so that a body is not waited for. */
+	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0)
+		return refuse(c, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET is known here");
 	/* The first call has the headers only; the connection is answered when all has come. */
 	if (!*request) {
 		*request = &begun;
@@ -118,18 +193,31 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 		*upload_size = 0;
 		return MHD_YES;
 	}
-	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0)
-		return refuse(c, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET is known here");
 	return route(cls, c, url);
+}
+
+/*
+ * Whether connections have ended since the last call. At its limit libmicrohttpd takes the listening
+ * socket out of the epoll set, and puts it back at the beginning of the next MHD_run() only: without
+ * one more run, nothing would ever wake it when all connections ended at once.
+ */
+static bool connections_fell(struct mqw_api *a)
+{
+	const union MHD_DaemonInfo *info =
+		MHD_get_daemon_info(a->http, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+	unsigned int before = a->connections;
+
+	a->connections = info ? info->num_connections : 0;
+	return a->connections < before;
 }
 
 static void run(struct mqw_api *a)
 {
-	MHD_UNSIGNED_LONG_LONG ms;
+	MHD_UNSIGNED_LONG_LONG ms = 0;
 
 	MHD_run(a->http);
-	if (MHD_get_timeout(a->http, &ms) == MHD_YES) {
-		sd_event_source_set_time_relative(a->timer, (uint64_t)ms * 1000u + 1000u);
+	if (connections_fell(a) || MHD_get_timeout(a->http, &ms) == MHD_YES) {
+		sd_event_source_set_time_relative(a->timer, (uint64_t)ms * 1000u);
 		sd_event_source_set_enabled(a->timer, SD_EVENT_ONESHOT);
 	} else {
 		sd_event_source_set_enabled(a->timer, SD_EVENT_OFF);
@@ -215,7 +303,7 @@ static int start(struct mqw_api *a, sd_event *event)
 	r = sd_event_add_io(event, &a->io, info->epoll_fd, EPOLLIN, on_io, a);
 	if (r >= 0)
 		r = sd_event_add_time_relative(
-			event, &a->timer, CLOCK_MONOTONIC, 0, 0, on_timer, a);
+			event, &a->timer, CLOCK_MONOTONIC, 0, TIMER_ACCURACY_US, on_timer, a);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(a->timer, SD_EVENT_OFF);
 	return r < 0 ? r : 0;

@@ -4,7 +4,7 @@
  *   GET /v1/status                                  one object
  *   GET /v1/messages?verdict=WORD|any&instance=&limit=   {"messages":[...]}; default: in trouble
  *   GET /v1/messages/ID                             {"messages":[...],"actions":[...]}
- * Errors are {"error":"one sentence"} with status 400, 404 or 405.
+ * Errors are {"error":"one sentence"} with status 400, 404, 405 or 500.
  */
 #ifndef MQW_API_API_H
 #define MQW_API_API_H
@@ -24,7 +24,10 @@ struct mqw_api_query {
 	uint64_t limit;
 };
 
-/* Each returns a new reference; NULL from show: there is no such message. */
+/*
+ * Each returns a new reference. NULL from show: there is no such message; from list with an
+ * instance: there is no such instance; otherwise memory is out.
+ */
 struct mqw_api_ops {
 	json_t *(*status)(void *ctx);
 	json_t *(*list)(void *ctx, const struct mqw_api_query *q);

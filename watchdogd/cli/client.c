@@ -8,7 +8,9 @@
 
 #include "watchdogd/base/buffer.h"
 
+#ifndef ANSWER_MAX /* its test has a smaller one */
 #define ANSWER_MAX ((size_t)256 * 1024 * 1024)
+#endif
 
 static size_t on_data(char *data, size_t size, size_t count, void *userdata)
 {
@@ -21,24 +23,32 @@ static size_t on_data(char *data, size_t size, size_t count, void *userdata)
 	return b->failed ? 0 : n;
 }
 
-static void say_unreachable(const char *socket, const char *why)
+static void say_unreachable(const char *socket, CURLcode code)
 {
-	if (access(socket, F_OK) < 0 && errno == ENOENT)
-		fprintf(stderr,
-			"mailq-watchdog: the daemon is not running (no socket %s); start it with "
-			"`systemctl start mailq-watchdogd`\n",
+	int fault = access(socket, R_OK | W_OK) < 0 ? errno : 0;
+
+	if (fault == ENOENT)
+		fprintf(stderr, "mailq-watchdog: the daemon is not running (no socket at %s)\n",
 			socket);
-	else if (access(socket, R_OK | W_OK) < 0 && errno == EACCES)
+	else if (fault == EACCES)
 		fprintf(stderr,
 			"mailq-watchdog: permission denied on %s: run as root or as a member of "
 			"group mailq-watchdog\n",
 			socket);
+	else if (code == CURLE_COULDNT_CONNECT)
+		fprintf(stderr,
+			"mailq-watchdog: the daemon is not running (nobody answers at %s)\n",
+			socket);
+	else if (code == CURLE_WRITE_ERROR)
+		fprintf(stderr,
+			"mailq-watchdog: the answer is too large; --limit makes it smaller\n");
 	else
 		fprintf(stderr, "mailq-watchdog: the daemon at %s does not answer: %s\n", socket,
-			why);
+			curl_easy_strerror(code));
 }
 
-static CURLcode fetch(const char *socket, const char *path, struct mqw_buffer *ret)
+static CURLcode fetch(
+	const char *socket, const char *path, struct mqw_buffer *ret_body, long *ret_status)
 {
 	struct mqw_buffer url = {0};
 	CURL *curl = curl_easy_init();
@@ -50,37 +60,49 @@ static CURLcode fetch(const char *socket, const char *path, struct mqw_buffer *r
 		curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
 		curl_easy_setopt(curl, CURLOPT_PROXY, "");
 		curl_easy_setopt(curl, CURLOPT_TIMEOUT, 30L);
+		/* An id such as ".." is an id here, no step upward. */
+		curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
 		curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
-		curl_easy_setopt(curl, CURLOPT_WRITEDATA, ret);
+		curl_easy_setopt(curl, CURLOPT_WRITEDATA, ret_body);
 		code = curl_easy_perform(curl);
+		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, ret_status);
 	}
 	curl_easy_cleanup(curl);
 	mqw_buffer_done(&url);
 	return code;
 }
 
+/* The answer when it is a good one; otherwise NULL after saying what the daemon said. */
+static json_t *read_answer(const struct mqw_buffer *body, long status)
+{
+	struct mqw_buffer shown = {0};
+	json_t *answer = json_loadb(mqw_buffer_str(body), body->len, JSON_ALLOW_NUL, NULL);
+	const char *error = json_string_value(json_object_get(answer, "error"));
+
+	if (json_is_object(answer) && !error && status == 200)
+		return answer;
+	if (error)
+		mqw_buffer_add_printable(&shown, mqw_slice_of(error));
+	else
+		mqw_buffer_printf(
+			&shown, "what answers is no mailq-watchdogd (status %ld)", status);
+	fprintf(stderr, "mailq-watchdog: %s\n", mqw_buffer_str(&shown));
+	mqw_buffer_done(&shown);
+	json_decref(answer);
+	return NULL;
+}
+
 json_t *mqw_client_get(const char *socket, const char *path)
 {
 	struct mqw_buffer body = {0};
-	struct mqw_buffer shown = {0};
-	CURLcode code = fetch(socket, path, &body);
+	long status = 0;
+	CURLcode code = fetch(socket, path, &body, &status);
 	json_t *answer = NULL;
-	const char *error;
 
-	if (code != CURLE_OK) {
-		say_unreachable(socket, curl_easy_strerror(code));
-	} else {
-		answer = json_loadb(mqw_buffer_str(&body), body.len, 0, NULL);
-		error = json_string_value(json_object_get(answer, "error"));
-		if (!answer || error) {
-			mqw_buffer_add_printable(
-				&shown, mqw_slice_of(error ? error : "its answer is no JSON"));
-			fprintf(stderr, "mailq-watchdog: %s\n", mqw_buffer_str(&shown));
-			json_decref(answer);
-			answer = NULL;
-		}
-	}
-	mqw_buffer_done(&shown);
+	if (code == CURLE_OK)
+		answer = read_answer(&body, status);
+	else
+		say_unreachable(socket, code);
 	mqw_buffer_done(&body);
 	return answer;
 }

@@ -11,6 +11,9 @@
 #include "watchdogd/config/config.h"
 #include "watchdogd/track/verdict.h"
 
+#define WIDTH 80
+#define LABEL 13 /* columns of what stands before a value */
+
 struct ask {
 	const char *socket, *verdict, *instance, *limit;
 	bool json, help;
@@ -45,25 +48,102 @@ static int read_options(struct ask *a, int argc, char **argv)
 	return optind;
 }
 
-static const char *text(const json_t *o, const char *key)
+/* Whether it has an option that is for `list` alone. */
+static bool chooses(const struct ask *a)
 {
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return s ? s : "-";
+	return a->verdict || a->instance || a->limit;
 }
 
-static void print_field(const char *before, const json_t *o, const char *key, const char *after)
+/* The text of a key, whatever bytes are in it; "-" where there is none. */
+static struct mqw_slice text(const json_t *o, const char *key)
 {
-	struct mqw_buffer b = {0};
+	const json_t *s = json_object_get(o, key);
 
-	mqw_buffer_add_printable(&b, mqw_slice_of(text(o, key)));
-	printf("%s%s%s", before, mqw_buffer_str(&b), after);
-	mqw_buffer_done(&b);
+	return json_is_string(s) ? mqw_slice(json_string_value(s), json_string_length(s))
+				 : MQW_LIT("-");
+}
+
+static bool has_text(const json_t *o, const char *key)
+{
+	return json_string_length(json_object_get(o, key)) > 0;
+}
+
+static void add(struct mqw_buffer *b, const char *before, const json_t *o, const char *key,
+	const char *after)
+{
+	mqw_buffer_add_str(b, before);
+	mqw_buffer_add_printable(b, text(o, key));
+	mqw_buffer_add_str(b, after);
 }
 
 static long long number(const json_t *o, const char *key)
 {
 	return (long long)json_integer_value(json_object_get(o, key));
+}
+
+/* Columns of printable text: all but the bytes that continue a UTF-8 sequence. */
+static size_t columns(struct mqw_slice s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s.len; i++)
+		n += ((unsigned char)s.ptr[i] & 0xc0) != 0x80;
+	return n;
+}
+
+/*
+ * Prints the buffer under its label, folded at blanks to the width of a terminal, and empties it.
+ * A longer word stays whole: addresses and ids are there to be copied.
+ */
+static void print_folded(const char *label, struct mqw_buffer *b)
+{
+	struct mqw_slice rest = mqw_buffer_slice(b);
+	size_t at = LABEL, n, width;
+	bool begun = false;
+
+	printf("%-*s", LABEL, label);
+	while (rest.len) {
+		n = mqw_slice_chr(rest, ' ');
+		width = columns(mqw_slice_head(rest, n));
+		if (begun && at + 1 + width > WIDTH) {
+			printf("\n%*s", LABEL, "");
+			at = LABEL;
+		} else if (begun) {
+			putchar(' ');
+			at++;
+		}
+		fwrite(rest.ptr, 1, n, stdout);
+		at += width;
+		begun = true;
+		rest = mqw_slice_from(rest, n + 1);
+	}
+	putchar('\n');
+	mqw_buffer_clear(b);
+}
+
+/* One key's text under a label; nothing where the key has none. */
+static void print_key(const char *label, const json_t *o, const char *key)
+{
+	struct mqw_buffer b = {0};
+
+	if (!has_text(o, key))
+		return;
+	add(&b, "", o, key, "");
+	print_folded(label, &b);
+	mqw_buffer_done(&b);
+}
+
+static bool is_trouble(const json_t *m)
+{
+	return mqw_verdict_is_trouble(mqw_verdict_from_name(text(m, "verdict")));
+}
+
+static bool any_trouble(const json_t *messages)
+{
+	for (size_t i = 0; i < json_array_size(messages); i++)
+		if (is_trouble(json_array_get(messages, i)))
+			return true;
+	return false;
 }
 
 static void print_raw(const json_t *o)
@@ -77,78 +157,117 @@ static void print_raw(const json_t *o)
 
 static void print_instance(const json_t *i)
 {
-	print_field("\n", i, "name", "");
-	print_field(" (", i, "mta", ")\n");
-	print_field("  log      ", i, "log", "");
-	printf(": %lld lines, %lld not understood%s\n", number(i, "lines"), number(i, "unparsed"),
+	struct mqw_buffer b = {0};
+
+	add(&b, "\n", i, "name", "");
+	add(&b, " (", i, "mta", ")\n");
+	fputs(mqw_buffer_str(&b), stdout);
+	mqw_buffer_clear(&b);
+	add(&b, "", i, "log", "");
+	mqw_buffer_printf(&b, ": %lld lines, %lld not understood%s", number(i, "lines"),
+		number(i, "unparsed"),
 		json_is_true(json_object_get(i, "caught_up")) ? "" : "; still reading");
-	print_field("           last line ", i, "last_line", "\n");
-	print_field("  queue    ", i, "queue", "");
-	printf(": %lld files\n", number(i, "queue_files"));
-	printf("  messages %lld open, %lld recipients in trouble\n", number(i, "open"),
+	print_folded("  log", &b);
+	print_key("  last line", i, "last_line");
+	add(&b, "", i, "queue", "");
+	mqw_buffer_printf(&b, ": %lld files", number(i, "queue_files"));
+	print_folded("  queue", &b);
+	mqw_buffer_printf(&b, "%lld open, %lld recipients in trouble", number(i, "open"),
 		number(i, "trouble"));
+	print_folded("  messages", &b);
+	mqw_buffer_done(&b);
 }
 
 static void print_action(const json_t *a)
 {
-	print_field("  ", a, "intended", "");
-	print_field("  ", a, "kind", "");
-	print_field(" ", a, "state", "");
-	if (strcmp(text(a, "queue_id"), "") != 0)
-		print_field("  ", a, "queue_id", "");
-	print_field("  rule \"", a, "rule", "\"\n");
-	if (strcmp(text(a, "detail"), "") != 0)
-		print_field("      ", a, "detail", "\n");
+	struct mqw_buffer b = {0};
+
+	add(&b, "  ", a, "intended", "");
+	add(&b, "  ", a, "kind", "");
+	add(&b, " ", a, "state", "");
+	if (has_text(a, "queue_id"))
+		add(&b, "  ", a, "queue_id", "");
+	mqw_buffer_add_str(&b, "\n");
+	fputs(mqw_buffer_str(&b), stdout);
+	mqw_buffer_done(&b);
+	print_key("    for", a, "instance");
+	print_key("    rule", a, "rule");
+	print_key("    to", a, "recipients");
+	print_key("    detail", a, "detail");
 }
 
 static void print_actions(const json_t *actions)
 {
-	size_t i;
-	json_t *a;
-
 	if (json_array_size(actions) == 0)
 		return;
 	puts("\nactions, newest first");
-	json_array_foreach(actions, i, a) print_action(a);
+	for (size_t i = 0; i < json_array_size(actions); i++)
+		print_action(json_array_get(actions, i));
+}
+
+static void print_head(const json_t *m)
+{
+	struct mqw_buffer b = {0};
+
+	add(&b, "", m, "verdict", "");
+	add(&b, " (", m, "confidence", ")  ");
+	if (has_text(m, "recipient"))
+		add(&b, "<", m, "recipient", ">\n");
+	else
+		mqw_buffer_add_str(&b, "all recipients (their addresses were not logged)\n");
+	fputs(mqw_buffer_str(&b), stdout);
+	mqw_buffer_done(&b);
+}
+
+static void print_last_try(const json_t *m)
+{
+	struct mqw_buffer b = {0};
+
+	if (number(m, "attempts") == 0)
+		return;
+	add(&b, "", m, "last_seen", "");
+	mqw_buffer_printf(&b, ", attempt %lld", number(m, "attempts"));
+	if (has_text(m, "relay"))
+		add(&b, " at ", m, "relay", "");
+	print_folded("  last seen", &b);
+	mqw_buffer_done(&b);
 }
 
 static void print_message(const json_t *m)
 {
-	print_field("", m, "verdict", "");
-	print_field(" (", m, "confidence", ")");
-	print_field("  <", m, "recipient", ">\n");
-	print_field("  message  ", m, "queue_id", "");
-	print_field(" from <", m, "sender", ">");
-	print_field(", ", m, "instance", "\n");
-	if (json_is_string(json_object_get(m, "message_id")))
-		print_field("           Message-ID <", m, "message_id", ">\n");
-	print_field("  last seen ", m, "last_seen", "");
-	printf(", attempt %lld\n", number(m, "attempts"));
-	if (json_is_string(json_object_get(m, "reply")))
-		print_field("  answer   ", m, "reply", "\n");
-	print_field("  why      ", m, "reason", "\n");
-	if (json_is_string(json_object_get(m, "remedy")))
-		print_field("  do       ", m, "remedy", "\n");
+	struct mqw_buffer b = {0};
+
+	print_head(m);
+	add(&b, "", m, "queue_id", "");
+	/* The empty address is the sender of reports. */
+	if (json_is_string(json_object_get(m, "sender")))
+		add(&b, " from <", m, "sender", ">");
+	add(&b, ", ", m, "instance", "");
+	print_folded("  message", &b);
+	mqw_buffer_done(&b);
+	print_key("  Msg-ID", m, "message_id");
+	print_key("  report", m, "ndr_id");
+	print_last_try(m);
+	print_key("  answer", m, "reply");
+	print_key("  why", m, "reason");
+	print_key("  do", m, "remedy");
 	putchar('\n');
 }
 
 static void print_messages(const json_t *messages)
 {
-	size_t i;
-	json_t *m;
-
-	json_array_foreach(messages, i, m) print_message(m);
+	for (size_t i = 0; i < json_array_size(messages); i++)
+		print_message(json_array_get(messages, i));
 }
 
-static bool any_in_trouble(const json_t *messages)
+/* The exit status, once all is really written. */
+static int finish(json_t *answer, int status)
 {
-	size_t i;
-	json_t *m;
-
-	json_array_foreach(messages, i, m) if (mqw_verdict_is_trouble(
-						       mqw_verdict_from_name(mqw_slice_of(
-							       text(m, "verdict"))))) return true;
-	return false;
+	json_decref(answer);
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	fputs("mailq-watchdog: the output could not be written\n", stderr);
+	return 2;
 }
 
 static const char common_help[] = "  --json         the daemon's answer as it is\n"
@@ -159,10 +278,10 @@ int mqw_cli_status(int argc, char **argv)
 {
 	struct ask ask;
 	int first = read_options(&ask, argc, argv);
-	json_t *answer, *i;
-	size_t n;
+	json_t *answer, *instances;
+	struct mqw_buffer head = {0};
 
-	if (first < 0 || ask.help || first < argc) {
+	if (first < 0 || ask.help || first < argc || chooses(&ask)) {
 		fprintf(ask.help ? stdout : stderr,
 			"usage: mailq-watchdog status [OPTION...]\n\n%s", common_help);
 		return ask.help ? 0 : 2;
@@ -173,14 +292,17 @@ int mqw_cli_status(int argc, char **argv)
 	if (ask.json) {
 		print_raw(answer);
 	} else {
-		print_field("mailq-watchdogd ", answer, "version", "");
-		print_field(", mode ", answer, "mode", "");
-		print_field(", since ", answer, "started", "\n");
-		json_array_foreach(json_object_get(answer, "instances"), n, i) print_instance(i);
+		add(&head, "mailq-watchdogd ", answer, "version", "");
+		add(&head, ", mode ", answer, "mode", "");
+		add(&head, ", since ", answer, "started", "");
+		puts(mqw_buffer_str(&head));
+		mqw_buffer_done(&head);
+		instances = json_object_get(answer, "instances");
+		for (size_t i = 0; i < json_array_size(instances); i++)
+			print_instance(json_array_get(instances, i));
 		print_actions(json_object_get(answer, "actions"));
 	}
-	json_decref(answer);
-	return 0;
+	return finish(answer, 0);
 }
 
 /* Adds a value as it may stand in a URL (RFC 3986 section 2.3). */
@@ -199,9 +321,11 @@ static void add_escaped(struct mqw_buffer *b, const char *value)
 
 static void add_parameter(struct mqw_buffer *b, const char *name, const char *value)
 {
+	bool first = mqw_slice_chr(mqw_buffer_slice(b), '?') == b->len;
+
 	if (!value)
 		return;
-	mqw_buffer_printf(b, "&%s=", name);
+	mqw_buffer_printf(b, "%c%s=", first ? '?' : '&', name);
 	add_escaped(b, value);
 }
 
@@ -209,7 +333,7 @@ int mqw_cli_list(int argc, char **argv)
 {
 	struct mqw_buffer path = {0};
 	struct ask ask;
-	int first = read_options(&ask, argc, argv), status = 2;
+	int first = read_options(&ask, argc, argv);
 	json_t *answer, *messages;
 
 	if (first < 0 || ask.help || first < argc) {
@@ -222,24 +346,27 @@ int mqw_cli_list(int argc, char **argv)
 			common_help);
 		return ask.help ? 0 : 2;
 	}
-	mqw_buffer_add_str(&path, "/v1/messages?");
+	mqw_buffer_add_str(&path, "/v1/messages");
 	add_parameter(&path, "verdict", ask.verdict);
 	add_parameter(&path, "instance", ask.instance);
 	add_parameter(&path, "limit", ask.limit);
 	answer = mqw_client_get(ask.socket, mqw_buffer_str(&path));
-	if (answer) {
-		messages = json_object_get(answer, "messages");
-		if (ask.json)
-			print_raw(answer);
-		else
-			print_messages(messages);
-		if (!ask.json && json_array_size(messages) == 0)
-			puts("nothing");
-		status = any_in_trouble(messages) ? 1 : 0;
-	}
-	json_decref(answer);
 	mqw_buffer_done(&path);
-	return status;
+	if (!answer)
+		return 2;
+	messages = json_object_get(answer, "messages");
+	if (!json_is_array(messages)) {
+		fputs("mailq-watchdog: the daemon's answer has no messages\n", stderr);
+		json_decref(answer);
+		return 2;
+	}
+	if (ask.json)
+		print_raw(answer);
+	else if (json_array_size(messages) == 0)
+		puts(ask.verdict ? "none" : "nothing in trouble");
+	else
+		print_messages(messages);
+	return finish(answer, any_trouble(messages) ? 1 : 0);
 }
 
 int mqw_cli_show(int argc, char **argv)
@@ -249,7 +376,7 @@ int mqw_cli_show(int argc, char **argv)
 	int first = read_options(&ask, argc, argv);
 	json_t *answer;
 
-	if (first < 0 || ask.help || first + 1 != argc) {
+	if (first < 0 || ask.help || first + 1 != argc || !*argv[first] || chooses(&ask)) {
 		fprintf(ask.help ? stdout : stderr,
 			"usage: mailq-watchdog show [OPTION...] QUEUE-ID\n\n%s", common_help);
 		return ask.help ? 0 : 2;
@@ -266,6 +393,5 @@ int mqw_cli_show(int argc, char **argv)
 		print_messages(json_object_get(answer, "messages"));
 		print_actions(json_object_get(answer, "actions"));
 	}
-	json_decref(answer);
-	return 0;
+	return finish(answer, 0);
 }

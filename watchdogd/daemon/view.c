@@ -111,16 +111,22 @@ static json_t *on_list(void *ctx, const struct mqw_api_query *q)
 {
 	struct mqw_engine *e = ctx;
 	json_t *list = json_array();
+	bool known = q->instance.len == 0;
 
 	for (size_t i = 0; i < e->instance_count; i++) {
 		const struct mqw_act_instance *parts = mqw_instance_parts(e->instances[i]);
 
 		if (q->instance.len && !mqw_slice_eq(q->instance, mqw_slice_of(parts->name)))
 			continue;
+		known = true;
 		for (const struct mqw_message *m = mqw_tracker_next(parts->tracker, NULL);
 			m && json_array_size(list) < q->limit;
 			m = mqw_tracker_next(parts->tracker, m))
 			add_recipients(list, e->instances[i], m, q->verdict, q->limit);
+	}
+	if (!known) {
+		json_decref(list);
+		return NULL;
 	}
 	return json_pack("{s:o}", "messages", list);
 }
