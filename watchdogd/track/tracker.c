@@ -149,15 +149,15 @@ struct mqw_message *mqw_tracker_take_dirty(struct mqw_tracker *t)
 	return m;
 }
 
-/* Judges each recipient (or the stand-in) and hands changed verdicts to the callback. */
-static void review(struct mqw_tracker *t, struct mqw_message *m, bool final)
+/* Judges each recipient (or the stand-in) and hands changed verdicts to the callback; whether any. */
+static bool review(struct mqw_tracker *t, struct mqw_message *m, bool final)
 {
 	struct mqw_recipient stand_in = {.first_attempt = MQW_TIME_NONE,
 		.last_attempt = MQW_TIME_NONE,
 		.first_seen_at = {0},
 		.reported = m->reported};
 	struct mqw_recipient *r = m->recipients ? m->recipients : &stand_in;
-	bool accepted = m->queued || m->held || m->recipients;
+	bool accepted = m->queued || m->held || m->recipients, changed = false;
 
 	for (; r; r = r->next) {
 		struct mqw_judgement j = mqw_judge(t, m, r);
@@ -172,11 +172,13 @@ static void review(struct mqw_tracker *t, struct mqw_message *m, bool final)
 		if (j.verdict == previous || (j.verdict == MQW_VERDICT_NONE && !t->live))
 			continue;
 		r->reported = (uint8_t)j.verdict;
+		changed = true;
 		t->ops.verdict(t->ops.ctx, m, r, &j, previous);
 	}
 	m->reported = stand_in.reported;
 	if (final)
 		t->counts.messages += accepted && !m->refused && !m->probe;
+	return changed;
 }
 
 static void finish_message(struct mqw_tracker *t, struct mqw_message *m)
@@ -219,7 +221,9 @@ static void look(struct mqw_tracker *t, struct mqw_message *m)
 			return;
 		}
 	}
-	review(t, m, false);
+	/* What was said has to be kept, or a restart says it again. */
+	if (review(t, m, false))
+		mqw_tracker_mark_dirty(t, m);
 	m->due_at = next_look(t, m);
 	if (m->due_at <= t->now)
 		m->due_at = t->now + MQW_HOUR;
