@@ -190,6 +190,10 @@ int mqw_identity_resolve(struct mqw_tracker *t, const struct mqw_event *e, struc
 		mqw_string_set(&m->lost_how,
 			MQW_LIT("its queue id was given to another message, so its file is gone"),
 			SIZE_MAX);
+		/* No line of its own will come to judge it by. */
+		m->due_at = t->now;
+		if (t->live && mqw_heap_set(&t->heap, m) < 0)
+			return -ENOMEM;
 	}
 	m = mqw_identity_add(t, e->realm, e->queue_id, e->instance);
 	*ret = m;
