@@ -284,12 +284,16 @@ static void apply_attempt(struct mqw_tracker *t, struct mqw_message *m, struct m
 
 	if (e->outcome == MQW_OUTCOME_PROBE)
 		m->probe = true;
-	if (r->attempts++ == 0) {
+	if (!r->attempts || e->time < r->first_attempt) {
 		r->first_attempt = e->time;
 		r->first_seen_at = e->evidence;
+		r->attempts++;
+	} else if (e->time > r->last_attempt) {
+		r->attempts++; /* otherwise it is late, or read a second time */
 	}
-	/* A late line does not overwrite what a newer one said. */
-	if (r->last_attempt != MQW_TIME_NONE && e->time < r->last_attempt && to == r->state)
+	/* A late line does not overwrite what a newer one said, nor does a line that comes twice. */
+	if (r->last_attempt != MQW_TIME_NONE && to == r->state &&
+		(e->time < r->last_attempt || (e->time == r->last_attempt && e->code == r->code)))
 		return;
 	r->last_attempt = e->time;
 	r->last_seen_at = e->evidence;
