@@ -385,6 +385,11 @@ static int apply(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_
 			if (e->time - e->delay < m->opened_at)
 				m->opened_at = e->time - e->delay;
 		}
+		if (m->reported && m->recipients == m->last_recipient) {
+			/* What was said of recipients without a name was said of this one. */
+			r->reported = r->reported ? r->reported : m->reported;
+			m->reported = MQW_VERDICT_NONE;
+		}
 		apply_attempt(t, m, r, e);
 		return 0;
 	case MQW_EVENT_GAVE_UP:
