@@ -59,11 +59,12 @@ static void keep_below_cap(struct mqw_tracker *t)
 	if (!t->options.max_messages || t->counts.open < t->options.max_messages)
 		return;
 	m = mqw_heap_first(&t->heap);
-	if (!m || !mqw_message_closed(m)) {
-		m = t->oldest;
-		t->counts.dropped++;
+	if (m && mqw_message_closed(m)) {
+		mqw_tracker_finish_message(t, m);
+		return;
 	}
-	mqw_identity_drop(t, m);
+	t->counts.dropped++;
+	mqw_identity_drop(t, t->oldest);
 }
 
 struct mqw_message *mqw_identity_add(struct mqw_tracker *t, struct mqw_slice realm,

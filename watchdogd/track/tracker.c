@@ -181,7 +181,7 @@ static bool review(struct mqw_tracker *t, struct mqw_message *m, bool final)
 	return changed;
 }
 
-static void finish_message(struct mqw_tracker *t, struct mqw_message *m)
+void mqw_tracker_finish_message(struct mqw_tracker *t, struct mqw_message *m)
 {
 	review(t, m, true);
 	mqw_identity_drop(t, m);
@@ -217,7 +217,7 @@ static void look(struct mqw_tracker *t, struct mqw_message *m)
 		!has_open_recipient(m) || t->now >= m->last_seen + TROUBLE_LIFE + patience) {
 		/* What is still in the queue is not let go, however old. */
 		if (mqw_message_closed(m) || m->place == MQW_PLACE_NONE || !t->live) {
-			finish_message(t, m);
+			mqw_tracker_finish_message(t, m);
 			return;
 		}
 	}
@@ -486,7 +486,7 @@ void mqw_tracker_finish(struct mqw_tracker *t, int64_t now)
 	if (now > t->now)
 		t->now = now;
 	while (t->oldest)
-		finish_message(t, t->oldest);
+		mqw_tracker_finish_message(t, t->oldest);
 }
 
 int64_t mqw_tracker_next_due(const struct mqw_tracker *t)

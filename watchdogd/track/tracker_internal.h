@@ -133,6 +133,8 @@ struct mqw_message *mqw_identity_add(struct mqw_tracker *t, struct mqw_slice rea
 /* Takes it out of all tables and frees it. */
 void mqw_identity_drop(struct mqw_tracker *t, struct mqw_message *m);
 
+/* Says and counts its last verdicts, and lets go of it. */
+void mqw_tracker_finish_message(struct mqw_tracker *t, struct mqw_message *m);
 /* Sets when m next needs a look. 0 or -ENOMEM. */
 int mqw_tracker_schedule(struct mqw_tracker *t, struct mqw_message *m);
 
