@@ -144,6 +144,7 @@ struct mqw_message *mqw_tracker_take_dirty(struct mqw_tracker *t)
 		t->dirty_last = NULL;
 	m->next_dirty = NULL;
 	m->dirty = false;
+	m->kept = true;
 	return m;
 }
 
@@ -277,6 +278,15 @@ static bool from_queue(const struct mqw_event *e)
 	return e->kind == MQW_EVENT_QUEUE_PRESENT || e->kind == MQW_EVENT_QUEUE_GONE;
 }
 
+/* A message that is delivered, or rejected rightfully, at the first try is not. */
+static bool is_worth_keeping(const struct mqw_message *m, const struct mqw_event *e)
+{
+	return m->deferred_at != MQW_TIME_NONE || m->gave_up || m->file_lost || m->kept ||
+		m->dirty || from_queue(e) ||
+		(e->kind == MQW_EVENT_ATTEMPT && e->outcome == MQW_OUTCOME_BOUNCED &&
+			e->code >= 400 && e->code < 500);
+}
+
 int mqw_tracker_event(void *tracker, const struct mqw_event *e)
 {
 	struct mqw_tracker *t = tracker;
@@ -299,9 +309,7 @@ int mqw_tracker_event(void *tracker, const struct mqw_event *e)
 	r = mqw_tracker_apply(t, m, e);
 	if (r < 0)
 		return r;
-	if (t->live &&
-		(m->deferred_at != MQW_TIME_NONE || m->gave_up || m->file_lost || from_queue(e) ||
-			m->reported)) {
+	if (t->live && is_worth_keeping(m, e)) {
 		mqw_tracker_review(t, m, false);
 		mqw_tracker_mark_dirty(t, m);
 	}
