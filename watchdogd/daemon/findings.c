@@ -130,15 +130,14 @@ void mqw_instance_gap(void *ctx, const struct mqw_event *gap)
 void mqw_instance_forget(void *ctx, const struct mqw_message *m)
 {
 	struct mqw_instance *i = ctx;
-	bool kept = m->deferred_at != MQW_TIME_NONE || m->gave_up || m->file_lost || m->reported ||
-		m->place != MQW_PLACE_NONE;
 	struct mqw_slice id = mqw_slice_of(m->queue_id);
 
-	for (const struct mqw_recipient *r = m->recipients; r && !kept; r = r->next)
-		kept = r->reported != MQW_VERDICT_NONE && r->reported != MQW_VERDICT_DELIVERED;
-	if (!kept)
-		return;
-	mqw_ledger_delete_message(i->host.ledger, i->act.name, m);
-	if (i->act.vault && mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, id) == m)
+	if (m->kept)
+		mqw_ledger_delete_message(i->host.ledger, i->act.name, m);
+	/* Of a message that never waited there is a copy only where copies of all are kept. */
+	if (i->act.vault && (m->kept || i->host.keep == MQW_KEEP_ALL) &&
+		mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, id) == m) {
 		mqw_vault_remove(i->act.vault, id);
+		mqw_vault_remove_recover(i->act.vault, id);
+	}
 }

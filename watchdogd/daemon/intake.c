@@ -273,7 +273,11 @@ void mqw_instance_gone(void *ctx, struct mqw_slice queue_id)
 {
 	struct mqw_instance *i = ctx;
 	struct mqw_event e = mqw_event(MQW_EVENT_QUEUE_GONE, mqw_clock_now());
+	const struct mqw_message *m = mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, queue_id);
 
+	/* Nearly always it was delivered at the first try: that shall cost nothing more. */
+	if (!m || (m->closed_at != MQW_TIME_NONE && !m->kept && !m->dirty))
+		return;
 	e.queue_id = queue_id;
 	mqw_instance_emit(i, &e);
 }

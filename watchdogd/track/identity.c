@@ -59,11 +59,12 @@ static void keep_below_cap(struct mqw_tracker *t)
 	if (!t->options.max_messages || t->counts.open < t->options.max_messages)
 		return;
 	m = mqw_heap_first(&t->heap);
-	if (!m || !mqw_message_closed(m)) {
-		m = t->oldest;
-		t->counts.dropped++;
+	if (m && mqw_message_closed(m)) {
+		mqw_tracker_finish_message(t, m);
+		return;
 	}
-	mqw_identity_drop(t, m);
+	t->counts.dropped++;
+	mqw_identity_drop(t, t->oldest);
 }
 
 struct mqw_message *mqw_identity_add(struct mqw_tracker *t, struct mqw_slice realm,
@@ -190,6 +191,10 @@ int mqw_identity_resolve(struct mqw_tracker *t, const struct mqw_event *e, struc
 		mqw_string_set(&m->lost_how,
 			MQW_LIT("its queue id was given to another message, so its file is gone"),
 			SIZE_MAX);
+		/* No line of its own will come to judge it by. */
+		m->due_at = t->now;
+		if (t->live && mqw_heap_set(&t->heap, m) < 0)
+			return -ENOMEM;
 	}
 	m = mqw_identity_add(t, e->realm, e->queue_id, e->instance);
 	*ret = m;

@@ -87,5 +87,6 @@ int mqw_tracker_restore(struct mqw_tracker *t, const struct mqw_message *from)
 		mqw_identity_drop(t, m);
 		return -ENOMEM;
 	}
+	m->kept = true;
 	return mqw_tracker_schedule(t, m);
 }

@@ -6,8 +6,6 @@
 
 #include "watchdogd/track/tracker_internal.h"
 
-#define REPLY_MAX 512
-#define ID_MAX 64
 #define UNQUEUED_LIFE MQW_DAY /* an id that was never queued is a session that came to nothing */
 #define UNSETTLED_LIFE MQW_DAY /* all recipients final, but no line says that the file is gone */
 #define TROUBLE_LIFE (7 * MQW_DAY) /* live: how long a lost message is kept in sight */
@@ -146,18 +144,18 @@ struct mqw_message *mqw_tracker_take_dirty(struct mqw_tracker *t)
 		t->dirty_last = NULL;
 	m->next_dirty = NULL;
 	m->dirty = false;
+	m->kept = true;
 	return m;
 }
 
-/* Judges each recipient (or the stand-in) and hands changed verdicts to the callback. */
-static void review(struct mqw_tracker *t, struct mqw_message *m, bool final)
+bool mqw_tracker_review(struct mqw_tracker *t, struct mqw_message *m, bool final)
 {
 	struct mqw_recipient stand_in = {.first_attempt = MQW_TIME_NONE,
 		.last_attempt = MQW_TIME_NONE,
 		.first_seen_at = {0},
 		.reported = m->reported};
 	struct mqw_recipient *r = m->recipients ? m->recipients : &stand_in;
-	bool accepted = m->queued || m->held || m->recipients;
+	bool accepted = m->queued || m->held || m->recipients, changed = false;
 
 	for (; r; r = r->next) {
 		struct mqw_judgement j = mqw_judge(t, m, r);
@@ -172,16 +170,18 @@ static void review(struct mqw_tracker *t, struct mqw_message *m, bool final)
 		if (j.verdict == previous || (j.verdict == MQW_VERDICT_NONE && !t->live))
 			continue;
 		r->reported = (uint8_t)j.verdict;
+		changed = true;
 		t->ops.verdict(t->ops.ctx, m, r, &j, previous);
 	}
 	m->reported = stand_in.reported;
 	if (final)
 		t->counts.messages += accepted && !m->refused && !m->probe;
+	return changed;
 }
 
-static void finish_message(struct mqw_tracker *t, struct mqw_message *m)
+void mqw_tracker_finish_message(struct mqw_tracker *t, struct mqw_message *m)
 {
-	review(t, m, true);
+	mqw_tracker_review(t, m, true);
 	mqw_identity_drop(t, m);
 }
 
@@ -215,11 +215,13 @@ static void look(struct mqw_tracker *t, struct mqw_message *m)
 		!has_open_recipient(m) || t->now >= m->last_seen + TROUBLE_LIFE + patience) {
 		/* What is still in the queue is not let go, however old. */
 		if (mqw_message_closed(m) || m->place == MQW_PLACE_NONE || !t->live) {
-			finish_message(t, m);
+			mqw_tracker_finish_message(t, m);
 			return;
 		}
 	}
-	review(t, m, false);
+	/* What was said has to be kept, or a restart says it again. */
+	if (mqw_tracker_review(t, m, false))
+		mqw_tracker_mark_dirty(t, m);
 	m->due_at = next_look(t, m);
 	if (m->due_at <= t->now)
 		m->due_at = t->now + MQW_HOUR;
@@ -271,170 +273,18 @@ static int note_hole(struct mqw_tracker *t, const struct mqw_event *e)
 	return add_gap(t, t->now, e->time, &hole);
 }
 
-static void apply_attempt(struct mqw_tracker *t, struct mqw_message *m, struct mqw_recipient *r,
-	const struct mqw_event *e)
-{
-	enum mqw_recipient_state to =
-		mqw_recipient_step((enum mqw_recipient_state)r->state, e->outcome, e->code);
-	const struct mqw_greylist *g;
-
-	if (e->outcome == MQW_OUTCOME_PROBE)
-		m->probe = true;
-	if (r->attempts++ == 0) {
-		r->first_attempt = e->time;
-		r->first_seen_at = e->evidence;
-	}
-	/* A late line does not overwrite what a newer one said. */
-	if (r->last_attempt != MQW_TIME_NONE && e->time < r->last_attempt && to == r->state)
-		return;
-	r->last_attempt = e->time;
-	r->last_seen_at = e->evidence;
-	r->state = (uint8_t)to;
-	r->code = (uint16_t)e->code;
-	r->status[0] = '\0';
-	if (e->status.len && e->status.len < sizeof(r->status)) {
-		memcpy(r->status, e->status.ptr, e->status.len);
-		r->status[e->status.len] = '\0';
-	}
-	if (e->relay.len && !mqw_slice_eq(e->relay, MQW_LIT("none")))
-		mqw_string_set(&r->relay, e->relay, REPLY_MAX);
-	if (e->reply.len)
-		mqw_string_set(&r->reply, e->reply, REPLY_MAX);
-	if (e->outcome == MQW_OUTCOME_HANDED_OFF && e->other_id.len) {
-		mqw_string_set(&r->successor, e->other_id, ID_MAX);
-		r->successor_known = mqw_identity_find(t, e->realm, e->other_id) != NULL;
-	}
-	if (e->outcome == MQW_OUTCOME_DEFERRED) {
-		mqw_silence_deferred(&t->silence, m->deferred_at, e->time);
-		m->deferred_at = e->time;
-		g = r->attempts > 1 ? mqw_greylist_find(e->reply) : NULL;
-		r->hasty = g && r->last_attempt - r->first_attempt < g->min_delay;
-	}
-}
-
-static int apply_opened(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_event *e)
-{
-	struct mqw_message *former;
-
-	m->opening_seen = m->age_known = true;
-	if (e->time < m->opened_at)
-		m->opened_at = e->time;
-	if (e->sender.ptr)
-		mqw_string_set(&m->sender, e->sender, REPLY_MAX);
-	if (e->other_id.len == 0)
-		return 0;
-	former = mqw_identity_find(t, e->realm, e->other_id);
-	mqw_string_set(&m->former_id, e->other_id, ID_MAX);
-	if (!former || former == m)
-		return 0;
-	if (!mqw_string_set(&former->successor, e->queue_id, ID_MAX))
-		return -ENOMEM;
-	former->closed_at = e->time;
-	former->last_seen = e->time;
-	mqw_silence_followed(&t->silence, former->deferred_at);
-	if (t->live)
-		review(t, former, false);
-	mqw_tracker_mark_dirty(t, former);
-	return mqw_tracker_schedule(t, former);
-}
-
-static void close_message(struct mqw_tracker *t, struct mqw_message *m, bool *flag, int64_t time)
-{
-	*flag = true;
-	if (m->closed_at == MQW_TIME_NONE || time > m->closed_at)
-		m->closed_at = time;
-	mqw_silence_followed(&t->silence, m->deferred_at);
-}
-
-static int apply(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_event *e)
-{
-	struct mqw_recipient *r;
-
-	switch (e->kind) {
-	case MQW_EVENT_OPENED:
-		return apply_opened(t, m, e);
-	case MQW_EVENT_MESSAGE_ID:
-		/* What the MTA makes itself (reports, forwards) has no line before this one. */
-		if (!m->queued && !m->recipients)
-			m->opening_seen = m->age_known = true;
-		return mqw_string_set(&m->message_id, e->message_id, REPLY_MAX) ? 0 : -ENOMEM;
-	case MQW_EVENT_QUEUED:
-		m->queued = true;
-		m->announced = e->count > UINT32_MAX ? UINT32_MAX : (uint32_t)e->count;
-		m->held = false;
-		return !e->sender.ptr || mqw_string_set(&m->sender, e->sender, REPLY_MAX) ? 0
-											  : -ENOMEM;
-	case MQW_EVENT_ATTEMPT:
-		m->queued = true;
-		r = mqw_message_recipient(m, e->recipient, t->options.max_recipients);
-		if (!r)
-			return t->options.max_recipients &&
-					m->recipient_count >= t->options.max_recipients
-				? 0
-				: -ENOMEM;
-		if (!m->opening_seen && e->delay != MQW_TIME_NONE) {
-			m->age_known = true;
-			if (e->time - e->delay < m->opened_at)
-				m->opened_at = e->time - e->delay;
-		}
-		apply_attempt(t, m, r, e);
-		return 0;
-	case MQW_EVENT_GAVE_UP:
-		m->gave_up = true;
-		m->gave_up_forced = e->forced;
-		m->gave_up_at = e->time;
-		return 0;
-	case MQW_EVENT_NDR:
-		return mqw_string_set(&m->ndr_id, e->other_id, ID_MAX) ? 0 : -ENOMEM;
-	case MQW_EVENT_REMOVED:
-		close_message(t, m, &m->removed, e->time);
-		return 0;
-	case MQW_EVENT_ADMIN_REMOVED:
-		close_message(t, m, &m->admin_removed, e->time);
-		return 0;
-	case MQW_EVENT_DISCARDED:
-		close_message(t, m, &m->discarded, e->time);
-		return 0;
-	case MQW_EVENT_REFUSED:
-		close_message(t, m, &m->refused, e->time);
-		return 0;
-	case MQW_EVENT_HELD:
-	case MQW_EVENT_RELEASED:
-		m->held = e->kind == MQW_EVENT_HELD;
-		return 0;
-	case MQW_EVENT_ADMIN_REQUEUED:
-		m->admin_requeued = true;
-		m->requeued_at = e->time;
-		mqw_silence_followed(&t->silence, m->deferred_at);
-		return 0;
-	case MQW_EVENT_FILE_LOST:
-		m->file_lost = true;
-		return mqw_string_set(&m->lost_how, e->reply, REPLY_MAX) ? 0 : -ENOMEM;
-	case MQW_EVENT_QUEUE_PRESENT:
-		m->queued = m->queued || e->place != MQW_PLACE_ARRIVING;
-		m->place = (uint8_t)e->place;
-		m->retry_at = e->retry_at;
-		m->queue_gone = false;
-		m->gone_at = MQW_TIME_NONE;
-		m->held = e->place == MQW_PLACE_HELD;
-		return 0;
-	case MQW_EVENT_QUEUE_GONE:
-		m->place = MQW_PLACE_NONE;
-		m->queue_gone = true;
-		m->gone_at = e->time;
-		return 0;
-	case MQW_EVENT_NOTIFIED:
-	case MQW_EVENT_BULK:
-	case MQW_EVENT_GAP:
-	case MQW_EVENT_COUNT:
-		break;
-	}
-	return 0;
-}
-
 static bool from_queue(const struct mqw_event *e)
 {
 	return e->kind == MQW_EVENT_QUEUE_PRESENT || e->kind == MQW_EVENT_QUEUE_GONE;
+}
+
+/* A message that is delivered, or rejected rightfully, at the first try is not. */
+static bool is_worth_keeping(const struct mqw_message *m, const struct mqw_event *e)
+{
+	return m->deferred_at != MQW_TIME_NONE || m->gave_up || m->file_lost || m->kept ||
+		m->dirty || from_queue(e) ||
+		(e->kind == MQW_EVENT_ATTEMPT && e->outcome == MQW_OUTCOME_BOUNCED &&
+			e->code >= 400 && e->code < 500);
 }
 
 int mqw_tracker_event(void *tracker, const struct mqw_event *e)
@@ -456,13 +306,11 @@ int mqw_tracker_event(void *tracker, const struct mqw_event *e)
 		return r;
 	if (!from_queue(e) && e->time > m->last_seen)
 		m->last_seen = e->time;
-	r = apply(t, m, e);
+	r = mqw_tracker_apply(t, m, e);
 	if (r < 0)
 		return r;
-	if (t->live &&
-		(m->deferred_at != MQW_TIME_NONE || m->gave_up || m->file_lost || from_queue(e) ||
-			m->reported)) {
-		review(t, m, false);
+	if (t->live && is_worth_keeping(m, e)) {
+		mqw_tracker_review(t, m, false);
 		mqw_tracker_mark_dirty(t, m);
 	}
 	return mqw_tracker_schedule(t, m);
@@ -473,7 +321,7 @@ void mqw_tracker_finish(struct mqw_tracker *t, int64_t now)
 	if (now > t->now)
 		t->now = now;
 	while (t->oldest)
-		finish_message(t, t->oldest);
+		mqw_tracker_finish_message(t, t->oldest);
 }
 
 int64_t mqw_tracker_next_due(const struct mqw_tracker *t)

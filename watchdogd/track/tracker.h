@@ -69,6 +69,7 @@ struct mqw_message {
 	bool queue_gone; /* we looked */
 	uint8_t place; /* enum mqw_place, MQW_PLACE_NONE when never looked or gone */
 	bool dirty; /* changed since mqw_tracker_take_dirty() gave it out */
+	bool kept; /* that gave it out once, or it was restored: somebody keeps it */
 	uint8_t reported; /* verdict last given for the stand-in of unnamed recipients */
 	struct mqw_message *next_dirty;
 	size_t heap_index; /* place in the due heap, SIZE_MAX when not in it */
@@ -176,7 +177,7 @@ struct mqw_judgement mqw_tracker_judge(
 /*
  * Takes the messages that changed since the last call out of the list of dirty ones, one a call;
  * NULL at the end. Only a live tracker keeps the list, and only of messages worth keeping: those
- * with a deferral, or in trouble.
+ * with a deferral, or in trouble. m->kept tells from then on that they were given out.
  */
 struct mqw_message *mqw_tracker_take_dirty(struct mqw_tracker *t);
 /* Puts one back into that list: it could not be kept. */

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* States, identity and the parts. Verdicts are in test_judge.c, what is said in test_tracker_live.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tracker_fixture.h"
+
+static void test_transitions(void **state)
+{
+	/* One letter a state; columns: sent, handed off, deferred, bounced, discarded, probe. */
+	static const char letters[MQW_RECIPIENT_COUNT + 1] = "WDSHBMXP";
+	static const struct {
+		enum mqw_recipient_state from;
+		const char *by_5xx, *by_4xx;
+	} rows[MQW_RECIPIENT_COUNT] = {
+		{MQW_RECIPIENT_WAITING, "SHDBXP", "SHDMXP"},
+		{MQW_RECIPIENT_DEFERRED, "SHDBXP", "SHDMXP"},
+		{MQW_RECIPIENT_SENT, "SSSSSS", "SSSSSS"},
+		{MQW_RECIPIENT_HANDED_OFF, "HHHHHH", "HHHHHH"},
+		/* A late deferral after a failure leaves the failure as it was. */
+		{MQW_RECIPIENT_BOUNCED, "SHBBXB", "SHBMXB"},
+		{MQW_RECIPIENT_MISBOUNCED, "SHMBXM", "SHMMXM"},
+		{MQW_RECIPIENT_DISCARDED, "XXXXXX", "XXXXXX"},
+		{MQW_RECIPIENT_PROBED, "SHDBXP", "SHDMXP"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < MQW_RECIPIENT_COUNT; i++)
+		for (int o = 0; o < MQW_OUTCOME_COUNT; o++) {
+			enum mqw_outcome outcome = (enum mqw_outcome)o;
+			char got[4] = {letters[mqw_recipient_step(rows[i].from, outcome, 400)],
+				letters[mqw_recipient_step(rows[i].from, outcome, 499)],
+				letters[mqw_recipient_step(rows[i].from, outcome, 500)],
+				letters[mqw_recipient_step(rows[i].from, outcome, 0)]};
+			char want[4] = {rows[i].by_4xx[o], rows[i].by_4xx[o], rows[i].by_5xx[o],
+				rows[i].by_5xx[o]};
+
+			if (memcmp(got, want, sizeof(got)) != 0)
+				fail_msg("%c by %s: %.4s, not %.4s", letters[rows[i].from],
+					mqw_outcome_name(outcome), got, want);
+		}
+	assert_int_equal(mqw_recipient_step(MQW_RECIPIENT_DEFERRED, MQW_OUTCOME_BOUNCED, 399),
+		MQW_RECIPIENT_BOUNCED);
+}
+
+static void test_id_used_again(void **state)
+{
+	struct mqw_message *first;
+
+	(void)state;
+	accepted("A1", T0);
+	deferred("A1", T0 + MQW_SECOND);
+	mqw_buffer_clear(&said);
+	/* Within the time by which lines come out of order it is one opening; later it is two. */
+	happens(MQW_EVENT_OPENED, "A1", T0 + 5 * MQW_SECOND);
+	assert_null(message("A1")->earlier);
+	accepted("A1", T0 + MQW_MINUTE);
+	first = message("A1")->earlier;
+	assert_non_null(first);
+	assert_null(first->earlier);
+	assert_int_equal(message("A1")->first_seen, T0 + MQW_MINUTE);
+	assert_int_equal(first->first_seen, T0);
+	assert_true(first->file_lost);
+	assert_int_equal(
+		mqw_tracker_judge(t, first, first->recipients).verdict, MQW_VERDICT_VANISHED);
+	/* What comes now is the second life's. */
+	tried("A1", B, MQW_OUTCOME_SENT, 250, T0 + MQW_MINUTE + 1);
+	happens(MQW_EVENT_REMOVED, "A1", T0 + MQW_MINUTE + 2);
+	assert_int_equal(first->recipients->state, MQW_RECIPIENT_DEFERRED);
+	/* A life that was ended in the log is no loss, whatever is opened after it. */
+	accepted("A1", T0 + 2 * MQW_MINUTE);
+	assert_false(message("A1")->earlier->file_lost);
+	assert_ptr_equal(message("A1")->earlier->earlier, first);
+	mqw_buffer_clear(&said);
+	mqw_tracker_finish(t, T0 + 3 * MQW_MINUTE);
+	assert_int_equal(mqw_tracker_counts(t)->messages, 3);
+	assert_int_equal(mqw_tracker_counts(t)->verdicts[MQW_VERDICT_VANISHED], 1);
+	assert_int_equal(mqw_tracker_counts(t)->verdicts[MQW_VERDICT_DELIVERED], 1);
+}
+
+static void test_other_beginnings(void **state)
+{
+	(void)state;
+	/* What the MTA makes itself has no line before its header's. */
+	named("A1", "1@example.com", T0);
+	queued("A1", "", T0 + 1);
+	named("A1", "1@example.com", T0 + MQW_MINUTE);
+	assert_null(message("A1")->earlier);
+	named("A1", "2@example.com", T0 + MQW_MINUTE + 1);
+	assert_non_null(message("A1")->earlier);
+	/* After its end: a queue manager's line is soon another life, an attempt only late. */
+	accepted("A2", T0);
+	happens(MQW_EVENT_REMOVED, "A2", T0 + 1);
+	queued("A2", "a@example.com", T0 + 1 + 5 * MQW_SECOND);
+	tried("A2", B, MQW_OUTCOME_SENT, 250, T0 + 1 + 6 * MQW_SECOND);
+	assert_null(message("A2")->earlier);
+	queued("A2", "a@example.com", T0 + 2 + 5 * MQW_SECOND + 6 * MQW_SECOND);
+	assert_non_null(message("A2")->earlier);
+	/* These make no message. */
+	happens(MQW_EVENT_REMOVED, "A9", T0);
+	happens(MQW_EVENT_RELEASED, "A9", T0);
+	happens(MQW_EVENT_FILE_LOST, "A9", T0);
+	happens_with(MQW_EVENT_NDR, "A9", "A8", T0);
+	assert_null(message("A9"));
+	assert_null(message("A8"));
+}
+
+static void tell_story(int64_t shift)
+{
+	accepted("A1", T0 + shift);
+	deferred("A1", T0 + 1 + shift);
+	tried("A1", C, MQW_OUTCOME_SENT, 250, T0 + 2 + shift);
+	accepted("A2", T0 + 3 + shift);
+	tried("A2", B, MQW_OUTCOME_BOUNCED, 450, T0 + 4 + shift);
+	happens_with(MQW_EVENT_NDR, "A2", "A3", T0 + 5 + shift);
+	happens(MQW_EVENT_REMOVED, "A2", T0 + 6 + shift);
+	accepted("A4", T0 + 7 + shift);
+	deferred("A4", T0 + 8 + shift);
+	happens(MQW_EVENT_GAVE_UP, "A4", T0 + 9 + shift);
+	happens(MQW_EVENT_REMOVED, "A4", T0 + 10 + shift);
+}
+
+static void test_read_twice(void **state)
+{
+	struct mqw_tracker_counts once;
+	char *want;
+
+	(void)state;
+	begin(false);
+	tell_story(0);
+	mqw_tracker_finish(t, T0 + MQW_DAY);
+	once = *mqw_tracker_counts(t);
+	want = mqw_slice_dup(mqw_buffer_slice(&said));
+	begin(false);
+	tell_story(0);
+	tell_story(0);
+	assert_int_equal(mqw_tracker_recipient(message("A1"), mqw_slice_of(B))->attempts, 1);
+	mqw_tracker_finish(t, T0 + MQW_DAY);
+	assert_string_equal(mqw_buffer_str(&said), want);
+	assert_memory_equal(mqw_tracker_counts(t), &once, sizeof(once));
+	assert_int_equal(once.messages, 3);
+	assert_int_equal(once.recipients, 4);
+	assert_int_equal(once.verdicts[MQW_VERDICT_FALSE_NDR], 2);
+	free(want);
+}
+
+static void test_double_line_is_no_retry(void **state)
+{
+	struct mqw_event e = about(MQW_EVENT_ATTEMPT, "A1", T0);
+
+	(void)state;
+	e.recipient = mqw_slice_of(B);
+	e.outcome = MQW_OUTCOME_DEFERRED;
+	e.code = 450;
+	e.reply = MQW_LIT("450 greylisted, see postgrey.schweikert.ch");
+	accepted("A1", T0);
+	feed(e);
+	feed(e);
+	assert_int_equal(message("A1")->recipients->attempts, 1);
+	assert_false(message("A1")->recipients->hasty);
+}
+
+static void test_late_lines(void **state)
+{
+	(void)state;
+	begin(false);
+	accepted("A1", T0);
+	deferred("A1", T0 + 30 * MQW_SECOND);
+	/* The removal came before the last attempt's line. */
+	happens(MQW_EVENT_REMOVED, "A1", T0 + 40 * MQW_SECOND);
+	tried("A1", B, MQW_OUTCOME_SENT, 250, T0 + 39 * MQW_SECOND);
+	/* An older line than the last changes nothing. */
+	tried("A1", B, MQW_OUTCOME_DEFERRED, 451, T0 + 20 * MQW_SECOND);
+	assert_int_equal(message("A1")->recipients->code, 250);
+	assert_said("");
+	mqw_tracker_tick(t, T0 + 40 * MQW_SECOND + MQW_MINUTE - 1);
+	assert_said("");
+	tried("A1", C, MQW_OUTCOME_SENT, 250, T0 + 40 * MQW_SECOND - 1);
+	mqw_tracker_tick(t, T0 + 40 * MQW_SECOND + MQW_MINUTE);
+	assert_said("A1 " B " delivered certain\nA1 " C " delivered certain\nA1 forgotten\n");
+	assert_int_equal(mqw_tracker_counts(t)->open, 0);
+}
+
+static void test_heap(void **state)
+{
+	struct mqw_message *m[200];
+	struct mqw_heap h = {0};
+	unsigned int x = 12345;
+	size_t left = 0;
+
+	(void)state;
+	for (size_t i = 0; i < 200; i++) {
+		m[i] = mqw_message_create(MQW_SLICE_NULL, MQW_LIT("A1"));
+		x = x * 1103515245u + 12345u;
+		m[i]->due_at = (int64_t)(x >> 16 & 31);
+		assert_int_equal(mqw_heap_set(&h, m[i]), 0);
+	}
+	for (size_t i = 0; i < 200; i += 3) {
+		x = x * 1103515245u + 12345u;
+		m[i]->due_at = i % 2 ? INT64_MAX : (int64_t)(x >> 16 & 31);
+		assert_int_equal(mqw_heap_set(&h, m[i]), 0);
+	}
+	for (size_t i = 1; i < 200; i += 3)
+		mqw_heap_remove(&h, m[i]);
+	mqw_heap_remove(&h, m[1]);
+	for (size_t i = 0; i < 200; i++)
+		left += m[i]->heap_index != SIZE_MAX;
+	assert_int_equal(left, 200 - 67 - 33);
+	assert_int_equal(h.count, left);
+	for (int64_t last = -1; h.count; left--) {
+		struct mqw_message *first = mqw_heap_first(&h);
+
+		assert_true(first->due_at >= last);
+		last = first->due_at;
+		mqw_heap_remove(&h, first);
+		assert_true(first->heap_index == SIZE_MAX);
+	}
+	assert_int_equal(left, 0);
+	assert_null(mqw_heap_first(&h));
+	/* Of those due together the first that was put in comes first. */
+	for (size_t i = 0; i < 8; i++) {
+		m[i]->due_at = 7;
+		mqw_heap_set(&h, m[i]);
+	}
+	for (size_t i = 0; i < 8; i++) {
+		assert_ptr_equal(mqw_heap_first(&h), m[i]);
+		mqw_heap_remove(&h, m[i]);
+	}
+	mqw_heap_done(&h);
+	for (size_t i = 0; i < 200; i++)
+		mqw_message_free(m[i]);
+}
+
+static void test_gaps(void **state)
+{
+	struct mqw_gaps g = {0};
+
+	(void)state;
+	assert_null(mqw_gaps_find(&g, INT64_MIN, INT64_MAX));
+	assert_int_equal(mqw_gaps_add(&g, 50, 60, MQW_LIT("late")), 0);
+	assert_int_equal(mqw_gaps_add(&g, 10, 20, MQW_LIT("early")), 0);
+	assert_int_equal(mqw_gaps_add(&g, 0, 55, MQW_LIT("wide")), 0);
+	assert_string_equal(mqw_gaps_find(&g, 56, 70)->why, "late");
+	assert_string_equal(mqw_gaps_find(&g, 60, 60)->why, "late");
+	assert_null(mqw_gaps_find(&g, 61, 70));
+	assert_string_equal(mqw_gaps_find(&g, 25, 30)->why, "wide");
+	assert_string_equal(mqw_gaps_find(&g, -5, 0)->why, "wide");
+	assert_null(mqw_gaps_find(&g, -5, -1));
+	for (int i = 0; i < 2 * MQW_GAPS_MAX; i++)
+		assert_int_equal(mqw_gaps_add(&g, 1000 + 10 * i, 1001 + 10 * i, MQW_LIT("x")), 0);
+	assert_int_equal(g.count, MQW_GAPS_MAX);
+	/* What there was no room for is not forgotten. */
+	assert_non_null(mqw_gaps_find(&g, 1000 + 20 * MQW_GAPS_MAX - 10, INT64_MAX));
+	mqw_gaps_done(&g);
+}
+
+static void test_cap_of_messages(void **state)
+{
+	(void)state;
+	options.max_messages = 3;
+	begin(false);
+	accepted("A1", T0);
+	deferred("A1", T0);
+	accepted("A2", T0 + 1);
+	tried("A2", B, MQW_OUTCOME_BOUNCED, 450, T0 + 1);
+	happens(MQW_EVENT_REMOVED, "A2", T0 + 1);
+	accepted("A3", T0 + 2);
+	/* The settled one goes first, and its verdict is not lost. */
+	accepted("A4", T0 + 3);
+	assert_said("A2 " B " false_ndr certain\nA2 forgotten\n");
+	assert_int_equal(mqw_tracker_counts(t)->dropped, 0);
+	accepted("A5", T0 + 4);
+	assert_said("A1 forgotten\n");
+	assert_int_equal(mqw_tracker_counts(t)->dropped, 1);
+	assert_int_equal(mqw_tracker_counts(t)->open, 3);
+	assert_null(message("A1"));
+	assert_non_null(message("A3"));
+	mqw_tracker_finish(t, T0 + 5);
+	assert_int_equal(mqw_tracker_counts(t)->verdicts[MQW_VERDICT_FALSE_NDR], 1);
+}
+
+static void test_cap_of_recipients(void **state)
+{
+	(void)state;
+	options.max_recipients = 1;
+	begin(true);
+	accepted("A1", T0);
+	deferred("A1", T0);
+	tried("A1", C, MQW_OUTCOME_DEFERRED, 450, T0 + 1);
+	tried("A1", "b@EXAMPLE.net", MQW_OUTCOME_SENT, 250, T0 + 2);
+	tried("A1", "B@example.net", MQW_OUTCOME_SENT, 250, T0 + 3);
+	assert_int_equal(message("A1")->recipient_count, 1);
+	assert_judged("A1", B, DELIVERED, CERTAIN);
+}
+
+/* Many ids, several hosts, everything that happens to messages. */
+static void tell_much(uint64_t seed)
+{
+	static const enum mqw_event_kind kinds[] = {MQW_EVENT_OPENED, MQW_EVENT_QUEUED,
+		MQW_EVENT_QUEUED, MQW_EVENT_ATTEMPT, MQW_EVENT_ATTEMPT, MQW_EVENT_ATTEMPT,
+		MQW_EVENT_GAVE_UP, MQW_EVENT_REMOVED, MQW_EVENT_HELD, MQW_EVENT_ADMIN_REQUEUED,
+		MQW_EVENT_QUEUE_GONE, MQW_EVENT_QUEUE_PRESENT, MQW_EVENT_FILE_LOST};
+	unsigned int x = 1;
+
+	options.seed = seed;
+	options.max_messages = 400;
+	begin(true);
+	for (int i = 0; i < 20000; i++) {
+		char id[16], recipient[32];
+		struct mqw_event e;
+
+		x = x * 1103515245u + 12345u;
+		snprintf(id, sizeof(id), "A%u", x >> 8 & 0x1ff);
+		e = about(kinds[(x >> 17) % (sizeof(kinds) / sizeof(kinds[0]))], id,
+			T0 + i * MQW_MINUTE - (x >> 20 & 3) * MQW_SECOND);
+		snprintf(recipient, sizeof(recipient), "%u@example.net", x >> 22 & 3);
+		e.recipient = mqw_slice_of(recipient);
+		e.outcome = (enum mqw_outcome)((x >> 25) % MQW_OUTCOME_COUNT);
+		e.code = e.outcome == MQW_OUTCOME_SENT ? 250 : x & 1 << 28 ? 550 : 450;
+		e.place = (enum mqw_place)(1 + (x >> 26) % (MQW_PLACE_COUNT - 1));
+		e.other_id = x & 1 << 29 ? MQW_LIT("A7") : MQW_SLICE_NULL;
+		feed(e);
+		if (i % 100 == 0)
+			mqw_tracker_take_dirty(t);
+	}
+	mqw_tracker_finish(t, T0 + 40 * MQW_DAY);
+}
+
+static void test_same_every_time(void **state)
+{
+	char *first;
+
+	(void)state;
+	tell_much(1);
+	first = mqw_slice_dup(mqw_buffer_slice(&said));
+	assert_true(said.len > 100000);
+	tell_much(UINT64_C(0x9e3779b97f4a7c15));
+	assert_string_equal(mqw_buffer_str(&said), first);
+	assert_int_equal(mqw_tracker_counts(t)->open, 0);
+	free(first);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_transitions),
+		TEST(test_id_used_again),
+		TEST(test_other_beginnings),
+		TEST(test_read_twice),
+		TEST(test_double_line_is_no_retry),
+		TEST(test_late_lines),
+		TEST(test_heap),
+		TEST(test_gaps),
+		TEST(test_cap_of_messages),
+		TEST(test_cap_of_recipients),
+		TEST(test_same_every_time),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

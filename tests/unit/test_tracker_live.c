@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The tracker of the daemon: what it says when, what it asks to be kept, and what it takes back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "tracker_fixture.h"
+
+#define PATIENCE (4000 * MQW_SECOND + 2 * MQW_HOUR) /* of the defaults: retry and slack */
+
+static void test_says_changes_only(void **state)
+{
+	(void)state;
+	/* Delivered at the first try: one word at its end. */
+	accepted("A1", T0);
+	tried("A1", B, MQW_OUTCOME_SENT, 250, T0 + 1);
+	happens(MQW_EVENT_REMOVED, "A1", T0 + 2);
+	assert_said("");
+	mqw_tracker_tick(t, T0 + 2 + MQW_MINUTE);
+	assert_said("A1 " B " delivered certain\nA1 forgotten\n");
+	accepted("A2", T0 + MQW_HOUR);
+	deferred("A2", T0 + MQW_HOUR);
+	assert_said("A2 " B " pending probable\n");
+	deferred("A2", T0 + MQW_HOUR + 1);
+	in_queue("A2", MQW_PLACE_WAITING, T0 + 2 * MQW_HOUR, T0 + MQW_HOUR + 2);
+	assert_said("");
+	happens(MQW_EVENT_QUEUE_GONE, "A2", T0 + MQW_HOUR + 3);
+	assert_said("A2 " B " vanished certain was pending\n");
+	happens(MQW_EVENT_QUEUE_GONE, "A2", T0 + MQW_HOUR + 4);
+	assert_said("");
+	/* It was not lost after all. */
+	tried("A2", B, MQW_OUTCOME_SENT, 250, T0 + MQW_HOUR + 5);
+	assert_said("A2 " B " delivered certain was vanished\n");
+	happens(MQW_EVENT_REMOVED, "A2", T0 + MQW_HOUR + 5);
+	mqw_tracker_tick(t, T0 + 2 * MQW_HOUR);
+	assert_said("A2 forgotten\n");
+}
+
+static void test_unnamed_recipients(void **state)
+{
+	(void)state;
+	accepted("A1", T0);
+	happens(MQW_EVENT_QUEUE_GONE, "A1", T0 + 1);
+	assert_said("A1 - vanished certain\n");
+	/* Its last lines were only late: the recipient takes over what was said. */
+	tried("A1", B, MQW_OUTCOME_SENT, 250, T0 + 2);
+	assert_said("A1 " B " delivered certain was vanished\n");
+	assert_int_equal(message("A1")->reported, MQW_VERDICT_NONE);
+}
+
+static void test_due(void **state)
+{
+	int64_t due = T0 + 1 + PATIENCE + 1;
+
+	(void)state;
+	assert_int_equal(mqw_tracker_next_due(t), INT64_MAX);
+	accepted("A1", T0);
+	deferred("A1", T0 + 1);
+	assert_said("A1 " B " pending probable\n");
+	assert_int_equal(mqw_tracker_next_due(t), due);
+	mqw_tracker_tick(t, due - 1);
+	assert_said("");
+	mqw_tracker_tick(t, due);
+	assert_said("A1 " B " overdue probable was pending\n");
+	/* A time before the last one is ignored. */
+	mqw_tracker_tick(t, T0);
+	assert_said("");
+	due = mqw_tracker_next_due(t);
+	assert_int_equal(due, T0 + 5 * MQW_DAY + PATIENCE + 1);
+	mqw_tracker_tick(t, due);
+	assert_said("A1 " B " vanished probable was overdue\n");
+	/* Kept in sight for a week, then let go. */
+	assert_int_equal(mqw_tracker_next_due(t), T0 + 1 + 7 * MQW_DAY + PATIENCE);
+	mqw_tracker_tick(t, T0 + 1 + 7 * MQW_DAY + PATIENCE);
+	assert_said("A1 forgotten\n");
+	/* What is in the queue is not let go. */
+	accepted("A2", T0 + 20 * MQW_DAY);
+	deferred("A2", T0 + 20 * MQW_DAY);
+	in_queue("A2", MQW_PLACE_WAITING, T0 + 20 * MQW_DAY, T0 + 20 * MQW_DAY);
+	mqw_tracker_tick(t, T0 + 60 * MQW_DAY);
+	assert_non_null(message("A2"));
+	assert_true(mqw_tracker_next_due(t) > T0 + 60 * MQW_DAY);
+}
+
+static void test_dirty(void **state)
+{
+	struct mqw_message *m;
+
+	(void)state;
+	accepted("A1", T0);
+	tried("A1", B, MQW_OUTCOME_SENT, 250, T0 + 1);
+	happens(MQW_EVENT_REMOVED, "A1", T0 + 2);
+	assert_null(mqw_tracker_take_dirty(t));
+	accepted("A2", T0 + 3);
+	deferred("A2", T0 + 4);
+	accepted("A3", T0 + 4);
+	deferred("A3", T0 + 4);
+	deferred("A2", T0 + 5);
+	m = mqw_tracker_take_dirty(t);
+	assert_string_equal(m->queue_id, "A2");
+	assert_string_equal(mqw_tracker_take_dirty(t)->queue_id, "A3");
+	assert_null(mqw_tracker_take_dirty(t));
+	mqw_tracker_mark_dirty(t, m);
+	mqw_tracker_mark_dirty(t, m);
+	assert_ptr_equal(mqw_tracker_take_dirty(t), m);
+	assert_null(mqw_tracker_take_dirty(t));
+	/* By the clock alone, too. */
+	mqw_tracker_tick(t, T0 + 4 + PATIENCE + 2);
+	assert_non_null(mqw_tracker_take_dirty(t));
+	assert_non_null(mqw_tracker_take_dirty(t));
+	assert_null(mqw_tracker_take_dirty(t));
+	/* One that is forgotten is out of the list: at its front, in it, at its end. */
+	for (int gone = 0; gone < 3; gone++) {
+		char id[8];
+
+		begin(true);
+		for (int i = 0; i < 3; i++) {
+			snprintf(id, sizeof(id), "D%d", i);
+			accepted(id, T0);
+			deferred(id, T0);
+		}
+		snprintf(id, sizeof(id), "D%d", gone);
+		tried(id, B, MQW_OUTCOME_SENT, 250, T0 + 1);
+		happens(MQW_EVENT_REMOVED, id, T0 + 1);
+		mqw_tracker_tick(t, T0 + 1 + MQW_MINUTE);
+		assert_null(message(id));
+		deferred("D9", T0 + 1 + MQW_MINUTE);
+		for (int i = 0; i < 3; i++)
+			assert_non_null(mqw_tracker_take_dirty(t));
+		assert_null(mqw_tracker_take_dirty(t));
+	}
+}
+
+static void test_false_report_at_the_first_try(void **state)
+{
+	(void)state;
+	accepted("A1", T0);
+	tried("A1", B, MQW_OUTCOME_BOUNCED, 450, T0 + 1);
+	assert_said("A1 " B " false_ndr certain\n");
+	happens(MQW_EVENT_REMOVED, "A1", T0 + 2);
+	assert_false(message("A1")->kept);
+	assert_ptr_equal(mqw_tracker_take_dirty(t), message("A1"));
+	assert_true(message("A1")->kept);
+	/* It stays for a day, in which it can be brought back. */
+	mqw_tracker_tick(t, T0 + 2 + MQW_DAY - 1);
+	assert_non_null(message("A1"));
+	mqw_tracker_tick(t, T0 + 2 + MQW_DAY);
+	assert_said("A1 forgotten\n");
+	accepted("A2", T0 + 2 * MQW_DAY);
+	tried("A2", B, MQW_OUTCOME_BOUNCED, 550, T0 + 2 * MQW_DAY);
+	assert_said("");
+	assert_null(mqw_tracker_take_dirty(t));
+}
+
+static void test_restore(void **state)
+{
+	struct mqw_tracker *old;
+
+	(void)state;
+	accepted("A1", T0);
+	deferred("A1", T0 + 1);
+	tried("A1", C, MQW_OUTCOME_BOUNCED, 450, T0 + 2);
+	happens(MQW_EVENT_QUEUE_GONE, "A1", T0 + 3);
+	old = t;
+	t = NULL;
+	begin(true);
+	assert_int_equal(mqw_tracker_restore(t, mqw_tracker_next(old, NULL)), 0);
+	assert_int_equal(mqw_tracker_restore(t, mqw_tracker_next(old, NULL)), -EEXIST);
+	mqw_tracker_free(old);
+	assert_judged("A1", B, VANISHED, CERTAIN);
+	assert_judged("A1", C, FALSE_NDR, CERTAIN);
+	assert_string_equal(message("A1")->sender, "a@example.com");
+	assert_true(message("A1")->kept);
+	assert_string_equal(message("A1")->recipients->reply, "as the server said");
+	assert_null(mqw_tracker_take_dirty(t));
+	/* No second report, and what follows is told from what was reported. */
+	happens(MQW_EVENT_QUEUE_GONE, "A1", T0 + 4);
+	assert_said("");
+	deferred("A1", T0 + 4);
+	in_queue("A1", MQW_PLACE_WAITING, T0 + MQW_HOUR, T0 + 5);
+	assert_said("A1 " B " pending certain was vanished\n");
+	mqw_tracker_tick(t, T0 + MQW_HOUR + 2 * MQW_HOUR + 1);
+	assert_said("A1 " B " overdue certain was pending\n");
+}
+
+static void test_lost_by_id_is_said_soon(void **state)
+{
+	(void)state;
+	accepted("A1", T0);
+	deferred("A1", T0 + MQW_SECOND);
+	assert_said("A1 " B " pending probable\n");
+	accepted("A1", T0 + MQW_MINUTE);
+	mqw_tracker_tick(t, T0 + MQW_MINUTE + MQW_SECOND);
+	assert_said("A1 " B " vanished probable was pending\n");
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_says_changes_only),
+		TEST(test_unnamed_recipients),
+		TEST(test_due),
+		TEST(test_dirty),
+		TEST(test_false_report_at_the_first_try),
+		TEST(test_restore),
+		TEST(test_lost_by_id_is_said_soon),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What an event changes in the message that it is about. */
+#include <errno.h>
+
+#include "watchdogd/track/tracker_internal.h"
+
+#define REPLY_MAX 512
+#define ID_MAX 64
+
+static void apply_attempt(struct mqw_tracker *t, struct mqw_message *m, struct mqw_recipient *r,
+	const struct mqw_event *e)
+{
+	enum mqw_recipient_state to =
+		mqw_recipient_step((enum mqw_recipient_state)r->state, e->outcome, e->code);
+	const struct mqw_greylist *g;
+
+	if (e->outcome == MQW_OUTCOME_PROBE)
+		m->probe = true;
+	if (!r->attempts || e->time < r->first_attempt) {
+		r->first_attempt = e->time;
+		r->first_seen_at = e->evidence;
+		r->attempts++;
+	} else if (e->time > r->last_attempt) {
+		r->attempts++; /* otherwise it is late, or read a second time */
+	}
+	/* A late line does not overwrite what a newer one said, nor does a line that comes twice. */
+	if (r->last_attempt != MQW_TIME_NONE && to == r->state &&
+		(e->time < r->last_attempt || (e->time == r->last_attempt && e->code == r->code)))
+		return;
+	r->last_attempt = e->time;
+	r->last_seen_at = e->evidence;
+	r->state = (uint8_t)to;
+	r->code = (uint16_t)e->code;
+	r->status[0] = '\0';
+	if (e->status.len && e->status.len < sizeof(r->status)) {
+		memcpy(r->status, e->status.ptr, e->status.len);
+		r->status[e->status.len] = '\0';
+	}
+	if (e->relay.len && !mqw_slice_eq(e->relay, MQW_LIT("none")))
+		mqw_string_set(&r->relay, e->relay, REPLY_MAX);
+	if (e->reply.len)
+		mqw_string_set(&r->reply, e->reply, REPLY_MAX);
+	if (e->outcome == MQW_OUTCOME_HANDED_OFF && e->other_id.len) {
+		mqw_string_set(&r->successor, e->other_id, ID_MAX);
+		r->successor_known = mqw_identity_find(t, e->realm, e->other_id) != NULL;
+	}
+	if (e->outcome == MQW_OUTCOME_DEFERRED) {
+		mqw_silence_deferred(&t->silence, m->deferred_at, e->time);
+		m->deferred_at = e->time;
+		g = r->attempts > 1 ? mqw_greylist_find(e->reply) : NULL;
+		r->hasty = g && r->last_attempt - r->first_attempt < g->min_delay;
+	}
+}
+
+static int apply_opened(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_event *e)
+{
+	struct mqw_message *former;
+
+	m->opening_seen = m->age_known = true;
+	if (e->time < m->opened_at)
+		m->opened_at = e->time;
+	if (e->sender.ptr)
+		mqw_string_set(&m->sender, e->sender, REPLY_MAX);
+	if (e->other_id.len == 0)
+		return 0;
+	former = mqw_identity_find(t, e->realm, e->other_id);
+	mqw_string_set(&m->former_id, e->other_id, ID_MAX);
+	if (!former || former == m)
+		return 0;
+	if (!mqw_string_set(&former->successor, e->queue_id, ID_MAX))
+		return -ENOMEM;
+	former->closed_at = e->time;
+	former->last_seen = e->time;
+	mqw_silence_followed(&t->silence, former->deferred_at);
+	if (t->live)
+		mqw_tracker_review(t, former, false);
+	mqw_tracker_mark_dirty(t, former);
+	return mqw_tracker_schedule(t, former);
+}
+
+static void close_message(struct mqw_tracker *t, struct mqw_message *m, bool *flag, int64_t time)
+{
+	*flag = true;
+	if (m->closed_at == MQW_TIME_NONE || time > m->closed_at)
+		m->closed_at = time;
+	mqw_silence_followed(&t->silence, m->deferred_at);
+}
+
+int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_event *e)
+{
+	struct mqw_recipient *r;
+
+	switch (e->kind) {
+	case MQW_EVENT_OPENED:
+		return apply_opened(t, m, e);
+	case MQW_EVENT_MESSAGE_ID:
+		/* What the MTA makes itself (reports, forwards) has no line before this one. */
+		if (!m->queued && !m->recipients)
+			m->opening_seen = m->age_known = true;
+		return mqw_string_set(&m->message_id, e->message_id, REPLY_MAX) ? 0 : -ENOMEM;
+	case MQW_EVENT_QUEUED:
+		m->queued = true;
+		m->announced = e->count > UINT32_MAX ? UINT32_MAX : (uint32_t)e->count;
+		m->held = false;
+		return !e->sender.ptr || mqw_string_set(&m->sender, e->sender, REPLY_MAX) ? 0
+											  : -ENOMEM;
+	case MQW_EVENT_ATTEMPT:
+		m->queued = true;
+		r = mqw_message_recipient(m, e->recipient, t->options.max_recipients);
+		if (!r)
+			return t->options.max_recipients &&
+					m->recipient_count >= t->options.max_recipients
+				? 0
+				: -ENOMEM;
+		if (!m->opening_seen && e->delay != MQW_TIME_NONE) {
+			m->age_known = true;
+			if (e->time - e->delay < m->opened_at)
+				m->opened_at = e->time - e->delay;
+		}
+		if (m->reported && m->recipients == m->last_recipient) {
+			/* What was said of recipients without a name was said of this one. */
+			r->reported = r->reported ? r->reported : m->reported;
+			m->reported = MQW_VERDICT_NONE;
+		}
+		apply_attempt(t, m, r, e);
+		return 0;
+	case MQW_EVENT_GAVE_UP:
+		m->gave_up = true;
+		m->gave_up_forced = e->forced;
+		m->gave_up_at = e->time;
+		return 0;
+	case MQW_EVENT_NDR:
+		return mqw_string_set(&m->ndr_id, e->other_id, ID_MAX) ? 0 : -ENOMEM;
+	case MQW_EVENT_REMOVED:
+		close_message(t, m, &m->removed, e->time);
+		return 0;
+	case MQW_EVENT_ADMIN_REMOVED:
+		close_message(t, m, &m->admin_removed, e->time);
+		return 0;
+	case MQW_EVENT_DISCARDED:
+		close_message(t, m, &m->discarded, e->time);
+		return 0;
+	case MQW_EVENT_REFUSED:
+		close_message(t, m, &m->refused, e->time);
+		return 0;
+	case MQW_EVENT_HELD:
+	case MQW_EVENT_RELEASED:
+		m->held = e->kind == MQW_EVENT_HELD;
+		return 0;
+	case MQW_EVENT_ADMIN_REQUEUED:
+		m->admin_requeued = true;
+		m->requeued_at = e->time;
+		mqw_silence_followed(&t->silence, m->deferred_at);
+		return 0;
+	case MQW_EVENT_FILE_LOST:
+		m->file_lost = true;
+		return mqw_string_set(&m->lost_how, e->reply, REPLY_MAX) ? 0 : -ENOMEM;
+	case MQW_EVENT_QUEUE_PRESENT:
+		m->queued = m->queued || e->place != MQW_PLACE_ARRIVING;
+		m->place = (uint8_t)e->place;
+		m->retry_at = e->retry_at;
+		m->queue_gone = false;
+		m->gone_at = MQW_TIME_NONE;
+		m->held = e->place == MQW_PLACE_HELD;
+		return 0;
+	case MQW_EVENT_QUEUE_GONE:
+		m->place = MQW_PLACE_NONE;
+		m->queue_gone = true;
+		m->gone_at = e->time;
+		return 0;
+	case MQW_EVENT_NOTIFIED:
+	case MQW_EVENT_BULK:
+	case MQW_EVENT_GAP:
+	case MQW_EVENT_COUNT:
+		break;
+	}
+	return 0;
+}
