@@ -12,6 +12,7 @@
 static struct mqw_tracker_options options;
 static struct mqw_tracker *t;
 static struct mqw_buffer said;
+static struct mqw_slice realm; /* of all events */
 
 static inline void on_verdict(void *ctx, const struct mqw_message *m, const struct mqw_recipient *r,
 	const struct mqw_judgement *j, enum mqw_verdict previous)
@@ -48,15 +49,16 @@ static inline void begin(bool live)
 	assert_non_null(t);
 }
 
-static int setup(void **state)
+static inline int setup(void **state)
 {
 	(void)state;
 	options = mqw_tracker_defaults();
+	realm = MQW_LIT("host");
 	begin(true);
 	return 0;
 }
 
-static int teardown(void **state)
+static inline int teardown(void **state)
 {
 	(void)state;
 	t = mqw_tracker_free(t);
@@ -75,7 +77,7 @@ static inline struct mqw_event about(enum mqw_event_kind kind, const char *id, i
 {
 	struct mqw_event e = mqw_event(kind, time);
 
-	e.realm = MQW_LIT("host");
+	e.realm = realm;
 	e.instance = MQW_LIT("postfix");
 	e.queue_id = mqw_slice_of(id);
 	e.evidence.line = 1;
@@ -164,7 +166,7 @@ static inline void gap(int64_t from, int64_t to)
 
 static inline struct mqw_message *message(const char *id)
 {
-	return mqw_tracker_find(t, MQW_LIT("host"), mqw_slice_of(id));
+	return mqw_tracker_find(t, realm, mqw_slice_of(id));
 }
 
 static inline struct mqw_judgement judge(const char *id, const char *recipient)

@@ -233,7 +233,7 @@ int mqw_act_intend(struct mqw_act *a, const struct mqw_intent *i, int64_t now, i
 		snprintf(key, sizeof(key), "budget/%s/%s/%s/%lld", mqw_action_name(w->action.kind),
 			w->rule, w->instance->name, (long long)(now / w->action.budget.per));
 		mqw_act_refuse(a, w, key, mqw_buffer_str(&why), now);
-		r = 0;
+		r = -EDQUOT;
 	} else if (r == 0) {
 		r = write_intent(a, w, i->key, i->recipients, now, ret_id);
 		if (r == 1 && a->mode == MQW_MODE_OBSERVE) {
@@ -247,7 +247,7 @@ int mqw_act_intend(struct mqw_act *a, const struct mqw_intent *i, int64_t now, i
 	return r;
 }
 
-void mqw_act_conclude(struct mqw_act *a, const struct mqw_call *c, enum mqw_action_state state,
+int mqw_act_conclude(struct mqw_act *a, const struct mqw_call *c, enum mqw_action_state state,
 	const char *detail)
 {
 	static const struct {
@@ -279,6 +279,7 @@ void mqw_act_conclude(struct mqw_act *a, const struct mqw_call *c, enum mqw_acti
 		.action = mqw_action_name(c->kind),
 		.queue_id = c->queue_id});
 	mqw_buffer_done(&text);
+	return r;
 }
 
 static int alert(struct mqw_act *a, struct mqw_wish *w, int64_t now)
@@ -319,7 +320,7 @@ static int alert(struct mqw_act *a, struct mqw_wish *w, int64_t now)
 	}
 	mqw_buffer_done(&key);
 	mqw_buffer_done(&text);
-	return r < 0 ? r : 1;
+	return r < 0 && r != -EDQUOT ? r : 1;
 }
 
 static int carry_out(struct mqw_act *a, struct mqw_wish *w, int64_t now)

@@ -30,6 +30,9 @@ struct mqw_call {
 	int64_t healthy_within;
 	int64_t deadline; /* by which the service has to be healthy */
 	sd_event_source *timer;
+	/* A result that the ledger would not keep yet; detail "" none. */
+	enum mqw_action_state state;
+	char detail[256];
 };
 
 struct mqw_act {
@@ -53,13 +56,14 @@ struct mqw_message *mqw_act_message(
 
 /*
  * Checks the budget and writes the intent. 1 and *ret_id: go on. 0: it is not to be done now (had
- * been done, no budget, only observed), which has been said where it matters. Negative errno: the
- * ledger cannot keep it, so nothing may be done; try later.
+ * been done, only observed), which has been said where it matters. -EDQUOT: there is no budget, which
+ * has been said. Another negative errno: the ledger cannot keep it, so nothing may be done; try
+ * later.
  */
 int mqw_act_intend(struct mqw_act *a, const struct mqw_intent *i, int64_t now, int64_t *ret_id);
 
-/* Writes a result and says it. */
-void mqw_act_conclude(struct mqw_act *a, const struct mqw_call *c, enum mqw_action_state state,
+/* Writes a result and says it. 0, or what the ledger says. */
+int mqw_act_conclude(struct mqw_act *a, const struct mqw_call *c, enum mqw_action_state state,
 	const char *detail);
 
 /* A refusal that is worth one record, such as "there is no copy". */
@@ -68,9 +72,16 @@ void mqw_act_refuse(
 
 /* recover.c. 1 done with the wish, 0 try again later (not_before is set). */
 int mqw_act_recover(struct mqw_act *a, struct mqw_wish *w, int64_t now);
-/* Asks the helper once more for a recovery whose intent is written. */
-void mqw_act_ask_recover(struct mqw_act *a, struct mqw_act_instance *instance, int64_t id,
-	const char *rule, const char *queue_id);
+/* Whether the MTA is done with a message, or has lost it: only then it can be put back. */
+bool mqw_act_is_over(const struct mqw_message *m, int64_t now);
+/*
+ * Makes the file of a recovery whose intent is written, for who is lost as of now, and asks the
+ * helper. NULL, or why there is nothing to put back.
+ */
+const char *mqw_act_put_back(struct mqw_act *a, struct mqw_act_instance *i,
+	const struct mqw_message *m, int64_t id, const char *rule);
+/* Writes the result that a recovery has; frees the call unless the ledger cannot keep it now. */
+void mqw_act_conclude_recover(struct mqw_call *c);
 
 /* service.c: requeue, flush and restart. As recover. */
 int mqw_act_service(struct mqw_act *a, struct mqw_wish *w, int64_t now);

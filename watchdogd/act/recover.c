@@ -14,11 +14,10 @@
 #include "watchdogd/act/internal.h"
 
 #define COPY_MAX ((uint64_t)256 * 1024 * 1024)
-#define NOT_CLOSED_YET (5 * MQW_SECOND)
+#define LAST_LINES (5 * MQW_SECOND) /* what may still come after the MTA said that it is done */
+#define NO_BUDGET_NOW MQW_MINUTE
 #define PATIENCE MQW_DAY
-/* The log and the helper may lag behind a death of the daemon by so much. */
-#define RESOLVE_AFTER (15 * MQW_SECOND)
-#define GIVE_UP_AFTER MQW_HOUR
+#define EARLIER MQW_MINUTE
 
 static bool is_lost(
 	struct mqw_act_instance *i, const struct mqw_message *m, const struct mqw_recipient *r)
@@ -48,6 +47,27 @@ static int gather(struct mqw_act_instance *i, const struct mqw_message *m,
 	return list->failed ? -ENOMEM : 0;
 }
 
+bool mqw_act_is_over(const struct mqw_message *m, int64_t now)
+{
+	return m->queue_gone || m->place == MQW_PLACE_DAMAGED ||
+		(m->removed && now - m->closed_at >= LAST_LINES);
+}
+
+/* Ids are used again: a copy may be left of an earlier message that had this one's. */
+static bool is_of_earlier_life(const struct mqw_act_instance *i, const struct mqw_message *m,
+	const struct mqw_buffer *content)
+{
+	struct mqw_queue_file f;
+	bool earlier;
+
+	if (!m->opening_seen || m->former_id ||
+		i->probe->queue_file(mqw_buffer_slice(content), &f) < 0)
+		return false;
+	earlier = f.created_at != MQW_TIME_NONE && f.created_at < m->opened_at - EARLIER;
+	mqw_queue_file_done(&f);
+	return earlier;
+}
+
 /* Why there is nothing to put back; NULL and the bytes in content when there is. */
 static const char *prepare(struct mqw_act_instance *i, const struct mqw_message *m,
 	struct mqw_buffer *content, struct mqw_buffer *list)
@@ -67,6 +87,8 @@ static const char *prepare(struct mqw_act_instance *i, const struct mqw_message 
 	if (r < 0)
 		return r == -ENOENT ? "there is no copy of this message"
 				    : "the copy of this message cannot be read";
+	if (is_of_earlier_life(i, m, content))
+		return "the copy is of an earlier message that had the same id";
 	r = gather(i, m, &keep, &count, list);
 	/* Where the log never named the recipients, all that the copy has to do are lost. */
 	if (r == 0 && m->recipients && count == 0)
@@ -83,32 +105,50 @@ static const char *prepare(struct mqw_act_instance *i, const struct mqw_message 
 	return NULL;
 }
 
+void mqw_act_conclude_recover(struct mqw_call *c)
+{
+	int r = mqw_act_conclude(c->act, c, c->state, c->detail);
+
+	/* Not kept: it stays under way, lest it be asked for once more, and is tried again. */
+	if (r < 0 && r != -ENOENT)
+		return;
+	mqw_vault_remove_recover(c->instance->vault, mqw_slice_of(c->queue_id));
+	mqw_call_free(c);
+}
+
+/* The file for recovery is there only as long as it may have been put back. */
+static void not_done(struct mqw_call *c)
+{
+	mqw_vault_remove_recover(c->instance->vault, mqw_slice_of(c->queue_id));
+	mqw_call_free(c);
+}
+
 static void on_answer(void *ctx, int error, const struct mqw_helper_answer *answer)
 {
 	struct mqw_call *c = ctx;
-	struct mqw_act *a = c->act;
 
 	if (error < 0) {
 		/* Nobody knows: the intent stays open, and mqw_act_resolve() will look. */
 		mqw_alert_say(MQW_ALERT_ACTION, LOG_WARNING, c->instance->name,
 			"recover, message %s: the helper gave no answer (%s); it is looked after",
 			c->queue_id, strerror(-error));
-	} else if (answer->status == MQW_HELPER_OK || answer->status == MQW_HELPER_ALREADY) {
-		mqw_act_conclude(a, c, MQW_ACTION_STATE_DONE,
-			answer->text[0] ? answer->text : "put back before the MTA");
-		mqw_vault_remove_recover(c->instance->vault, mqw_slice_of(c->queue_id));
-	} else if (answer->status == MQW_HELPER_REFUSED) {
-		mqw_act_conclude(a, c, MQW_ACTION_STATE_REFUSED, answer->text);
-	} else {
+		mqw_call_free(c);
+	} else if (answer->status == MQW_HELPER_FAILED) {
 		mqw_alert_say(MQW_ALERT_ACTION, LOG_WARNING, c->instance->name,
 			"recover, message %s: %s; tried again in a while", c->queue_id,
 			answer->text);
+		not_done(c);
+	} else {
+		c->state = answer->status == MQW_HELPER_REFUSED ? MQW_ACTION_STATE_REFUSED
+								: MQW_ACTION_STATE_DONE;
+		snprintf(c->detail, sizeof(c->detail), "%s",
+			answer->text[0] ? answer->text : "put back before the MTA");
+		mqw_act_conclude_recover(c);
 	}
-	mqw_call_free(c);
 }
 
-void mqw_act_ask_recover(struct mqw_act *a, struct mqw_act_instance *instance, int64_t id,
-	const char *rule, const char *queue_id)
+static void ask(struct mqw_act *a, struct mqw_act_instance *instance, int64_t id, const char *rule,
+	const char *queue_id)
 {
 	struct mqw_call *c = mqw_call_create(a, instance, id, MQW_ACTION_RECOVER, rule, queue_id);
 	int r;
@@ -117,13 +157,44 @@ void mqw_act_ask_recover(struct mqw_act *a, struct mqw_act_instance *instance, i
 		return;
 	r = mqw_helper_call(a->helper, MQW_HELPER_RECOVER, instance->name, queue_id,
 		MQW_HELPER_TIMEOUT, on_answer, c);
-	if (r < 0) {
+	if (r == 0)
+		return;
+	/* Busy is only many at a time. */
+	if (r != -EBUSY)
 		mqw_alert_say(MQW_ALERT_ACTION, LOG_WARNING, instance->name,
 			"recover, message %s: the helper cannot be reached (%s); tried again in a "
 			"while",
 			queue_id, strerror(-r));
-		mqw_call_free(c);
-	}
+	not_done(c);
+}
+
+/* Only a file that is wholly on the disk is asked for: an older one may lie there. */
+static void write_and_ask(struct mqw_act *a, struct mqw_act_instance *i, int64_t id,
+	const char *rule, const char *queue_id, const struct mqw_buffer *content)
+{
+	int r = mqw_vault_write_recover(
+		i->vault, mqw_slice_of(queue_id), mqw_buffer_slice(content));
+
+	if (r == 0)
+		ask(a, i, id, rule, queue_id);
+	else
+		mqw_alert_say(MQW_ALERT_ACTION, LOG_ERR, i->name,
+			"recover, message %s: its file cannot be written (%s); tried again in a "
+			"while",
+			queue_id, strerror(-r));
+}
+
+const char *mqw_act_put_back(struct mqw_act *a, struct mqw_act_instance *i,
+	const struct mqw_message *m, int64_t id, const char *rule)
+{
+	struct mqw_buffer content = {0}, list = {0};
+	const char *why = prepare(i, m, &content, &list);
+
+	if (!why)
+		write_and_ask(a, i, id, rule, m->queue_id, &content);
+	mqw_buffer_done(&content);
+	mqw_buffer_done(&list);
+	return why;
 }
 
 int mqw_act_recover(struct mqw_act *a, struct mqw_wish *w, int64_t now)
@@ -131,107 +202,36 @@ int mqw_act_recover(struct mqw_act *a, struct mqw_wish *w, int64_t now)
 	struct mqw_act_instance *i = w->instance;
 	const struct mqw_message *m = mqw_act_message(i, w->queue_id, w->first_seen);
 	struct mqw_buffer content = {0}, list = {0};
-	struct mqw_intent intent = {.wish = w};
-	const char *why;
+	struct mqw_intent intent = {.wish = w, .recipients = w->recipient};
+	/* While it is in the queue for other recipients, its name is not free. */
+	bool over = m && mqw_act_is_over(m, now);
+	const char *why = NULL;
 	char key[160];
 	int64_t id;
-	int r = 1;
+	int r;
 
 	snprintf(key, sizeof(key), "recover/%s/%s/%lld", i->name, w->queue_id,
 		(long long)w->first_seen);
-	/* While it is in the queue for other recipients, its name is not free. */
-	if (m && !m->queue_gone && !m->removed && now - w->since < PATIENCE) {
-		w->not_before = now + NOT_CLOSED_YET;
-		return 0;
-	}
-	why = m ? prepare(i, m, &content, &list) : "the message is no longer followed";
+	if (!m)
+		why = "the message is no longer followed";
+	else if (over)
+		why = prepare(i, m, &content, &list);
 	if (why) {
 		mqw_act_refuse(a, w, key, why, now);
+		r = 1;
 	} else {
 		intent.key = key;
-		intent.recipients = mqw_buffer_str(&list);
+		if (over)
+			intent.recipients = mqw_buffer_str(&list);
+		/* It is decided, which survives us; until it is over mqw_act_resolve() waits. */
 		r = mqw_act_intend(a, &intent, now, &id);
-		if (r == 1) {
-			if (mqw_vault_write_recover(i->vault, mqw_slice_of(w->queue_id),
-				    mqw_buffer_slice(&content)) == 0)
-				mqw_act_ask_recover(a, i, id, w->rule, w->queue_id);
-		}
-		r = r < 0 ? 0 : 1;
+		if (r == 1 && over)
+			write_and_ask(a, i, id, w->rule, w->queue_id, &content);
+		if (r == -EDQUOT && now - w->since < PATIENCE)
+			w->not_before = now + NO_BUDGET_NOW;
+		r = r < 0 && (r != -EDQUOT || w->not_before > now) ? 0 : 1;
 	}
 	mqw_buffer_done(&content);
 	mqw_buffer_done(&list);
 	return r;
-}
-
-struct resolve {
-	struct mqw_act *act;
-	struct mqw_act_instance *instance;
-	int64_t now;
-};
-
-static bool under_way(const struct mqw_act *a, int64_t id)
-{
-	for (const struct mqw_call *c = a->calls; c; c = c->next)
-		if (c->id == id)
-			return true;
-	return false;
-}
-
-static void end(struct resolve *s, const struct mqw_action_record *record,
-	enum mqw_action_kind kind, enum mqw_action_state state, const char *detail)
-{
-	struct mqw_call *c = mqw_call_create(
-		s->act, s->instance, record->id, kind, record->rule, record->queue_id);
-
-	if (!c)
-		return;
-	mqw_act_conclude(s->act, c, state, detail);
-	mqw_call_free(c);
-}
-
-static void resolve_recover(struct resolve *s, const struct mqw_action_record *record)
-{
-	const struct mqw_message *m = mqw_act_message(s->instance, record->queue_id, MQW_TIME_NONE);
-
-	if (!m)
-		end(s, record, MQW_ACTION_RECOVER, MQW_ACTION_STATE_UNCLEAR,
-			"the message is no longer followed");
-	else if (m->successor)
-		end(s, record, MQW_ACTION_RECOVER, MQW_ACTION_STATE_DONE,
-			"the log shows it taken up under a new id");
-	else if (m->place == MQW_PLACE_ARRIVING)
-		end(s, record, MQW_ACTION_RECOVER, MQW_ACTION_STATE_DONE,
-			"it waits before the MTA to be taken up");
-	else if (s->now - record->intended_at > GIVE_UP_AFTER)
-		end(s, record, MQW_ACTION_RECOVER, MQW_ACTION_STATE_FAILED,
-			"not possible for an hour; its copy is kept");
-	else
-		mqw_act_ask_recover(
-			s->act, s->instance, record->id, record->rule, record->queue_id);
-}
-
-static int resolve_one(void *ctx, const struct mqw_action_record *record)
-{
-	struct resolve *s = ctx;
-
-	if (strcmp(record->instance, s->instance->name) != 0 || under_way(s->act, record->id) ||
-		s->now - record->intended_at < RESOLVE_AFTER)
-		return 0;
-	if (!strcmp(record->kind, mqw_action_name(MQW_ACTION_RECOVER)))
-		resolve_recover(s, record);
-	else if (!strcmp(record->kind, mqw_action_name(MQW_ACTION_RESTART)))
-		end(s, record, MQW_ACTION_RESTART, MQW_ACTION_STATE_UNCLEAR,
-			"the watchdog ended before the answer came");
-	else
-		end(s, record, MQW_ACTION_FLUSH, MQW_ACTION_STATE_FAILED,
-			"the watchdog ended before the answer came; it does no harm");
-	return 0;
-}
-
-void mqw_act_resolve(struct mqw_act *a, struct mqw_act_instance *instance, int64_t now)
-{
-	struct resolve s = {.act = a, .instance = instance, .now = now};
-
-	if (instance->caught_up)
-		mqw_ledger_each_action(a->ledger, true, 1000, resolve_one, &s);
 }

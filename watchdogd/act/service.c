@@ -146,5 +146,5 @@ int mqw_act_service(struct mqw_act *a, struct mqw_wish *w, int64_t now)
 	r = mqw_act_intend(a, &intent, now, &id);
 	if (r == 1)
 		ask(a, w, id);
-	return r < 0 ? 0 : 1;
+	return r < 0 && r != -EDQUOT ? 0 : 1;
 }

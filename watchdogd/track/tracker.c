@@ -336,6 +336,11 @@ const struct mqw_tracker_counts *mqw_tracker_counts(const struct mqw_tracker *t)
 	return &t->counts;
 }
 
+bool mqw_tracker_has_gap(const struct mqw_tracker *t, int64_t from, int64_t to)
+{
+	return mqw_gaps_find(&t->gaps, from, to) != NULL;
+}
+
 struct mqw_judgement mqw_tracker_judge(
 	struct mqw_tracker *t, const struct mqw_message *m, const struct mqw_recipient *r)
 {

@@ -159,6 +159,9 @@ int64_t mqw_tracker_next_due(const struct mqw_tracker *t);
 
 const struct mqw_tracker_counts *mqw_tracker_counts(const struct mqw_tracker *t);
 
+/* Whether the log may lack lines somewhere in this span. */
+bool mqw_tracker_has_gap(const struct mqw_tracker *t, int64_t from, int64_t to);
+
 /* The newest message with this queue id in this realm, or NULL. One look into a hash table. */
 struct mqw_message *mqw_tracker_find(
 	struct mqw_tracker *t, struct mqw_slice realm, struct mqw_slice queue_id);

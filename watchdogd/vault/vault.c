@@ -324,6 +324,15 @@ int mqw_vault_remove(struct mqw_vault *v, struct mqw_slice queue_id)
 	return make_name(queue_id, "", &name) ? remove_name(v, name.text) : -EINVAL;
 }
 
+bool mqw_vault_has_recover(const struct mqw_vault *v, struct mqw_slice queue_id)
+{
+	struct file_name name;
+	struct stat st;
+
+	return make_name(queue_id, RECOVER, &name) &&
+		fstatat(v->dir, name.text, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 int mqw_vault_remove_recover(struct mqw_vault *v, struct mqw_slice queue_id)
 {
 	struct file_name name;

@@ -56,6 +56,8 @@ int mqw_vault_remove(struct mqw_vault *v, struct mqw_slice queue_id);
  */
 int mqw_vault_write_recover(
 	struct mqw_vault *v, struct mqw_slice queue_id, struct mqw_slice content);
+/* Whether there is one. */
+bool mqw_vault_has_recover(const struct mqw_vault *v, struct mqw_slice queue_id);
 /* 0 also when there was none. */
 int mqw_vault_remove_recover(struct mqw_vault *v, struct mqw_slice queue_id);
 

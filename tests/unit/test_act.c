@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Recoveries: exactly once, whatever ends between intent and result. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <sqlite3.h>
+
+#include "act_fixture.h"
+
+#define NOW (T0 + 100 * MQW_SECOND)
+
+/* Delivered to C, lost for B, with a copy from when both were to do. */
+static void lose(const char *id, int64_t time)
+{
+	accepted(id, time);
+	keep_copy(id, time);
+	deferred(id, time + MQW_SECOND);
+	tried(id, C, MQW_OUTCOME_SENT, 250, time + MQW_SECOND);
+	happens(MQW_EVENT_QUEUE_GONE, id, time + 2 * MQW_SECOND);
+	assert_judged(id, B, VANISHED, CERTAIN);
+}
+
+static void test_recover(void **state)
+{
+	struct mqw_queue_file f;
+
+	(void)state;
+	start_helper();
+	lose("A1", T0);
+	found("A1", B, NOW);
+	assert_actions("recover A1 intent\n");
+	assert_true(has_file("A1.recover"));
+	run(50);
+	assert_actions("recover A1 done\n");
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+	assert_string_equal(helper->queue_id, "A1");
+	/* For those who are lost and nobody else. */
+	assert_int_equal(instance.probe->queue_file(mqw_slice(helper->file, helper->size), &f), 0);
+	assert_int_equal(f.recipient_count, 2);
+	assert_string_equal(f.recipients[0].address, B);
+	assert_false(f.recipients[0].done);
+	assert_string_equal(f.recipients[1].address, C);
+	assert_true(f.recipients[1].done);
+	mqw_queue_file_done(&f);
+	assert_false(has_file("A1.recover"));
+	/* The same is never done twice, also not after a restart. */
+	found("A1", B, NOW + MQW_MINUTE);
+	restart_act();
+	found("A1", B, NOW + 2 * MQW_MINUTE);
+	mqw_act_resolve(act, &instance, NOW + MQW_HOUR);
+	run(2);
+	assert_actions("recover A1 done\n");
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+	assert_false(mqw_act_waiting(act));
+}
+
+static void test_observe(void **state)
+{
+	(void)state;
+	start_helper();
+	mqw_act_set_mode(act, MQW_MODE_OBSERVE);
+	lose("A1", T0);
+	found("A1", B, NOW);
+	found("A1", B, NOW);
+	mqw_act_resolve(act, &instance, NOW + MQW_HOUR);
+	run(2);
+	assert_actions("recover A1 observed\n");
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 0);
+	assert_false(has_file("A1.recover"));
+}
+
+static void test_no_copy(void **state)
+{
+	(void)state;
+	start_helper();
+	accepted("A1", T0);
+	deferred("A1", T0 + 1);
+	happens(MQW_EVENT_QUEUE_GONE, "A1", T0 + 2);
+	found("A1", B, NOW);
+	found("A1", B, NOW + MQW_MINUTE);
+	/* A copy of whoever had the id before is none of this message. */
+	accepted("A2", T0);
+	keep_copy("A2", T0 - MQW_HOUR);
+	deferred("A2", T0 + 1);
+	happens(MQW_EVENT_QUEUE_GONE, "A2", T0 + 2);
+	found("A2", B, NOW);
+	/* Nor is there one where none are kept, also not for an intent of another time. */
+	instance.vault = NULL;
+	lose("A3", T0);
+	found("A3", B, NOW);
+	assert_actions("recover A3 refused\nrecover A2 refused\nrecover A1 refused\n");
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 0);
+	assert_false(mqw_act_waiting(act));
+}
+
+static void test_budget(void **state)
+{
+	(void)state;
+	load_rules("  - {name: back, when: {verdict: vanished},"
+		   " do: [recover: {at_most: 1 per 1h, cooldown: 10m}]}\n");
+	start_helper();
+	lose("A1", T0);
+	lose("A2", T0);
+	found("A1", B, NOW);
+	found("A2", B, NOW + 1);
+	run(50);
+	assert_actions("recover A2 refused\nrecover A1 done\n");
+	/* It is not given up for that. One word a window is enough. */
+	assert_true(mqw_act_waiting(act));
+	mqw_act_settle(act, NOW + 10 * MQW_MINUTE);
+	restart_act();
+	found("A2", B, NOW + 20 * MQW_MINUTE);
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+	mqw_act_settle(act, NOW + MQW_HOUR);
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+	mqw_act_settle(act, NOW + MQW_HOUR + 2 * MQW_MINUTE);
+	run(50);
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 2);
+	assert_string_equal(helper->queue_id, "A2");
+	assert_false(mqw_act_waiting(act));
+}
+
+static void test_helper_away(void **state)
+{
+	(void)state;
+	lose("A1", T0);
+	found("A1", B, NOW);
+	mqw_act_resolve(act, &instance, NOW + 10 * MQW_SECOND);
+	mqw_act_resolve(act, &instance, NOW + MQW_MINUTE);
+	assert_actions("recover A1 intent\n");
+	start_helper();
+	helper->status[MQW_HELPER_RECOVER] = MQW_HELPER_FAILED;
+	mqw_act_resolve(act, &instance, NOW + 2 * MQW_MINUTE);
+	run(3);
+	assert_actions("recover A1 intent\n");
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+	assert_false(has_file("A1.recover"));
+	helper->status[MQW_HELPER_RECOVER] = MQW_HELPER_ALREADY;
+	mqw_act_resolve(act, &instance, NOW + 3 * MQW_MINUTE);
+	run(50);
+	assert_actions("recover A1 done\n");
+	/* Not for ever. */
+	stop_helper();
+	lose("A2", T0);
+	found("A2", B, NOW);
+	mqw_act_resolve(act, &instance, NOW + MQW_HOUR);
+	assert_actions("recover A2 intent\nrecover A1 done\n");
+	mqw_act_resolve(act, &instance, NOW + MQW_HOUR + 1);
+	assert_actions("recover A2 failed\nrecover A1 done\n");
+}
+
+static void test_helper_refuses(void **state)
+{
+	(void)state;
+	start_helper();
+	helper->status[MQW_HELPER_RECOVER] = MQW_HELPER_REFUSED;
+	lose("A1", T0);
+	found("A1", B, NOW);
+	run(50);
+	assert_actions("recover A1 refused\n");
+	assert_false(has_file("A1.recover"));
+}
+
+/* Asked, and ended before the answer came. */
+static void ask_and_die(const char *id)
+{
+	helper->mute = true;
+	lose(id, T0);
+	found(id, B, NOW);
+	for (int i = 0; i < 100 && !helper->asked[MQW_HELPER_RECOVER]; i++)
+		usleep(20000);
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+	restart_act();
+	helper->mute = false;
+	/* The log may lag behind a little. */
+	mqw_act_resolve(act, &instance, NOW + 15 * MQW_SECOND - 1);
+	run(1);
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+}
+
+static void test_died_and_it_was_done(void **state)
+{
+	(void)state;
+	start_helper();
+	ask_and_die("A1");
+	happens_with(MQW_EVENT_OPENED, "A2", "A1", NOW + MQW_SECOND);
+	mqw_act_resolve(act, &instance, NOW + 15 * MQW_SECOND);
+	assert_actions("recover A1 done\n");
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+	assert_false(has_file("A1.recover"));
+}
+
+static void test_died_and_it_waits(void **state)
+{
+	(void)state;
+	start_helper();
+	ask_and_die("A1");
+	in_queue("A1", MQW_PLACE_ARRIVING, MQW_TIME_NONE, NOW + MQW_SECOND);
+	mqw_act_resolve(act, &instance, NOW + 15 * MQW_SECOND);
+	assert_actions("recover A1 done\n");
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+}
+
+static void test_died_and_it_was_not_done(void **state)
+{
+	(void)state;
+	start_helper();
+	ask_and_die("A1");
+	mqw_act_resolve(act, &instance, NOW + 15 * MQW_SECOND);
+	run(50);
+	assert_actions("recover A1 done\n");
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 2);
+}
+
+static void test_died_and_nobody_knows(void **state)
+{
+	(void)state;
+	start_helper();
+	ask_and_die("A1");
+	/* The line that would tell of it may be lost: it is not asked again. */
+	gap(NOW + MQW_SECOND, NOW + 2 * MQW_SECOND);
+	mqw_act_resolve(act, &instance, NOW + MQW_MINUTE);
+	run(2);
+	assert_actions("recover A1 unclear\n");
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+}
+
+static int64_t intend(const char *key, const char *id)
+{
+	const struct mqw_action_record a = {.key = key,
+		.kind = "recover",
+		.rule = "back",
+		.instance = "out",
+		.queue_id = id,
+		.cause = "vanished",
+		.intended_at = NOW,
+		.ended_at = MQW_TIME_NONE};
+	int64_t ret;
+
+	assert_int_equal(mqw_ledger_intend(ledger, &a, &ret), 1);
+	return ret;
+}
+
+static void test_found_open(void **state)
+{
+	char key[64];
+
+	(void)state;
+	start_helper();
+	intend("recover/out/A9/1", "A9");
+	instance.caught_up = false;
+	mqw_act_resolve(act, &instance, NOW + MQW_MINUTE);
+	assert_actions("recover A9 intent\n");
+	instance.caught_up = true;
+	mqw_act_resolve(act, &instance, NOW + MQW_MINUTE);
+	assert_actions("recover A9 unclear\n");
+	/* Ended between the intent and the file for it: it is made now. */
+	lose("A1", T0);
+	snprintf(key, sizeof(key), "recover/out/A1/%lld", (long long)T0);
+	intend(key, "A1");
+	mqw_act_resolve(act, &instance, NOW + MQW_MINUTE);
+	run(50);
+	assert_actions("recover A1 done\nrecover A9 unclear\n");
+	assert_true(helper->size > 0 && helper->size != SIZE_MAX);
+	/* The id has another life by now, which is well. */
+	snprintf(key, sizeof(key), "recover/out/A1/%lld", (long long)T0 + 7);
+	intend(key, "A1");
+	mqw_act_resolve(act, &instance, NOW + MQW_MINUTE);
+	assert_actions("recover A1 unclear\nrecover A1 done\nrecover A9 unclear\n");
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+}
+
+static void test_waits_for_the_others(void **state)
+{
+	(void)state;
+	start_helper();
+	accepted("A1", T0);
+	keep_copy("A1", T0);
+	deferred("A1", T0 + MQW_SECOND);
+	tried("A1", C, MQW_OUTCOME_BOUNCED, 450, NOW);
+	in_queue("A1", MQW_PLACE_WAITING, NOW + MQW_HOUR, NOW);
+	found("A1", C, NOW);
+	/* Decided, which outlives us, but its name is not free. */
+	assert_actions("recover A1 intent\n");
+	assert_false(mqw_act_waiting(act));
+	restart_act();
+	in_queue("A1", MQW_PLACE_ARRIVING, NOW, NOW + MQW_MINUTE);
+	mqw_act_resolve(act, &instance, NOW + MQW_MINUTE);
+	assert_actions("recover A1 intent\n");
+	happens(MQW_EVENT_REMOVED, "A1", NOW + MQW_HOUR);
+	mqw_act_resolve(act, &instance, NOW + MQW_HOUR + MQW_SECOND);
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 0);
+	/* A line that comes after the removal is the last of B. */
+	tried("A1", B, MQW_OUTCOME_SENT, 250, NOW + MQW_HOUR);
+	mqw_act_resolve(act, &instance, NOW + MQW_HOUR + 5 * MQW_SECOND);
+	run(50);
+	assert_actions("recover A1 done\n");
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+}
+
+/* Another process holds the ledger until it is killed. */
+static pid_t lock_ledger(void)
+{
+	char path[96], byte;
+	int pipes[2];
+	pid_t pid;
+
+	assert_int_equal(pipe(pipes), 0);
+	snprintf(path, sizeof(path), "%s/ledger.db", dir);
+	pid = fork();
+	if (pid == 0) {
+		sqlite3 *db;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (sqlite3_open(path, &db) != SQLITE_OK ||
+			sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK ||
+			write(pipes[1], "x", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	assert_int_equal(read(pipes[0], &byte, 1), 1);
+	close(pipes[0]);
+	close(pipes[1]);
+	return pid;
+}
+
+static void test_ledger_away(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	start_helper();
+	lose("A1", T0);
+	lose("A2", T0);
+	/* No intent, no deed. */
+	pid = lock_ledger();
+	found("A1", B, NOW);
+	assert_true(mqw_act_waiting(act));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 0);
+	mqw_act_settle(act, NOW + 5 * MQW_SECOND);
+	run(50);
+	assert_actions("recover A1 done\n");
+	/* Done, and the result cannot be kept: that is no reason to do it again. */
+	found("A2", B, NOW);
+	pid = lock_ledger();
+	run(1);
+	for (int i = 0; i < 20 && helper->asked[MQW_HELPER_RECOVER] < 2; i++)
+		run(1);
+	run(3);
+	mqw_act_resolve(act, &instance, NOW + MQW_MINUTE);
+	run(3);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	assert_actions("recover A2 intent\nrecover A1 done\n");
+	mqw_act_resolve(act, &instance, NOW + 2 * MQW_MINUTE);
+	assert_actions("recover A2 done\nrecover A1 done\n");
+	run(2);
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 2);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, act_setup, act_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_recover),
+		TEST(test_observe),
+		TEST(test_no_copy),
+		TEST(test_budget),
+		TEST(test_helper_away),
+		TEST(test_helper_refuses),
+		TEST(test_died_and_it_was_done),
+		TEST(test_died_and_it_waits),
+		TEST(test_died_and_it_was_not_done),
+		TEST(test_died_and_nobody_knows),
+		TEST(test_found_open),
+		TEST(test_waits_for_the_others),
+		TEST(test_ledger_away),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Intents without a result: those that wait for their time, those that the helper did not answer,
+ * and those that were under way when the daemon ended. What became of them is looked for in the log
+ * and the queue.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <syslog.h>
+
+#include "watchdogd/act/alert.h"
+#include "watchdogd/act/internal.h"
+
+/* The log and the helper may lag behind a death of the daemon by so much. */
+#define RESOLVE_AFTER (15 * MQW_SECOND)
+#define GIVE_UP_AFTER MQW_HOUR
+#define PATIENCE MQW_DAY /* with a message that stays in the queue for others */
+
+struct resolve {
+	struct mqw_act *act;
+	struct mqw_act_instance *instance;
+	int64_t now;
+};
+
+static bool under_way(const struct mqw_act *a, int64_t id)
+{
+	for (const struct mqw_call *c = a->calls; c; c = c->next)
+		if (c->id == id)
+			return true;
+	return false;
+}
+
+static void end(struct resolve *s, const struct mqw_action_record *record,
+	enum mqw_action_kind kind, enum mqw_action_state state, const char *detail)
+{
+	struct mqw_call *c = mqw_call_create(
+		s->act, s->instance, record->id, kind, record->rule, record->queue_id);
+
+	if (!c)
+		return;
+	mqw_act_conclude(s->act, c, state, detail);
+	if (kind == MQW_ACTION_RECOVER && s->instance->vault)
+		mqw_vault_remove_recover(s->instance->vault, mqw_slice_of(c->queue_id));
+	mqw_call_free(c);
+}
+
+static void end_recover(struct resolve *s, const struct mqw_action_record *record,
+	enum mqw_action_state state, const char *detail)
+{
+	end(s, record, MQW_ACTION_RECOVER, state, detail);
+}
+
+/* The life of the id that the intent is about: its key ends with when that was first seen. */
+static struct mqw_message *message_of(struct resolve *s, const struct mqw_action_record *record)
+{
+	const char *slash = strrchr(record->key, '/');
+	long long first_seen = slash ? strtoll(slash + 1, NULL, 10) : 0;
+
+	return mqw_act_message(s->instance, record->queue_id, first_seen);
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static void put_back(struct resolve *s, const struct mqw_action_record *record,
+	const struct mqw_message *m, int64_t since)
+{
+	const char *why;
+
+	if (s->now - since > GIVE_UP_AFTER) {
+		end_recover(s, record, MQW_ACTION_STATE_FAILED,
+			"not possible for an hour; its copy is kept");
+	} else if (s->act->mode == MQW_MODE_ACT) {
+		why = mqw_act_put_back(s->act, s->instance, m, record->id, record->rule);
+		if (why)
+			end_recover(s, record, MQW_ACTION_STATE_REFUSED, why);
+	}
+}
+
+/* The file for recovery is there: the helper may have been asked, and may have done it. */
+static void look_after_asking(struct resolve *s, const struct mqw_action_record *record,
+	const struct mqw_message *m, int64_t since)
+{
+	if (s->now - record->intended_at < RESOLVE_AFTER)
+		return;
+	if (m->place == MQW_PLACE_ARRIVING) {
+		end_recover(
+			s, record, MQW_ACTION_STATE_DONE, "it waits before the MTA to be taken up");
+	} else if (mqw_tracker_has_gap(s->instance->tracker, record->intended_at, s->now)) {
+		end_recover(s, record, MQW_ACTION_STATE_UNCLEAR,
+			"the log is incomplete since: whether it was taken up is not known");
+	} else if (mqw_act_is_over(m, s->now)) {
+		put_back(s, record, m, since);
+	}
+}
+
+static void resolve_recover(struct resolve *s, const struct mqw_action_record *record)
+{
+	const struct mqw_message *m = message_of(s, record);
+	int64_t since;
+
+	if (!m) {
+		end_recover(
+			s, record, MQW_ACTION_STATE_UNCLEAR, "the message is no longer followed");
+		return;
+	}
+	if (m->successor) {
+		end_recover(s, record, MQW_ACTION_STATE_DONE,
+			"the log shows it taken up under a new id");
+		return;
+	}
+	since = later(record->intended_at, later(m->gone_at, m->closed_at));
+	if (s->instance->vault &&
+		mqw_vault_has_recover(s->instance->vault, mqw_slice_of(record->queue_id))) {
+		look_after_asking(s, record, m, since);
+	} else if (mqw_act_is_over(m, s->now)) {
+		put_back(s, record, m, since);
+	} else if (s->now - record->intended_at > PATIENCE) {
+		end_recover(s, record, MQW_ACTION_STATE_REFUSED,
+			"the message stays in the queue, so that its name is not free");
+	}
+}
+
+/* Said twice is better than not at all. */
+static void resolve_alert(struct resolve *s, const struct mqw_action_record *record)
+{
+	mqw_alert_say(MQW_ALERT_RULE, LOG_ERR, s->instance->name,
+		"message %s to <%s>: %s (rule \"%s\")", record->queue_id, record->recipients,
+		record->cause, record->rule);
+	mqw_ledger_conclude(
+		s->act->ledger, record->id, MQW_ACTION_STATE_DONE, s->now, "said after a restart");
+}
+
+static enum mqw_action_kind kind_of(const struct mqw_action_record *record)
+{
+	int kind = 0;
+
+	while (kind < MQW_ACTION_COUNT &&
+		strcmp(record->kind, mqw_action_name((enum mqw_action_kind)kind)) != 0)
+		kind++;
+	return (enum mqw_action_kind)kind;
+}
+
+static int resolve_one(void *ctx, const struct mqw_action_record *record)
+{
+	struct resolve *s = ctx;
+	enum mqw_action_kind kind = kind_of(record);
+
+	if (strcmp(record->instance, s->instance->name) != 0 || under_way(s->act, record->id))
+		return 0;
+	if (kind == MQW_ACTION_RECOVER) {
+		resolve_recover(s, record);
+		return 0;
+	}
+	if (s->now - record->intended_at < RESOLVE_AFTER)
+		return 0;
+	switch (kind) {
+	case MQW_ACTION_ALERT:
+		resolve_alert(s, record);
+		break;
+	case MQW_ACTION_RESTART:
+		end(s, record, kind, MQW_ACTION_STATE_UNCLEAR,
+			"the watchdog ended before the answer came");
+		break;
+	case MQW_ACTION_REQUEUE:
+	case MQW_ACTION_FLUSH:
+		end(s, record, kind, MQW_ACTION_STATE_FAILED,
+			"the watchdog ended before the answer came; it does no harm");
+		break;
+	case MQW_ACTION_RECOVER:
+	case MQW_ACTION_COUNT:
+		break;
+	}
+	return 0;
+}
+
+void mqw_act_resolve(struct mqw_act *a, struct mqw_act_instance *instance, int64_t now)
+{
+	struct resolve s = {.act = a, .instance = instance, .now = now};
+	struct mqw_call *next;
+
+	if (!instance->caught_up)
+		return;
+	for (struct mqw_call *c = a->calls; c; c = next) {
+		next = c->next;
+		if (c->instance == instance && c->detail[0])
+			mqw_act_conclude_recover(c);
+	}
+	mqw_ledger_each_action(a->ledger, true, 1000, resolve_one, &s);
+}
