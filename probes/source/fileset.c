@@ -165,11 +165,33 @@ static void classify(struct candidate *c)
 	}
 }
 
+#define JOURNAL "journal"
+
+bool mqw_fileset_is_journal(const char *path)
+{
+	size_t n = sizeof(JOURNAL) - 1;
+
+	return strncmp(path, JOURNAL, n) == 0 && (path[n] == '\0' || path[n] == ':');
+}
+
+const char *mqw_fileset_journal_directory(const char *path)
+{
+	const char *colon = strchr(path, ':');
+
+	return colon ? colon + 1 : NULL;
+}
+
+/* No file with a name of its own: it is told by the word, has no age and no pieces. */
+static bool is_word(const char *arg)
+{
+	return strcmp(arg, "-") == 0 || mqw_fileset_is_journal(arg);
+}
+
 static bool is_known(const struct work *w, const struct stat *st)
 {
 	for (size_t i = 0; i < w->count; i++)
 		if (w->items[i].dev == st->st_dev && w->items[i].ino == st->st_ino &&
-			strcmp(w->items[i].file.path, "-") != 0)
+			!is_word(w->items[i].file.path))
 			return true;
 	return false;
 }
@@ -314,9 +336,9 @@ static void add_argument(struct work *w, const char *arg)
 {
 	struct stat st;
 
-	if (strcmp(arg, "-") == 0) {
+	if (is_word(arg)) {
 		for (size_t i = 0; i < w->count; i++)
-			if (strcmp(w->items[i].file.path, "-") == 0)
+			if (strcmp(w->items[i].file.path, arg) == 0)
 				return;
 		add(w, arg, NULL);
 	} else if (stat(arg, &st) == 0) {

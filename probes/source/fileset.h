@@ -13,7 +13,7 @@
 #include "watchdogd/base/buffer.h"
 
 struct mqw_log_file {
-	char *path; /* owned; "-" is standard input */
+	char *path; /* owned; "-" is standard input, "journal" and "journal:DIR" the journal */
 	int64_t mtime; /* microseconds since 1970; MQW_TIME_NONE unknown */
 	uint64_t size; /* bytes on disk, 0 unknown */
 	bool hole_before; /* a numbered piece is missing between the one before and this */
@@ -33,11 +33,17 @@ struct mqw_fileset {
 
 /*
  * Takes files, directories (the text and compressed files right in them, by name; hidden and
- * binary ones left out), patterns that the shell left alone, and "-" for standard input. A file
- * that is named twice, by whatever name, is read once. What cannot be read is noted in errors and
- * left out. 0 or -ENOMEM; *ret is to be done in both cases.
+ * binary ones left out), patterns that the shell left alone, "-" for standard input, "journal" for
+ * this host's systemd journal and "journal:DIR" for journal files elsewhere ("./journal" is a file
+ * of that name). A file that is named twice, by whatever name, is read once. What cannot be read is
+ * noted in errors and left out. 0 or -ENOMEM; *ret is to be done in both cases.
  */
 int mqw_fileset_build(char *const *args, size_t count, struct mqw_fileset *ret);
+
+/* Whether a path of a set means the journal. */
+bool mqw_fileset_is_journal(const char *path);
+/* The DIR of "journal:DIR", NULL for this host's own. Points into path. */
+const char *mqw_fileset_journal_directory(const char *path);
 
 /* Frees what f owns and empties it. */
 void mqw_fileset_done(struct mqw_fileset *f);

@@ -53,6 +53,11 @@ if [ "$(id -u)" = 0 ]; then
 	expect "unreadable file" 2 "secret.log: Permission denied" -- \
 		setpriv --reuid=65534 --regid=65534 --clear-groups ./program scan secret.log
 fi
+expect "journal that is not there" 2 "journal:none: no file of the journal" -- "$program" scan journal:none
+expect "journal in no directory" 2 "journal:absent: No such file" -- "$program" scan journal:absent
+cp lost.log journal
+expect "file that is called journal" 1 "overdue" -- "$program" scan ./journal
+rm journal
 expect "directory without logs" 2 "no log" -- "$program" scan none
 expect "empty log" 0 "0 lines" -- "$program" scan empty.log
 expect "binary file" 2 "not a mail log" -- "$program" scan binary.log

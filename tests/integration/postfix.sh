@@ -247,6 +247,36 @@ units_restarted() {
 	diff <(echo "$STARTED") <(unit_starts) | grep -c '^>' || :
 }
 
+# scanned ID RECIPIENT: what scan makes of the journal, offline
+scanned() {
+	lab_exec "$M" sh -c 'mailq-watchdog scan --all --format json journal || :' | python3 -c '
+import json, sys
+for v in map(json.loads, sys.stdin):
+    if v.get("queue_id") == sys.argv[1] and v.get("recipient") == sys.argv[2]:
+        print(v["verdict"])' "$1" "$2"
+}
+
+# The same journal, without the daemon; what a stranger writes there under the MTA's name is no line of it.
+test_scan_journal() {
+	local message id
+	message=$(pf_send "$M" forged@never.test)
+	id=$(pf_wait_deferred "$M" "$message")
+	lab_exec "$M" runuser -u nobody -- logger -p mail.info -t postfix/qmgr "$id: removed"
+	check "scan journal: a forged line changes nothing" equal "$(scanned "$id" forged@never.test)" pending
+	sleep 2 # the daemon has read it by then
+	check "live: a forged line changes nothing" lab_wait 10 "pending" wd_has_verdict "$M" "$id" forged@never.test pending
+	lab_exec "$M" postsuper -d "$id" 2>/dev/null
+	check "scan journal: a true one does" lab_wait 10 "removed" \
+		equal_to "scanned $id forged@never.test" removed
+	check "scan journal: finds the false NDR" lab_exec "$M" sh -c \
+		'mailq-watchdog scan journal >/tmp/scan; [ $? = 1 ] && grep -q "^false_ndr.*<filtered@never.test>" /tmp/scan'
+}
+
+# equal_to COMMAND WORD: what the command prints now
+equal_to() {
+	[ "$($1)" = "$2" ]
+}
+
 lab_need_root
 lab_trap
 pf_up "$M"
@@ -263,6 +293,7 @@ test_vanished
 test_postsuper
 test_delete_all
 test_false_ndr
+test_scan_journal
 test_killed
 test_observe
 pf_retry "$M" 5s 10s 10s

@@ -49,7 +49,8 @@ static void add_place(struct mqw_report *r, struct mqw_evidence at)
 	const char *name = mqw_reading_source_name((void *)(uintptr_t)r->reading, at.source);
 
 	add(r, "", name ? name : "?", "");
-	mqw_buffer_printf(&r->line, ":%llu", (unsigned long long)at.line);
+	if (at.line)
+		mqw_buffer_printf(&r->line, ":%llu", (unsigned long long)at.line);
 }
 
 static void text_head(

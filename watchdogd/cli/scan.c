@@ -50,10 +50,10 @@ static void on_time(void *ctx, int64_t now)
 
 static void print_help(void)
 {
-	printf("usage: mailq-watchdog scan [OPTION...] FILE|DIR|-...\n\n"
-	       "Reads mail logs (plain, .gz, .xz, .zst, .bz2; rotated sets in their order) and "
-	       "prints\n"
-	       "each recipient in trouble: vanished, false_ndr, overdue, lost_downstream.\n\n%s\n"
+	printf("usage: mailq-watchdog scan [OPTION...] FILE|DIR|-|journal...\n\n"
+	       "Reads mail logs (plain, .gz, .xz, .zst, .bz2; rotated sets in their order; the\n"
+	       "systemd journal, or journal:DIR for journal files elsewhere) and prints each\n"
+	       "recipient in trouble: vanished, false_ndr, overdue, lost_downstream.\n\n%s\n"
 	       "Exit status: 0 nothing in trouble, 1 at least one recipient in trouble,\n"
 	       "2 usage or an input could not be read.\n",
 		mqw_cli_options_help);

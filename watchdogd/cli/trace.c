@@ -146,7 +146,9 @@ static void print_text(struct trace *t, const struct mqw_event *e)
 	add(t, "  ", e->queue_id, "  ");
 	describe(t, e);
 	add(t, "  [", mqw_slice_of(source), "");
-	mqw_buffer_printf(b, ":%llu]\n", (unsigned long long)e->evidence.line);
+	if (e->evidence.line)
+		mqw_buffer_printf(b, ":%llu", (unsigned long long)e->evidence.line);
+	mqw_buffer_add_str(b, "]\n");
 	fwrite(b->ptr, 1, b->len, stdout);
 	mqw_buffer_clear(b);
 }
@@ -238,7 +240,7 @@ static int spool_stdin(char **arg, char path[32], FILE **ret)
 
 static void print_help(void)
 {
-	printf("usage: mailq-watchdog trace [OPTION...] WHAT FILE|DIR|-...\n\n"
+	printf("usage: mailq-watchdog trace [OPTION...] WHAT FILE|DIR|-|journal...\n\n"
 	       "Prints the life of a message as a timeline, over hand-offs and failure reports.\n"
 	       "WHAT is a queue id, a Message-ID (with or without <>) or an address.\n\n%s\n"
 	       "Exit status: 0 found, 1 nothing found, 2 usage or an input could not be read.\n",

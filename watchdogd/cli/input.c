@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "watchdogd/cli/input.h"
+
+#include <errno.h>
+#include <string.h>
+
+void mqw_input_init(struct mqw_input *s, const struct mqw_log_set *set, uint32_t first_source,
+	int year, struct mqw_buffer *errors)
+{
+	*s = (struct mqw_input){.set = set,
+		.first_source = first_source,
+		.last_time = MQW_TIME_NONE,
+		.errors = errors};
+	mqw_syslog_reader_init(&s->syslog, year, MQW_TIME_NONE);
+}
+
+void mqw_input_done(struct mqw_input *s)
+{
+	s->reader = mqw_reader_close(s->reader);
+	s->journal = mqw_journal_close(s->journal);
+}
+
+static const char *current_path(const struct mqw_input *s)
+{
+	return s->set->files[s->next_file - 1].path;
+}
+
+static void say_error(struct mqw_input *s, const char *why)
+{
+	mqw_buffer_add_printable(s->errors, mqw_slice_of(current_path(s)));
+	mqw_buffer_printf(s->errors, ": %s\n", why);
+}
+
+static void make_hole(struct mqw_input *s, const char *why)
+{
+	s->hole = true;
+	s->hole_why = why;
+}
+
+static void on_gap(void *ctx, int64_t from, int64_t to, const char *why)
+{
+	(void)from, (void)to;
+	make_hole(ctx, why);
+}
+
+static void on_say(void *ctx, const char *text)
+{
+	say_error(ctx, text);
+}
+
+static int open_journal(struct mqw_input *s, const char *path)
+{
+	const struct mqw_journal_options options = {
+		.directory = mqw_fileset_journal_directory(path),
+		.start = MQW_JOURNAL_START_OLDEST,
+		.facility = MQW_JOURNAL_MAIL};
+	const struct mqw_source_ops ops = {.gap = on_gap, .say = on_say, .ctx = s};
+
+	return mqw_journal_open(&options, &ops, &s->journal);
+}
+
+static int open_file(struct mqw_input *s, const struct mqw_log_file *f)
+{
+	int r = mqw_reader_open(f->path, &s->reader);
+
+	if (r < 0)
+		return r;
+	if (f->hole_before)
+		make_hole(s, "a rotated file of the set is missing");
+	mqw_syslog_reader_next_file(&s->syslog, mqw_reader_mtime(s->reader));
+	if (s->syslog.reference == MQW_TIME_NONE)
+		s->syslog.reference = mqw_clock_now();
+	return 0;
+}
+
+/* Opens the next file of the set that can be opened; false at the end. */
+static bool open_next(struct mqw_input *s)
+{
+	while (s->next_file < s->set->count) {
+		const struct mqw_log_file *f = &s->set->files[s->next_file++];
+		int r = mqw_fileset_is_journal(f->path) ? open_journal(s, f->path)
+							: open_file(s, f);
+
+		s->file_lines = s->stamped = 0;
+		if (r == 0)
+			return true;
+		say_error(s, strerror(-r));
+		make_hole(s, "a rotated file of the set could not be read");
+	}
+	return false;
+}
+
+/* Ends a file; says so when it was no log at all. */
+static void close_file(struct mqw_input *s)
+{
+	if (s->file_lines > 0 && s->stamped == 0)
+		say_error(s, "not a mail log: no line begins with a known time stamp");
+	if (s->reader)
+		s->done_bytes += mqw_reader_size(s->reader);
+	mqw_input_done(s);
+}
+
+/* 1 a line, stamped or not, 0 the end, -errno. *ret_stamped when it is in s->line. */
+static int read_file(struct mqw_input *s, bool *ret_stamped)
+{
+	struct mqw_raw_line raw;
+	int n = mqw_reader_next(s->reader, &raw);
+
+	if (n < 0)
+		say_error(s, mqw_reader_error(s->reader));
+	if (n <= 0)
+		return n;
+	s->text = raw.text;
+	*ret_stamped = mqw_syslog_parse(&s->syslog, raw.text, &s->line);
+	s->line.evidence.line = raw.number;
+	return 1;
+}
+
+/* An entry has no number by which a person would find it: its time has to do. */
+static int read_journal(struct mqw_input *s, bool *ret_stamped)
+{
+	struct mqw_journal_entry *e = &s->entry;
+	int n = mqw_journal_next(s->journal, e);
+
+	if (n < 0)
+		say_error(s, strerror(-n));
+	if (n <= 0)
+		return n;
+	s->text = e->message;
+	s->line = (struct mqw_line){.time = e->time,
+		.host = e->host,
+		.tag = e->identifier,
+		.text = e->message,
+		.pid = e->pid};
+	*ret_stamped = true;
+	return 1;
+}
+
+bool mqw_input_advance(struct mqw_input *s)
+{
+	if (s->stamped)
+		s->last_time = s->line.time;
+	for (;;) {
+		bool stamped = false;
+		int n;
+
+		if (!s->reader && !s->journal && !open_next(s)) {
+			s->set = NULL;
+			return false;
+		}
+		n = s->journal ? read_journal(s, &stamped) : read_file(s, &stamped);
+		if (n <= 0) {
+			close_file(s);
+			continue;
+		}
+		s->lines++;
+		s->file_lines++;
+		if (!stamped)
+			continue;
+		s->stamped++;
+		s->line.evidence.source = s->first_source + (uint32_t)s->next_file - 1;
+		return true;
+	}
+}
+
+bool mqw_input_is_genuine(const struct mqw_input *s, const struct mqw_probe_ops *mta)
+{
+	const struct mqw_journal_entry *e = &s->entry;
+
+	return !s->journal || mta->is_genuine(NULL, e->unit, e->uid, e->exe);
+}
+
+bool mqw_input_is_loggers(const struct mqw_input *s)
+{
+	return !s->journal || mqw_slice_starts(s->entry.unit, MQW_LIT("systemd-journald"));
+}
+
+uint64_t mqw_input_consumed(const struct mqw_input *s)
+{
+	return s->done_bytes + (s->reader ? mqw_reader_consumed(s->reader) : 0);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One log being read from its beginning to its end, its next line in hand: a set of files, oldest
+ * first, or the systemd journal.
+ */
+#ifndef MQW_CLI_INPUT_H
+#define MQW_CLI_INPUT_H
+
+#include "probes/probe.h"
+#include "probes/source/fileset.h"
+#include "probes/source/journal.h"
+#include "probes/source/reader.h"
+#include "probes/syslog/header.h"
+
+struct mqw_input {
+	const struct mqw_log_set *set; /* NULL: at its end */
+	size_t next_file; /* in the set */
+	uint32_t first_source;
+	struct mqw_reader
+		*reader; /* of the file at hand; NULL between files, and for the journal */
+	struct mqw_journal *journal;
+	struct mqw_journal_entry entry; /* the line's, where it comes from the journal */
+	struct mqw_syslog_reader syslog;
+	struct mqw_line line; /* in hand */
+	struct mqw_slice text; /* the whole of it, as it was read */
+	int64_t last_time; /* of the line before; MQW_TIME_NONE: there was none */
+	uint64_t lines; /* read so far, also such without a stamp */
+	uint64_t done_bytes; /* of the files before this one */
+	uint64_t stamped; /* lines of this file that had a stamp */
+	uint64_t file_lines;
+	bool hole; /* lines may be missing before the line in hand: see hole_why */
+	const char *hole_why;
+	struct mqw_buffer *errors; /* one "path: why" a line; borrowed */
+};
+
+/*
+ * Nothing is opened yet. first_source is the number of the set's first file. year as in
+ * mqw_syslog_reader_init(). set and errors are borrowed.
+ */
+void mqw_input_init(struct mqw_input *s, const struct mqw_log_set *set, uint32_t first_source,
+	int year, struct mqw_buffer *errors);
+void mqw_input_done(struct mqw_input *s);
+
+/*
+ * Takes the next line that has a stamp into s->line. False at the end: s->set is NULL then. What
+ * cannot be read is noted in errors and is a hole in the log.
+ */
+bool mqw_input_advance(struct mqw_input *s);
+
+/*
+ * Whether the line in hand may be this MTA's. Anybody can write to the journal under any name: there
+ * a line counts only when journald saw the MTA send it. Of a file nothing better is known.
+ */
+bool mqw_input_is_genuine(const struct mqw_input *s, const struct mqw_probe_ops *mta);
+/* The same of a line in which the logging itself confesses that it dropped lines. */
+bool mqw_input_is_loggers(const struct mqw_input *s);
+
+/* Bytes taken from files so far, for progress. */
+uint64_t mqw_input_consumed(const struct mqw_input *s);
+
+#endif
