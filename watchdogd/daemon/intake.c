@@ -97,8 +97,11 @@ static void on_caught_up(void *ctx)
 	if (i->act.caught_up)
 		return;
 	i->act.caught_up = true;
-	mqw_tracker_tick(i->act.tracker, mqw_clock_now());
-	mqw_instance_early_findings(i);
+	i->caught_up_at = mqw_clock_now();
+	mqw_tracker_tick(i->act.tracker, i->caught_up_at);
+	/* What is there already at the first start ever is said, not acted on: before the queue. */
+	if (i->history)
+		mqw_instance_tell(i);
 	if (i->queue)
 		mqw_queue_watch_repeat(i->queue);
 }
