@@ -163,7 +163,7 @@ int mqw_instance_open(const struct mqw_instance_config *c, const struct mqw_inst
 	i->act.name = c->name;
 	i->act.probe = mqw_probe_find(mqw_slice_of(c->type));
 	i->sink = (struct mqw_sink){.emit = mqw_instance_emit, .ctx = i};
-	i->last_line = MQW_TIME_NONE;
+	i->last_line = i->covered = MQW_TIME_NONE;
 	mqw_loss_reader_init(&i->loss);
 	mqw_syslog_reader_init(&i->syslog, 0, MQW_TIME_NONE);
 	r = i->act.probe ? open_tracker(i) : -ENOTSUP;
@@ -236,6 +236,7 @@ void mqw_instance_tick(struct mqw_instance *i, int64_t now)
 	if (i->queue && i->scanned && !i->adopted) {
 		mqw_queue_watch_repeat(i->queue);
 		i->adopted = true;
+		mqw_instance_expect(i);
 		remove_orphans(i);
 	}
 	if (!i->queue || i->adopted || now - i->caught_up_at > QUEUE_PATIENCE)

@@ -29,6 +29,7 @@ struct mqw_instance {
 	uint32_t name_count;
 	uint64_t lines, unparsed;
 	int64_t last_line;
+	int64_t covered; /* how far the log has come, by its own stamps, never in the future */
 	bool history; /* first start ever: what the log holds from before is only said */
 	bool scanned; /* the queue was read whole once */
 	bool adopted; /* and its files made known to the tracker */
@@ -43,7 +44,9 @@ int mqw_instance_emit(void *ctx, const struct mqw_event *e);
 void mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place place,
 	const char *path, const struct stat *st);
 bool mqw_instance_matters(void *ctx, struct mqw_slice queue_id);
-void mqw_instance_gone(void *ctx, struct mqw_slice queue_id);
+bool mqw_instance_gone(void *ctx, struct mqw_slice queue_id, enum mqw_place place, int64_t since);
+/* Looks for the messages that ought to be in the queue and were not met there; after a scan. */
+void mqw_instance_expect(struct mqw_instance *i);
 void mqw_instance_scanned(void *ctx);
 
 /* findings.c: verdicts out of the tracker. */
