@@ -199,6 +199,43 @@ static void test_lost_by_id_is_said_soon(void **state)
 	assert_said("A1 " B " vanished probable was pending\n");
 }
 
+/* What was found before anybody could be told is told later, whatever the process went through. */
+static void test_held(void **state)
+{
+	(void)state;
+	mqw_tracker_hold(t, true);
+	accepted("A1", T0);
+	deferred("A1", T0 + 1);
+	happens(MQW_EVENT_QUEUE_GONE, "A1", T0 + 2);
+	accepted("A2", T0 + 3);
+	tried("A2", B, MQW_OUTCOME_BOUNCED, 450, T0 + 4);
+	happens(MQW_EVENT_REMOVED, "A2", T0 + 5);
+	accepted("A3", T0 + 6);
+	deferred("A3", T0 + 7);
+	happens(MQW_EVENT_QUEUE_GONE, "A3", T0 + 8);
+	accepted("A4", T0 + 9);
+	happens(MQW_EVENT_QUEUE_GONE, "A4", T0 + 10);
+	assert_said("");
+	/* It is given out to be kept, but not as reported. */
+	assert_ptr_equal(mqw_tracker_take_dirty(t), message("A1"));
+	assert_int_equal(message("A1")->recipients->reported, MQW_VERDICT_NONE);
+	/* Trouble outlasts even ten days of log; what its end sets right is never said. */
+	tried("A3", B, MQW_OUTCOME_SENT, 250, T0 + 3 * MQW_HOUR);
+	happens(MQW_EVENT_REMOVED, "A3", T0 + 3 * MQW_HOUR);
+	mqw_tracker_tick(t, T0 + 10 * MQW_DAY);
+	assert_said("A3 " B " delivered certain\nA3 forgotten\n");
+	mqw_tracker_hold(t, false);
+	assert_said(
+		"A1 " B " vanished certain\nA2 " B " false_ndr certain\nA4 - vanished certain\n");
+	mqw_tracker_hold(t, false);
+	mqw_tracker_tick(t, T0 + 10 * MQW_DAY + MQW_DAY - 1);
+	assert_said("");
+	mqw_tracker_tick(t, T0 + 10 * MQW_DAY + MQW_DAY);
+	assert_said("A2 forgotten\n");
+	mqw_tracker_tick(t, T0 + 17 * MQW_DAY + PATIENCE);
+	assert_said("A1 forgotten\nA4 forgotten\n");
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -210,6 +247,7 @@ int main(void)
 		TEST(test_false_report_at_the_first_try),
 		TEST(test_restore),
 		TEST(test_lost_by_id_is_said_soon),
+		TEST(test_held),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,8 +6,6 @@
 #include "watchdogd/act/alert.h"
 #include "watchdogd/daemon/instance_internal.h"
 
-#define EARLY_MAX 10000
-
 static void say(struct mqw_instance *i, const struct mqw_message *m, const struct mqw_recipient *r,
 	const struct mqw_judgement *j, enum mqw_verdict previous)
 {
@@ -39,9 +37,10 @@ static void say(struct mqw_instance *i, const struct mqw_message *m, const struc
 	mqw_buffer_done(&text);
 }
 
-static void hand_on(struct mqw_instance *i, const struct mqw_message *m,
-	const struct mqw_recipient *r, const struct mqw_judgement *j, enum mqw_verdict previous)
+void mqw_instance_verdict(void *ctx, const struct mqw_message *m, const struct mqw_recipient *r,
+	const struct mqw_judgement *j, enum mqw_verdict previous)
 {
+	struct mqw_instance *i = ctx;
 	struct mqw_act_context context = {.act = i->host.act, .instance = &i->act};
 	const struct mqw_finding finding = {.instance = i->act.name,
 		.mta = i->act.probe->name,
@@ -58,56 +57,12 @@ static void hand_on(struct mqw_instance *i, const struct mqw_message *m,
 		mqw_rules_match(*i->host.rules, &finding, mqw_act_fire, &context);
 }
 
-/* The log is being read again: what looks like trouble half-way may be none at its end. */
-static void remember(
-	struct mqw_instance *i, const struct mqw_message *m, const struct mqw_recipient *r)
+void mqw_instance_tell(struct mqw_instance *i)
 {
-	struct mqw_early_finding *early, f = {.first_seen = m->first_seen};
-
-	if (i->early_count == EARLY_MAX)
+	if (i->telling)
 		return;
-	early = realloc(i->early, (i->early_count + 1) * sizeof(*early));
-	if (!early)
-		return;
-	i->early = early;
-	f.queue_id = mqw_slice_dup(mqw_slice_of(m->queue_id));
-	f.address = r->address ? mqw_slice_dup(mqw_slice_of(r->address)) : NULL;
-	if (f.queue_id)
-		i->early[i->early_count++] = f;
-}
-
-void mqw_instance_verdict(void *ctx, const struct mqw_message *m, const struct mqw_recipient *r,
-	const struct mqw_judgement *j, enum mqw_verdict previous)
-{
-	struct mqw_instance *i = ctx;
-
-	if (i->act.caught_up)
-		hand_on(i, m, r, j, previous);
-	else if (mqw_verdict_is_trouble(j->verdict))
-		remember(i, m, r);
-}
-
-void mqw_instance_early_findings(struct mqw_instance *i)
-{
-	for (size_t n = 0; n < i->early_count; n++) {
-		struct mqw_early_finding *f = &i->early[n];
-		const struct mqw_message *m =
-			mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, mqw_slice_of(f->queue_id));
-		const struct mqw_recipient *r =
-			m && f->address ? mqw_tracker_recipient(m, mqw_slice_of(f->address)) : NULL;
-
-		if (r && m->first_seen == f->first_seen && mqw_verdict_is_trouble(r->reported)) {
-			struct mqw_judgement j = mqw_tracker_judge(i->act.tracker, m, r);
-
-			if (j.verdict == (enum mqw_verdict)r->reported)
-				hand_on(i, m, r, &j, MQW_VERDICT_NONE);
-		}
-		free(f->queue_id);
-		free(f->address);
-	}
-	free(i->early);
-	i->early = NULL;
-	i->early_count = 0;
+	i->telling = true;
+	mqw_tracker_hold(i->act.tracker, false);
 	i->history = false;
 }
 

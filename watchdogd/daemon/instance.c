@@ -10,6 +10,7 @@
 #include "watchdogd/daemon/instance_internal.h"
 
 #define KEEP_SETTLED MQW_MINUTE
+#define QUEUE_PATIENCE MQW_MINUTE /* with a queue that cannot be read: the log alone tells then */
 
 static void say_error(const struct mqw_instance *i, const char *what, int error)
 {
@@ -70,6 +71,7 @@ static int open_tracker(struct mqw_instance *i)
 	i->probe = i->act.probe->create(i->config->next_hops, i->config->next_hop_count);
 	if (!i->act.tracker || !i->probe)
 		return -ENOMEM;
+	mqw_tracker_hold(i->act.tracker, true);
 	r = mqw_ledger_each_message(i->host.ledger, i->act.name, restore_one, i);
 	if (r < 0)
 		say_error(i, "the ledger cannot give back the open messages", r);
@@ -161,7 +163,7 @@ int mqw_instance_open(const struct mqw_instance_config *c, const struct mqw_inst
 	i->act.name = c->name;
 	i->act.probe = mqw_probe_find(mqw_slice_of(c->type));
 	i->sink = (struct mqw_sink){.emit = mqw_instance_emit, .ctx = i};
-	i->last_line = MQW_TIME_NONE;
+	i->last_line = i->covered = MQW_TIME_NONE;
 	mqw_loss_reader_init(&i->loss);
 	mqw_syslog_reader_init(&i->syslog, 0, MQW_TIME_NONE);
 	r = i->act.probe ? open_tracker(i) : -ENOTSUP;
@@ -191,11 +193,6 @@ struct mqw_instance *mqw_instance_free(struct mqw_instance *i)
 		i->act.probe->free(i->probe);
 	for (uint32_t n = 0; n < i->name_count; n++)
 		free(i->names[n]);
-	for (size_t n = 0; n < i->early_count; n++) {
-		free(i->early[n].queue_id);
-		free(i->early[n].address);
-	}
-	free(i->early);
 	free(i->queue_root);
 	free(i);
 	return NULL;
@@ -239,8 +236,11 @@ void mqw_instance_tick(struct mqw_instance *i, int64_t now)
 	if (i->queue && i->scanned && !i->adopted) {
 		mqw_queue_watch_repeat(i->queue);
 		i->adopted = true;
+		mqw_instance_expect(i);
 		remove_orphans(i);
 	}
+	if (!i->queue || i->adopted || now - i->caught_up_at > QUEUE_PATIENCE)
+		mqw_instance_tell(i);
 	if (i->queue)
 		mqw_queue_watch_tick(i->queue, now);
 	mqw_tracker_tick(i->act.tracker, now);

@@ -12,12 +12,6 @@
 
 #define MQW_INSTANCE_SOURCES 64 /* names of log files; more go unnamed */
 
-/* A finding of the time in which the log was read again at the start, to be looked at after it. */
-struct mqw_early_finding {
-	char *queue_id, *address; /* address NULL: the stand-in */
-	int64_t first_seen;
-};
-
 struct mqw_instance {
 	struct mqw_act_instance act; /* name, probe, tracker, vault, caught_up */
 	const struct mqw_instance_config *config;
@@ -35,12 +29,13 @@ struct mqw_instance {
 	uint32_t name_count;
 	uint64_t lines, unparsed;
 	int64_t last_line;
+	int64_t covered; /* how far the log has come, by its own stamps, never in the future */
 	bool history; /* first start ever: what the log holds from before is only said */
 	bool scanned; /* the queue was read whole once */
 	bool adopted; /* and its files made known to the tracker */
 	bool moved; /* lines were read since the position was kept */
-	struct mqw_early_finding *early;
-	size_t early_count;
+	bool telling; /* the tracker is not held any more */
+	int64_t caught_up_at;
 };
 
 /* intake.c: lines and queue changes into the tracker. */
@@ -49,7 +44,9 @@ int mqw_instance_emit(void *ctx, const struct mqw_event *e);
 void mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place place,
 	const char *path, const struct stat *st);
 bool mqw_instance_matters(void *ctx, struct mqw_slice queue_id);
-void mqw_instance_gone(void *ctx, struct mqw_slice queue_id);
+bool mqw_instance_gone(void *ctx, struct mqw_slice queue_id, enum mqw_place place, int64_t since);
+/* Looks for the messages that ought to be in the queue and were not met there; after a scan. */
+void mqw_instance_expect(struct mqw_instance *i);
 void mqw_instance_scanned(void *ctx);
 
 /* findings.c: verdicts out of the tracker. */
@@ -57,7 +54,7 @@ void mqw_instance_verdict(void *ctx, const struct mqw_message *m, const struct m
 	const struct mqw_judgement *j, enum mqw_verdict previous);
 void mqw_instance_gap(void *ctx, const struct mqw_event *gap);
 void mqw_instance_forget(void *ctx, const struct mqw_message *m);
-/* The log has been caught up with: says and hands on what was found on the way and still holds. */
-void mqw_instance_early_findings(struct mqw_instance *i);
+/* Log and queue have been read: says and hands on what was found on the way and still holds. */
+void mqw_instance_tell(struct mqw_instance *i);
 
 #endif

@@ -12,6 +12,7 @@
 #include "watchdogd/daemon/instance_internal.h"
 
 #define UNNAMED (2 * MQW_MINUTE) /* so long a waiting file may be there before its lines come */
+#define LOG_PATIENCE (10 * MQW_MINUTE) /* so long the log may say nothing at all */
 #define QUEUE_FILE_MAX ((off_t)256 * 1024 * 1024)
 
 /* One instance has its tracker to itself: ids need no realm, the queue's and the log's are one. */
@@ -31,12 +32,15 @@ int mqw_instance_emit(void *ctx, const struct mqw_event *e)
 
 static void take_line(struct mqw_instance *i, const struct mqw_line *line)
 {
+	int64_t now = mqw_clock_now();
 	struct mqw_event gap;
 	int r;
 
 	i->lines++;
 	i->moved = true;
 	i->last_line = line->time;
+	if (line->time > i->covered)
+		i->covered = line->time < now ? line->time : now;
 	if (mqw_loss_read(&i->loss, line, i->act.probe->name, &gap)) {
 		mqw_instance_emit(i, &gap);
 		return;
@@ -97,8 +101,11 @@ static void on_caught_up(void *ctx)
 	if (i->act.caught_up)
 		return;
 	i->act.caught_up = true;
-	mqw_tracker_tick(i->act.tracker, mqw_clock_now());
-	mqw_instance_early_findings(i);
+	i->caught_up_at = mqw_clock_now();
+	mqw_tracker_tick(i->act.tracker, i->caught_up_at);
+	/* What is there already at the first start ever is said, not acted on: before the queue. */
+	if (i->history)
+		mqw_instance_tell(i);
 	if (i->queue)
 		mqw_queue_watch_repeat(i->queue);
 }
@@ -269,17 +276,58 @@ bool mqw_instance_matters(void *ctx, struct mqw_slice queue_id)
 	return !i->act.caught_up || (m && m->closed_at == MQW_TIME_NONE);
 }
 
-void mqw_instance_gone(void *ctx, struct mqw_slice queue_id)
+/*
+ * What the MTA deletes itself it logs: such a file that is gone without a word was delivered as
+ * likely as not, unless the log went on after it. A log that stands still is no witness.
+ */
+static bool log_went_on(const struct mqw_instance *i, enum mqw_place place, int64_t since)
+{
+	return place == MQW_PLACE_WAITING || place == MQW_PLACE_HELD ||
+		place == MQW_PLACE_DAMAGED || (i->covered != MQW_TIME_NONE && i->covered > since);
+}
+
+bool mqw_instance_gone(void *ctx, struct mqw_slice queue_id, enum mqw_place place, int64_t since)
 {
 	struct mqw_instance *i = ctx;
-	struct mqw_event e = mqw_event(MQW_EVENT_QUEUE_GONE, mqw_clock_now());
+	int64_t now = mqw_clock_now();
+	struct mqw_event e = mqw_event(MQW_EVENT_QUEUE_GONE, now);
 	const struct mqw_message *m = mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, queue_id);
 
 	/* Nearly always it was delivered at the first try: that shall cost nothing more. */
 	if (!m || (m->closed_at != MQW_TIME_NONE && !m->kept && !m->dirty))
-		return;
+		return true;
+	if (m->closed_at == MQW_TIME_NONE && !log_went_on(i, place, since)) {
+		if (!i->act.caught_up || now - since < LOG_PATIENCE)
+			return false;
+		if (!mqw_tracker_has_gap(i->act.tracker, since, now))
+			on_gap(i, since, now,
+				"the MTA went on with its queue and nothing was logged of it");
+	}
 	e.queue_id = queue_id;
 	mqw_instance_emit(i, &e);
+	return true;
+}
+
+/* Those that the log or the ledger has, and the queue has not: nobody saw them go. */
+void mqw_instance_expect(struct mqw_instance *i)
+{
+	int64_t now = mqw_clock_now();
+
+	for (const struct mqw_message *m = mqw_tracker_next(i->act.tracker, NULL); m;
+		m = mqw_tracker_next(i->act.tracker, m)) {
+		struct mqw_slice id = mqw_slice_of(m->queue_id);
+		/* Before its next try is due no hand but a stranger's takes it out. */
+		bool rests = m->place == MQW_PLACE_HELD ||
+			(m->place == MQW_PLACE_WAITING && m->retry_at != MQW_TIME_NONE &&
+				m->retry_at > now);
+
+		if (m->closed_at != MQW_TIME_NONE || m->queue_gone || m->probe ||
+			(m->deferred_at == MQW_TIME_NONE && !m->held) ||
+			mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, id) != m)
+			continue;
+		mqw_queue_watch_expect(
+			i->queue, id, rests ? (enum mqw_place)m->place : MQW_PLACE_ACTIVE, now);
+	}
 }
 
 void mqw_instance_scanned(void *ctx)
@@ -287,4 +335,6 @@ void mqw_instance_scanned(void *ctx)
 	struct mqw_instance *i = ctx;
 
 	i->scanned = true;
+	if (i->adopted)
+		mqw_instance_expect(i);
 }

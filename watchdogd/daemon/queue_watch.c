@@ -15,14 +15,17 @@
 #define GRACE_WAITING (10 * MQW_SECOND)
 #define GRACE_WORKED_ON (60 * MQW_SECOND)
 #define DEPTH_MAX 17
+#define LOOK_AGAIN (10 * MQW_SECOND)
+#define LOOKS 2 /* a message on its way from one directory to the next is missed by one look */
 
 struct entry {
 	struct entry *next_suspect;
-	char *path;
+	char *path; /* NULL: expected, never seen */
 	enum mqw_place place;
 	uint32_t generation;
 	bool suspect; /* in the list of suspects */
 	int64_t missing_since; /* MQW_TIME_NONE: not missing */
+	int64_t look_at; /* not before, as the last look settled nothing */
 	char id[];
 };
 
@@ -109,8 +112,10 @@ static void seen(struct mqw_queue_watch *w, struct mqw_slice path, const struct 
 
 static void suspect(struct mqw_queue_watch *w, struct entry *e, int64_t now)
 {
-	if (e->missing_since == MQW_TIME_NONE)
+	if (e->missing_since == MQW_TIME_NONE) {
 		e->missing_since = now;
+		e->look_at = MQW_TIME_NONE;
+	}
 	if (e->suspect)
 		return;
 	e->suspect = true;
@@ -239,15 +244,22 @@ static int search(int fd, const char *id, struct mqw_buffer *path, int depth)
 		mqw_buffer_printf(path, "/%s", id);
 		return 1;
 	}
-	dir = fdopendir(fd);
+	r = errno == ENOENT ? 0 : -errno;
+	dir = r == 0 ? fdopendir(fd) : NULL;
 	if (!dir) {
-		r = -errno;
+		r = r == 0 ? -errno : r;
 		close(fd);
 		return r;
 	}
-	while (r == 0 && depth < DEPTH_MAX && (entry = readdir(dir))) {
+	while (r == 0 && depth < DEPTH_MAX) {
 		int sub;
 
+		errno = 0;
+		entry = readdir(dir);
+		if (!entry) {
+			r = -errno;
+			break;
+		}
 		if (entry->d_name[0] == '.' || entry->d_name[1] != '\0')
 			continue;
 		sub = openat(
@@ -266,27 +278,48 @@ static int search(int fd, const char *id, struct mqw_buffer *path, int depth)
 	return r;
 }
 
-static int look_everywhere(struct mqw_queue_watch *w, const char *id, struct mqw_buffer *path)
+/*
+ * 1 and the path, 0 when it is nowhere, -errno: cannot tell. A queue of which nothing is there, or
+ * not the directory in which the file was last, is no queue that has lost it: a file system that is
+ * not mounted.
+ */
+static int look_once(struct mqw_queue_watch *w, const struct entry *e, struct mqw_buffer *path)
 {
+	bool any = false;
+
 	for (size_t i = 0; w->probe->queue_directories[i]; i++) {
+		struct mqw_slice directory = mqw_slice_of(w->probe->queue_directories[i]);
+		struct mqw_slice rest = mqw_slice_of(e->path ? e->path : "");
 		int fd, r;
 
 		if (mqw_queue_watch_root(w) < 0)
 			return -errno;
-		fd = openat(w->fd, w->probe->queue_directories[i],
-			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		fd = openat(w->fd, directory.ptr, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0) {
-			if (errno == ENOENT)
-				continue;
-			return -errno;
+			if (errno != ENOENT ||
+				(mqw_slice_skip(&rest, directory) &&
+					mqw_slice_starts(rest, MQW_LIT("/"))))
+				return -errno;
+			continue;
 		}
+		any = true;
 		mqw_buffer_clear(path);
-		mqw_buffer_add_str(path, w->probe->queue_directories[i]);
-		r = search(fd, id, path, 0);
+		mqw_buffer_add(path, directory);
+		r = search(fd, e->id, path, 0);
 		if (r != 0)
 			return r;
 	}
-	return 0;
+	return any ? 0 : -ENOENT;
+}
+
+static int look_everywhere(
+	struct mqw_queue_watch *w, const struct entry *e, struct mqw_buffer *path)
+{
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < LOOKS; i++)
+		r = look_once(w, e, path);
+	return r;
 }
 
 /* True: nothing more to look after. */
@@ -299,19 +332,22 @@ static bool settle_suspect(struct mqw_queue_watch *w, struct entry *e, int64_t n
 
 	if (e->missing_since == MQW_TIME_NONE)
 		return true;
-	if (now - e->missing_since < (worked_on ? GRACE_WORKED_ON : GRACE_WAITING))
+	if (now - e->missing_since < (worked_on ? GRACE_WORKED_ON : GRACE_WAITING) ||
+		now < e->look_at)
 		return false;
+	e->look_at = now + LOOK_AGAIN;
 	if (!w->ops.matters(w->ops.ctx, mqw_slice_of(e->id))) {
 		forget(w, e);
 		return true;
 	}
-	r = look_everywhere(w, e->id, &path);
+	r = look_everywhere(w, e, &path);
 	if (r == 1 && fstatat(w->fd, mqw_buffer_str(&path), &st, AT_SYMLINK_NOFOLLOW) == 0)
 		seen(w, mqw_slice_of(mqw_buffer_str(&path)), &st);
 	mqw_buffer_done(&path);
 	if (r != 0)
 		return e->missing_since == MQW_TIME_NONE;
-	w->ops.gone(w->ops.ctx, mqw_slice_of(e->id));
+	if (!w->ops.gone(w->ops.ctx, mqw_slice_of(e->id), e->place, e->missing_since))
+		return false;
 	forget(w, e);
 	return true;
 }
@@ -331,6 +367,19 @@ void mqw_queue_watch_tick(struct mqw_queue_watch *w, int64_t now)
 	}
 }
 
+void mqw_queue_watch_expect(
+	struct mqw_queue_watch *w, struct mqw_slice queue_id, enum mqw_place place, int64_t now)
+{
+	struct entry *e;
+
+	/* It may be that this is asked for once more, later, when there is no memory now. */
+	if (find(w, queue_id) || !(e = find_or_add(w, queue_id)))
+		return;
+	e->place = place;
+	e->generation = w->generation;
+	suspect(w, e, now);
+}
+
 void mqw_queue_watch_repeat(struct mqw_queue_watch *w)
 {
 	const struct mqw_map_slot *slot;
@@ -342,7 +391,7 @@ void mqw_queue_watch_repeat(struct mqw_queue_watch *w)
 	while ((slot = mqw_map_next(&w->entries, &cursor))) {
 		const struct entry *e = slot->value;
 
-		if (fstatat(w->fd, e->path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		if (e->path && fstatat(w->fd, e->path, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			w->ops.present(w->ops.ctx, mqw_slice_of(e->id), e->place, e->path, &st);
 	}
 }

@@ -23,8 +23,11 @@ struct mqw_queue_watch_ops {
 	 * log has said so; for them no directory is searched.
 	 */
 	bool (*matters)(void *ctx, struct mqw_slice queue_id);
-	/* It is in no directory of the queue. */
-	void (*gone)(void *ctx, struct mqw_slice queue_id);
+	/*
+	 * It is in no directory of the queue. place: where it was last; since: when it was first
+	 * missed. False: not believed yet, asked again with the next tick.
+	 */
+	bool (*gone)(void *ctx, struct mqw_slice queue_id, enum mqw_place place, int64_t since);
 	/* A complete rescan is over. */
 	void (*scanned)(void *ctx);
 	void *ctx;
@@ -41,6 +44,13 @@ void mqw_queue_watch_tick(struct mqw_queue_watch *w, int64_t now);
 
 /* Calls present() for every file that is known, as if it were seen anew. */
 void mqw_queue_watch_repeat(struct mqw_queue_watch *w);
+
+/*
+ * A message that ought to be in the queue: where it is not known here, it is looked for as if it
+ * had just been missed. For messages that the log or the ledger tells of.
+ */
+void mqw_queue_watch_expect(
+	struct mqw_queue_watch *w, struct mqw_slice queue_id, enum mqw_place place, int64_t now);
 
 /* The queue's root as a directory descriptor, or -1 while it is not there. Borrowed. */
 int mqw_queue_watch_root(struct mqw_queue_watch *w);

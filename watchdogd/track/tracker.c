@@ -36,7 +36,7 @@ struct mqw_tracker *mqw_tracker_create(
 	t->options = *options;
 	t->ops = *ops;
 	t->live = live;
-	t->now = MQW_TIME_NONE;
+	t->now = t->released_at = MQW_TIME_NONE;
 	mqw_map_init(&t->messages, options->seed);
 	mqw_map_init(&t->names, options->seed);
 	return t;
@@ -85,14 +85,20 @@ static bool in_trouble(const struct mqw_message *m)
 	return mqw_verdict_is_trouble((enum mqw_verdict)m->reported);
 }
 
+/* What was reported late shall be in sight as long as anything. */
+static int64_t trouble_since(const struct mqw_tracker *t, const struct mqw_message *m)
+{
+	return t->released_at > m->last_seen ? t->released_at : m->last_seen;
+}
+
 /* When this message next needs a look; INT64_MAX: at the end, or when its next line comes. */
 static int64_t next_look(const struct mqw_tracker *t, const struct mqw_message *m)
 {
 	int64_t due, patience = t->options.retry_max + t->options.slack;
 
 	if (mqw_message_closed(m))
-		return m->last_seen +
-			(t->live && in_trouble(m) ? CLOSED_TROUBLE_LIFE : t->options.keep_settled);
+		return t->live && in_trouble(m) ? trouble_since(t, m) + CLOSED_TROUBLE_LIFE
+						: m->last_seen + t->options.keep_settled;
 	if (!m->queued && !m->held && !m->recipients)
 		return m->last_seen + UNQUEUED_LIFE;
 	if (!has_open_recipient(m))
@@ -107,7 +113,7 @@ static int64_t next_look(const struct mqw_tracker *t, const struct mqw_message *
 	due = m->opened_at +
 		(t->options.lifetime ? t->options.lifetime : t->options.default_lifetime) +
 		patience;
-	return due >= t->now ? due + 1 : m->last_seen + TROUBLE_LIFE + patience;
+	return due >= t->now ? due + 1 : trouble_since(t, m) + TROUBLE_LIFE + patience;
 }
 
 int mqw_tracker_schedule(struct mqw_tracker *t, struct mqw_message *m)
@@ -157,6 +163,8 @@ bool mqw_tracker_review(struct mqw_tracker *t, struct mqw_message *m, bool final
 	struct mqw_recipient *r = m->recipients ? m->recipients : &stand_in;
 	bool accepted = m->queued || m->held || m->recipients, changed = false;
 
+	if (t->held && !final)
+		return false;
 	for (; r; r = r->next) {
 		struct mqw_judgement j = mqw_judge(t, m, r);
 		enum mqw_verdict previous = (enum mqw_verdict)r->reported;
@@ -203,6 +211,21 @@ static bool waits_for_successor(struct mqw_tracker *t, struct mqw_message *m)
 	return false;
 }
 
+/* Whether it has to stay because nobody could be told yet. */
+static bool waits_to_be_told(struct mqw_tracker *t, const struct mqw_message *m)
+{
+	const struct mqw_recipient stand_in = {
+		.first_attempt = MQW_TIME_NONE, .last_attempt = MQW_TIME_NONE};
+
+	if (!t->held)
+		return false;
+	for (const struct mqw_recipient *r = m->recipients ? m->recipients : &stand_in; r;
+		r = r->next)
+		if (mqw_verdict_is_trouble(mqw_judge(t, m, r).verdict))
+			return true;
+	return false;
+}
+
 static void look(struct mqw_tracker *t, struct mqw_message *m)
 {
 	int64_t patience = t->options.retry_max + t->options.slack;
@@ -211,8 +234,13 @@ static void look(struct mqw_tracker *t, struct mqw_message *m)
 		mqw_heap_set(&t->heap, m);
 		return;
 	}
+	if (waits_to_be_told(t, m)) {
+		m->due_at = t->now + MQW_HOUR;
+		mqw_heap_set(&t->heap, m);
+		return;
+	}
 	if (mqw_message_closed(m) || (!m->queued && !m->held && !m->recipients) ||
-		!has_open_recipient(m) || t->now >= m->last_seen + TROUBLE_LIFE + patience) {
+		!has_open_recipient(m) || t->now >= trouble_since(t, m) + TROUBLE_LIFE + patience) {
 		/* What is still in the queue is not let go, however old. */
 		if (mqw_message_closed(m) || m->place == MQW_PLACE_NONE || !t->live) {
 			mqw_tracker_finish_message(t, m);
@@ -278,11 +306,15 @@ static bool from_queue(const struct mqw_event *e)
 	return e->kind == MQW_EVENT_QUEUE_PRESENT || e->kind == MQW_EVENT_QUEUE_GONE;
 }
 
+static bool is_kept_in_sight(const struct mqw_message *m)
+{
+	return m->deferred_at != MQW_TIME_NONE || m->gave_up || m->file_lost || m->kept || m->dirty;
+}
+
 /* A message that is delivered, or rejected rightfully, at the first try is not. */
 static bool is_worth_keeping(const struct mqw_message *m, const struct mqw_event *e)
 {
-	return m->deferred_at != MQW_TIME_NONE || m->gave_up || m->file_lost || m->kept ||
-		m->dirty || from_queue(e) ||
+	return is_kept_in_sight(m) || from_queue(e) ||
 		(e->kind == MQW_EVENT_ATTEMPT && e->outcome == MQW_OUTCOME_BOUNCED &&
 			e->code >= 400 && e->code < 500);
 }
@@ -314,6 +346,22 @@ int mqw_tracker_event(void *tracker, const struct mqw_event *e)
 		mqw_tracker_mark_dirty(t, m);
 	}
 	return mqw_tracker_schedule(t, m);
+}
+
+void mqw_tracker_hold(struct mqw_tracker *t, bool held)
+{
+	bool released = t->held && !held;
+
+	t->held = held;
+	if (!released)
+		return;
+	t->released_at = t->now;
+	for (struct mqw_message *m = t->oldest; m; m = m->newer) {
+		if (is_kept_in_sight(m) && mqw_tracker_review(t, m, false))
+			mqw_tracker_mark_dirty(t, m);
+		/* Without memory it keeps the time that it had: a look too early does no harm. */
+		mqw_tracker_schedule(t, m);
+	}
 }
 
 void mqw_tracker_finish(struct mqw_tracker *t, int64_t now)

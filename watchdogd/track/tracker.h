@@ -151,6 +151,14 @@ int mqw_tracker_event(void *tracker, const struct mqw_event *e);
  */
 void mqw_tracker_tick(struct mqw_tracker *t, int64_t now);
 
+/*
+ * Live: while held it reports nothing and lets go of nothing that is in trouble. So it is when a log
+ * is read again after a stop, since what looks like trouble in its middle may be none at its end, and
+ * a verdict that counts as reported before anybody was told would be lost with the process. The end
+ * of it (false) reports what then holds.
+ */
+void mqw_tracker_hold(struct mqw_tracker *t, bool held);
+
 /* End of a scan: judges everything that is open as of now (the end of the log, or the clock). */
 void mqw_tracker_finish(struct mqw_tracker *t, int64_t now);
 

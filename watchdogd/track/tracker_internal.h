@@ -105,7 +105,8 @@ bool mqw_silence_is_broken(const struct mqw_silence *s, int64_t deferred_at);
 struct mqw_tracker {
 	struct mqw_tracker_options options;
 	struct mqw_tracker_ops ops;
-	bool live;
+	bool live, held;
+	int64_t released_at; /* end of being held; MQW_TIME_NONE: it never was */
 	struct mqw_map messages; /* key -> newest message of that id */
 	struct mqw_message *oldest, *newest;
 	struct mqw_message *dirty_first, *dirty_last;

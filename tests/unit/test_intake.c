@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* When the daemon believes that a file is gone: a log that stands still is no witness. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "probes/source/reader.h"
+#include "watchdogd/daemon/instance_internal.h"
+
+#define ID "4F3AB1234"
+
+static struct mqw_instance instance;
+static struct mqw_buffer said;
+
+static void on_verdict(void *ctx, const struct mqw_message *m, const struct mqw_recipient *r,
+	const struct mqw_judgement *j, enum mqw_verdict previous)
+{
+	(void)ctx, (void)m, (void)r, (void)previous;
+	mqw_buffer_printf(
+		&said, "%s(%s) ", mqw_verdict_name(j->verdict), mqw_confidence_name(j->confidence));
+}
+
+static void on_gap(void *ctx, const struct mqw_event *gap)
+{
+	(void)ctx, (void)gap;
+	mqw_buffer_add_str(&said, "gap ");
+}
+
+#define assert_said(want)                                                                          \
+	do {                                                                                       \
+		assert_string_equal(mqw_buffer_str(&said), want);                                  \
+		mqw_buffer_clear(&said);                                                           \
+	} while (0)
+
+static int setup(void **state)
+{
+	const struct mqw_tracker_ops ops = {.verdict = on_verdict, .gap = on_gap};
+	struct mqw_tracker_options options = mqw_tracker_defaults();
+
+	(void)state;
+	instance = (struct mqw_instance){.last_line = MQW_TIME_NONE, .covered = MQW_TIME_NONE};
+	instance.act.name = "outbound";
+	instance.act.probe = mqw_probe_find(MQW_LIT("postfix"));
+	instance.act.tracker = mqw_tracker_create(&options, &ops, true);
+	instance.act.caught_up = true;
+	instance.probe = instance.act.probe->create(NULL, 0);
+	instance.sink = (struct mqw_sink){.emit = mqw_instance_emit, .ctx = &instance};
+	mqw_loss_reader_init(&instance.loss);
+	mqw_syslog_reader_init(&instance.syslog, 0, MQW_TIME_NONE);
+	assert_non_null(instance.act.tracker);
+	assert_non_null(instance.probe);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	mqw_tracker_free(instance.act.tracker);
+	instance.act.probe->free(instance.probe);
+	mqw_buffer_done(&said);
+	return 0;
+}
+
+/* A line of the log, stamped so many seconds ago. */
+static void logged(int64_t ago, const char *program, const char *text)
+{
+	struct mqw_buffer line = {0};
+	struct mqw_raw_line raw = {0};
+
+	mqw_time_format(&line, mqw_clock_now() - ago * MQW_SECOND);
+	mqw_buffer_printf(&line, " mx postfix/%s[1]: %s", program, text);
+	raw.text = mqw_buffer_slice(&line);
+	mqw_instance_source_ops.line(&instance, &raw, (struct mqw_evidence){0});
+	mqw_buffer_done(&line);
+}
+
+static void deferred(int64_t ago)
+{
+	logged(ago, "smtpd", ID ": client=localhost[127.0.0.1]");
+	logged(ago, "qmgr", ID ": from=<a@example.com>, size=373, nrcpt=1 (queue active)");
+	logged(ago, "smtp",
+		ID ": to=<b@example.net>, relay=mx[192.0.2.1]:25, delay=1, delays=0/0/0/1, "
+		   "dsn=4.7.1, status=deferred (host mx[192.0.2.1] said: 451 4.7.1 later "
+		   "(in reply to RCPT TO command))");
+	assert_said("pending(probable) ");
+}
+
+static bool gone(enum mqw_place place, int64_t ago)
+{
+	return mqw_instance_gone(&instance, MQW_LIT(ID), place, mqw_clock_now() - ago * MQW_SECOND);
+}
+
+static void test_deleted_while_it_waits(void **state)
+{
+	(void)state;
+	/* Postfix does not delete there: that was somebody else, whatever the log does. */
+	deferred(3600);
+	assert_true(gone(MQW_PLACE_WAITING, 11));
+	assert_said("vanished(certain) ");
+}
+
+static void test_delivered_while_the_log_is_late(void **state)
+{
+	(void)state;
+	deferred(3600);
+	assert_false(gone(MQW_PLACE_ACTIVE, 61));
+	assert_said("");
+	/* The log comes after all. */
+	logged(61, "smtp",
+		ID ": to=<b@example.net>, relay=mx[192.0.2.1]:25, delay=1, delays=0/0/0/1, "
+		   "dsn=2.0.0, status=sent (250 2.0.0 Ok)");
+	assert_said("delivered(certain) ");
+	logged(61, "qmgr", ID ": removed");
+	assert_true(gone(MQW_PLACE_ACTIVE, 61));
+	assert_said("");
+}
+
+static void test_silent_log(void **state)
+{
+	(void)state;
+	deferred(3600);
+	assert_false(gone(MQW_PLACE_ACTIVE, 599));
+	assert_false(gone(MQW_PLACE_ARRIVING, 599));
+	assert_said("");
+	assert_true(gone(MQW_PLACE_ACTIVE, 601));
+	assert_said("gap unknown(unproven) ");
+}
+
+static void test_log_goes_on(void **state)
+{
+	(void)state;
+	deferred(3600);
+	/* A line from before it went proves nothing. */
+	logged(62, "anvil", "statistics: max connection count 1");
+	assert_false(gone(MQW_PLACE_ACTIVE, 61));
+	logged(30, "anvil", "statistics: max connection count 1");
+	assert_true(gone(MQW_PLACE_ACTIVE, 61));
+	assert_said("vanished(certain) ");
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_deleted_while_it_waits),
+		TEST(test_delivered_while_the_log_is_late),
+		TEST(test_silent_log),
+		TEST(test_log_goes_on),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "watchdogd/daemon/queue_watch.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "watchdogd/base/clock.h"
+
+#define ID "4F3AB1234"
+#define WAITING "deferred/4/" ID
+#define ACTIVE "active/" ID
+
+static char root[64];
+static sd_event *event;
+static struct mqw_dirwatch *dirwatch;
+static struct mqw_queue_watch *watch;
+static struct mqw_buffer said;
+static bool believes;
+static unsigned scans;
+
+static void on_present(void *ctx, struct mqw_slice id, enum mqw_place place, const char *path,
+	const struct stat *st)
+{
+	(void)ctx, (void)id, (void)place, (void)st;
+	mqw_buffer_printf(&said, "+%s ", path);
+}
+
+static bool on_matters(void *ctx, struct mqw_slice id)
+{
+	(void)ctx, (void)id;
+	return true;
+}
+
+static bool on_gone(void *ctx, struct mqw_slice id, enum mqw_place place, int64_t since)
+{
+	(void)ctx;
+	assert_true(since <= mqw_clock_now());
+	mqw_buffer_printf(&said, "-%.*s@%d ", (int)id.len, id.ptr, (int)place);
+	return believes;
+}
+
+static void on_scanned(void *ctx)
+{
+	(void)ctx;
+	scans++;
+}
+
+static const struct mqw_queue_watch_ops ops = {on_present, on_matters, on_gone, on_scanned, NULL};
+
+static void sh(const char *command)
+{
+	char line[512];
+
+	snprintf(line, sizeof(line), "cd %s && %s", root, command);
+	assert_int_equal(system(line), 0);
+}
+
+static void run(void)
+{
+	int r;
+
+	while ((r = sd_event_run(event, 50000)) > 0)
+		;
+	assert_int_equal(r, 0);
+}
+
+/* A look so many seconds from now. */
+static void look_in(int64_t seconds)
+{
+	mqw_queue_watch_tick(watch, mqw_clock_now() + seconds * MQW_SECOND);
+}
+
+#define assert_said(want)                                                                          \
+	do {                                                                                       \
+		assert_string_equal(mqw_buffer_str(&said), want);                                  \
+		mqw_buffer_clear(&said);                                                           \
+	} while (0)
+
+static int setup(void **state)
+{
+	(void)state;
+	snprintf(root, sizeof(root), "/tmp/mqw-queue-watch.XXXXXX");
+	assert_non_null(mkdtemp(root));
+	sh("mkdir -p maildrop incoming active deferred/4 deferred/5 hold corrupt");
+	believes = true;
+	scans = 0;
+	assert_int_equal(sd_event_new(&event), 0);
+	assert_int_equal(mqw_dirwatch_create(event, 3600 * 1000000u, &dirwatch), 0);
+	assert_int_equal(mqw_queue_watch_create(
+				 dirwatch, root, mqw_probe_find(MQW_LIT("postfix")), &ops, &watch),
+		0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	mqw_dirwatch_free(dirwatch);
+	watch = mqw_queue_watch_free(watch);
+	event = sd_event_unref(event);
+	mqw_buffer_done(&said);
+	sh("rm -rf \"$PWD\" ");
+	return 0;
+}
+
+static void begin_with(const char *path)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "touch %s", path);
+	sh(command);
+	run();
+	assert_int_equal(scans, 1);
+	mqw_buffer_clear(&said);
+}
+
+static void test_gone_from_where(void **state)
+{
+	(void)state;
+	begin_with(WAITING);
+	sh("rm " WAITING);
+	run();
+	look_in(9);
+	assert_said("");
+	look_in(11);
+	assert_said("-" ID "@3 "); /* MQW_PLACE_WAITING */
+	look_in(3600);
+	assert_said("");
+	sh("touch " ACTIVE);
+	run();
+	assert_said("+" ACTIVE " ");
+	sh("rm " ACTIVE);
+	run();
+	look_in(59);
+	assert_said("");
+	look_in(61);
+	assert_said("-" ID "@2 "); /* MQW_PLACE_ACTIVE */
+}
+
+static void test_asked_again_until_believed(void **state)
+{
+	(void)state;
+	begin_with(ACTIVE);
+	sh("rm " ACTIVE);
+	run();
+	believes = false;
+	look_in(61);
+	assert_said("-" ID "@2 ");
+	/* Not at each tick: a look goes through the whole queue. */
+	look_in(65);
+	assert_said("");
+	look_in(72);
+	assert_said("-" ID "@2 ");
+	/* It had only moved, unseen. */
+	sh("mv maildrop m && touch m/" ID " && mv m maildrop");
+	look_in(83);
+	assert_said("+maildrop/" ID " ");
+	believes = true;
+	look_in(3600);
+	assert_said("");
+}
+
+static void test_expected(void **state)
+{
+	(void)state;
+	begin_with(WAITING);
+	/* What is known is not missed. */
+	mqw_queue_watch_expect(watch, MQW_LIT(ID), MQW_PLACE_WAITING, mqw_clock_now());
+	look_in(3600);
+	assert_said("");
+	mqw_queue_watch_expect(watch, MQW_LIT("5F3AB1234"), MQW_PLACE_WAITING, mqw_clock_now());
+	mqw_queue_watch_repeat(watch);
+	assert_said("+" WAITING " ");
+	look_in(11);
+	assert_said("-5F3AB1234@3 ");
+	mqw_queue_watch_expect(watch, MQW_LIT("5F3AB1234"), MQW_PLACE_ACTIVE, mqw_clock_now());
+	look_in(59);
+	assert_said("");
+	look_in(61);
+	assert_said("-5F3AB1234@2 ");
+	/* Seen before its time of grace is over. */
+	mqw_queue_watch_expect(watch, MQW_LIT("5F3AB1234"), MQW_PLACE_ACTIVE, mqw_clock_now());
+	sh("touch active/5F3AB1234");
+	run();
+	assert_said("+active/5F3AB1234 ");
+	look_in(3600);
+	assert_said("");
+}
+
+/* The queue's file system is not mounted: nothing is lost by that. */
+static void test_no_queue_no_loss(void **state)
+{
+	(void)state;
+	begin_with(WAITING);
+	sh("rm " WAITING);
+	run();
+	sh("mv deferred elsewhere");
+	run();
+	look_in(3600);
+	assert_said("");
+	sh("mv elsewhere deferred");
+	run();
+	look_in(7200);
+	assert_said("-" ID "@3 ");
+	/* None of its directories is there. */
+	sh("mkdir away && mv maildrop incoming active deferred hold corrupt away");
+	run();
+	mqw_queue_watch_expect(watch, MQW_LIT("5F3AB1234"), MQW_PLACE_WAITING, mqw_clock_now());
+	look_in(10000);
+	assert_said("");
+	sh("mv away/* .");
+	run();
+	look_in(20000);
+	assert_said("-5F3AB1234@3 ");
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_gone_from_where),
+		TEST(test_asked_again_until_believed),
+		TEST(test_expected),
+		TEST(test_no_queue_no_loss),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
