@@ -134,7 +134,7 @@ static struct mqw_message full_message(struct mqw_recipient *recipients, uint32_
 		.gone_at = 7,
 		.closed_at = MQW_TIME_NONE,
 		.retry_at = 9,
-		.due_at = 10,
+		.link.due_at = 10,
 		.lost_how = (char *)"lost it"};
 }
 
@@ -211,7 +211,7 @@ static void assert_same_message(const struct mqw_message *got, const struct mqw_
 	assert_int_equal(got->gone_at, want->gone_at);
 	assert_int_equal(got->closed_at, want->closed_at);
 	assert_int_equal(got->retry_at, want->retry_at);
-	assert_int_equal(got->due_at, want->due_at);
+	assert_int_equal(got->link.due_at, want->link.due_at);
 	assert_int_equal(got->recipient_count, want->recipient_count);
 	for (const struct mqw_recipient *p = got->recipients; p; p = p->next, r = r->next) {
 		assert_non_null(r);

@@ -199,39 +199,39 @@ static void test_heap(void **state)
 	for (size_t i = 0; i < 200; i++) {
 		m[i] = mqw_message_create(MQW_SLICE_NULL, MQW_LIT("A1"));
 		x = x * 1103515245u + 12345u;
-		m[i]->due_at = (int64_t)(x >> 16 & 31);
-		assert_int_equal(mqw_heap_set(&h, m[i]), 0);
+		m[i]->link.due_at = (int64_t)(x >> 16 & 31);
+		assert_int_equal(mqw_heap_set(&h, &m[i]->link), 0);
 	}
 	for (size_t i = 0; i < 200; i += 3) {
 		x = x * 1103515245u + 12345u;
-		m[i]->due_at = i % 2 ? INT64_MAX : (int64_t)(x >> 16 & 31);
-		assert_int_equal(mqw_heap_set(&h, m[i]), 0);
+		m[i]->link.due_at = i % 2 ? INT64_MAX : (int64_t)(x >> 16 & 31);
+		assert_int_equal(mqw_heap_set(&h, &m[i]->link), 0);
 	}
 	for (size_t i = 1; i < 200; i += 3)
-		mqw_heap_remove(&h, m[i]);
-	mqw_heap_remove(&h, m[1]);
+		mqw_heap_remove(&h, &m[i]->link);
+	mqw_heap_remove(&h, &m[1]->link);
 	for (size_t i = 0; i < 200; i++)
-		left += m[i]->heap_index != SIZE_MAX;
+		left += m[i]->link.heap_index != UINT32_MAX;
 	assert_int_equal(left, 200 - 67 - 33);
 	assert_int_equal(h.count, left);
 	for (int64_t last = -1; h.count; left--) {
-		struct mqw_message *first = mqw_heap_first(&h);
+		struct mqw_link *first = mqw_heap_first(&h);
 
 		assert_true(first->due_at >= last);
 		last = first->due_at;
 		mqw_heap_remove(&h, first);
-		assert_true(first->heap_index == SIZE_MAX);
+		assert_true(first->heap_index == UINT32_MAX);
 	}
 	assert_int_equal(left, 0);
 	assert_null(mqw_heap_first(&h));
 	/* Of those due together the first that was put in comes first. */
 	for (size_t i = 0; i < 8; i++) {
-		m[i]->due_at = 7;
-		mqw_heap_set(&h, m[i]);
+		m[i]->link.due_at = 7;
+		mqw_heap_set(&h, &m[i]->link);
 	}
 	for (size_t i = 0; i < 8; i++) {
-		assert_ptr_equal(mqw_heap_first(&h), m[i]);
-		mqw_heap_remove(&h, m[i]);
+		assert_ptr_equal(mqw_heap_first(&h), &m[i]->link);
+		mqw_heap_remove(&h, &m[i]->link);
 	}
 	mqw_heap_done(&h);
 	for (size_t i = 0; i < 200; i++)

@@ -45,7 +45,7 @@ static const struct mqw_field message_fields[] = {
 	M(TIME, gone_at),
 	M(TIME, closed_at),
 	M(TIME, retry_at),
-	M(TIME, due_at),
+	{"due_at", MQW_FIELD_TIME, offsetof(struct mqw_message, link.due_at), 0},
 };
 
 #define R(kind_, column_, member_, limit_)                                                         \
@@ -185,7 +185,7 @@ static int read_key(sqlite3_stmt *stmt, struct mqw_message *m, struct mqw_arena 
 		return -ENOMEM;
 	memcpy(m->key, realm, realm_len);
 	memcpy(m->key + realm_len + 1, id, id_len);
-	m->key_len = realm_len + 1 + id_len;
+	m->link.key_len = (uint16_t)(realm_len + 1 + id_len);
 	m->realm = m->key;
 	m->queue_id = m->key + realm_len + 1;
 	return 0;
@@ -223,7 +223,7 @@ static int read_message(
 	int64_t id = sqlite3_column_int64(stmt, 0);
 	int r;
 
-	*m = (struct mqw_message){.heap_index = SIZE_MAX};
+	*m = (struct mqw_message){.link.heap_index = UINT32_MAX};
 	r = read_key(stmt, m, arena);
 	if (r == 0)
 		r = mqw_column_fields(stmt, 3, message_fields, COUNT(message_fields), m, arena);

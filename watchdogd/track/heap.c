@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define NOT_IN SIZE_MAX
+#define NOT_IN UINT32_MAX
 
 void mqw_heap_done(struct mqw_heap *h)
 {
@@ -21,7 +21,7 @@ static bool before(const struct mqw_heap_entry *a, const struct mqw_heap_entry *
 static void place(struct mqw_heap *h, size_t i, struct mqw_heap_entry e)
 {
 	h->entries[i] = e;
-	e.message->heap_index = i;
+	e.link->heap_index = (uint32_t)i;
 }
 
 static void sift_up(struct mqw_heap *h, size_t i, struct mqw_heap_entry e)
@@ -59,31 +59,33 @@ static void settle(struct mqw_heap *h, size_t i, struct mqw_heap_entry e)
 		sift_down(h, i, e);
 }
 
-void mqw_heap_remove(struct mqw_heap *h, struct mqw_message *m)
+void mqw_heap_remove(struct mqw_heap *h, struct mqw_link *l)
 {
-	size_t i = m->heap_index;
+	size_t i = l->heap_index;
 
 	if (i == NOT_IN)
 		return;
-	m->heap_index = NOT_IN;
+	l->heap_index = NOT_IN;
 	h->count--;
 	if (i < h->count)
 		settle(h, i, h->entries[h->count]);
 }
 
-int mqw_heap_set(struct mqw_heap *h, struct mqw_message *m)
+int mqw_heap_set(struct mqw_heap *h, struct mqw_link *l)
 {
-	struct mqw_heap_entry e = {.due = m->due_at, .message = m};
+	struct mqw_heap_entry e = {.due = l->due_at, .link = l};
 
-	if (m->due_at == INT64_MAX) {
-		mqw_heap_remove(h, m);
+	if (l->due_at == INT64_MAX) {
+		mqw_heap_remove(h, l);
 		return 0;
 	}
 	e.sequence = h->sequence++;
-	if (m->heap_index != NOT_IN) {
-		settle(h, m->heap_index, e);
+	if (l->heap_index != NOT_IN) {
+		settle(h, l->heap_index, e);
 		return 0;
 	}
+	if (h->count == NOT_IN)
+		return -ENOMEM;
 	if (h->count == h->cap) {
 		size_t cap = h->cap ? h->cap * 2 : 256;
 		void *p = reallocarray(h->entries, cap, sizeof(*h->entries));
@@ -97,7 +99,13 @@ int mqw_heap_set(struct mqw_heap *h, struct mqw_message *m)
 	return 0;
 }
 
-struct mqw_message *mqw_heap_first(const struct mqw_heap *h)
+void mqw_heap_replace(struct mqw_heap *h, struct mqw_link *l)
 {
-	return h->count ? h->entries[0].message : NULL;
+	if (l->heap_index != NOT_IN)
+		h->entries[l->heap_index].link = l;
+}
+
+struct mqw_link *mqw_heap_first(const struct mqw_heap *h)
+{
+	return h->count ? h->entries[0].link : NULL;
 }

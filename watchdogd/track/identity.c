@@ -18,14 +18,26 @@ static struct mqw_slice make_key(
 	return mqw_buffer_slice(&t->key);
 }
 
+int mqw_identity_look(struct mqw_tracker *t, struct mqw_slice realm, struct mqw_slice queue_id,
+	struct mqw_message **ret)
+{
+	struct mqw_link *l = mqw_map_get(&t->messages, make_key(t, realm, queue_id));
+
+	*ret = l ? mqw_packed_open(t, l) : NULL;
+	return l && !*ret ? -ENOMEM : 0;
+}
+
 struct mqw_message *mqw_identity_find(
 	struct mqw_tracker *t, struct mqw_slice realm, struct mqw_slice queue_id)
 {
-	return mqw_map_get(&t->messages, make_key(t, realm, queue_id));
+	struct mqw_message *m;
+
+	mqw_identity_look(t, realm, queue_id, &m);
+	return m;
 }
 
-/* A name that lives as long as the tracker; the set of names in one log is small. */
-static const char *intern(struct mqw_tracker *t, struct mqw_slice name)
+/* The set of names in one log is small. */
+const char *mqw_identity_name(struct mqw_tracker *t, struct mqw_slice name)
 {
 	char *copy = mqw_map_get(&t->names, name);
 
@@ -41,47 +53,71 @@ static const char *intern(struct mqw_tracker *t, struct mqw_slice name)
 	return copy;
 }
 
-static void link_last(struct mqw_tracker *t, struct mqw_message *m)
+void mqw_identity_link(struct mqw_tracker *t, struct mqw_link *l)
 {
-	m->older = t->newest;
+	t->counts.open++;
+	l->older = t->newest;
 	if (t->newest)
-		t->newest->newer = m;
+		t->newest->newer = l;
 	else
-		t->oldest = m;
-	t->newest = m;
+		t->oldest = l;
+	t->newest = l;
 }
 
-/* Room for one more: the first to be let go is settled where there is one, else the oldest. */
-static void keep_below_cap(struct mqw_tracker *t)
+static void unlink_from(struct mqw_tracker *t, const struct mqw_link *l)
 {
+	if (l->older)
+		l->older->newer = l->newer;
+	else
+		t->oldest = l->newer;
+	if (l->newer)
+		l->newer->older = l->older;
+	else
+		t->newest = l->older;
+}
+
+/* The first to be let go is settled where there is one, else the oldest. */
+bool mqw_identity_make_room(struct mqw_tracker *t)
+{
+	struct mqw_link *l = mqw_heap_first(&t->heap);
 	struct mqw_message *m;
 
 	if (!t->options.max_messages || t->counts.open < t->options.max_messages)
-		return;
-	m = mqw_heap_first(&t->heap);
+		return false;
+	m = l ? mqw_packed_open(t, l) : NULL;
 	if (m && mqw_message_closed(m)) {
 		mqw_tracker_finish_message(t, m);
-		return;
+		return true;
 	}
+	m = mqw_packed_open(t, t->oldest);
+	if (!m)
+		return false;
 	t->counts.dropped++;
-	mqw_identity_drop(t, t->oldest);
+	mqw_identity_drop(t, m);
+	return true;
 }
 
 struct mqw_message *mqw_identity_add(struct mqw_tracker *t, struct mqw_slice realm,
-	struct mqw_slice queue_id, struct mqw_slice instance)
+	struct mqw_slice queue_id, struct mqw_slice instance, struct mqw_message *earlier)
 {
 	struct mqw_message *m;
 
-	keep_below_cap(t);
+	if (mqw_identity_make_room(t) && mqw_identity_look(t, realm, queue_id, &earlier) < 0)
+		return NULL;
 	m = mqw_message_create(realm, queue_id);
 	if (!m)
 		return NULL;
-	m->instance = intern(t, instance);
-	m->earlier = mqw_map_get(&t->messages, mqw_slice(m->key, m->key_len));
-	if (mqw_map_put(&t->messages, mqw_slice(m->key, m->key_len), m) < 0)
+	m->instance = mqw_identity_name(t, instance);
+	m->earlier = earlier;
+	if (mqw_packed_begin(t, m) < 0)
 		return mqw_message_free(m);
-	link_last(t, m);
-	t->counts.open++;
+	if (mqw_map_put(&t->messages, mqw_slice(m->key, m->link.key_len), &m->link) < 0) {
+		mqw_packed_end(t, m);
+		return mqw_message_free(m);
+	}
+	if (earlier)
+		earlier->has_later = true;
+	mqw_identity_link(t, &m->link);
 	return m;
 }
 
@@ -103,33 +139,33 @@ static void unlink_dirty(struct mqw_tracker *t, const struct mqw_message *m)
 
 void mqw_identity_drop(struct mqw_tracker *t, struct mqw_message *m)
 {
-	struct mqw_slice key = mqw_slice(m->key, m->key_len);
-	struct mqw_message *head = mqw_map_get(&t->messages, key), *later;
+	struct mqw_slice key = mqw_slice(m->key, m->link.key_len);
+	struct mqw_link *head = mqw_map_get(&t->messages, key);
+	struct mqw_message *later;
 
 	if (t->ops.forget)
 		t->ops.forget(t->ops.ctx, m);
-	if (head == m) {
+	if (head == &m->link) {
 		/* The slot's key lives in the message that goes: take it out before putting another. */
 		mqw_map_take(&t->messages, key);
-		if (m->earlier)
-			mqw_map_put(&t->messages, mqw_slice(m->earlier->key, m->earlier->key_len),
-				m->earlier);
+		if (m->earlier) {
+			m->earlier->has_later = false;
+			mqw_map_put(&t->messages,
+				mqw_slice(m->earlier->key, m->earlier->link.key_len),
+				&m->earlier->link);
+		}
 	} else {
-		for (later = head; later && later->earlier != m; later = later->earlier)
+		/* One that has an earlier life is never packed. */
+		for (later = mqw_message_of(head); later && later->earlier != m;
+			later = later->earlier)
 			;
 		if (later)
 			later->earlier = m->earlier;
 	}
-	if (m->older)
-		m->older->newer = m->newer;
-	else
-		t->oldest = m->newer;
-	if (m->newer)
-		m->newer->older = m->older;
-	else
-		t->newest = m->older;
+	unlink_from(t, &m->link);
 	unlink_dirty(t, m);
-	mqw_heap_remove(&t->heap, m);
+	mqw_heap_remove(&t->heap, &m->link);
+	mqw_packed_end(t, m);
 	t->counts.open--;
 	mqw_message_free(m);
 }
@@ -180,9 +216,12 @@ static bool begins_another_life(
 
 int mqw_identity_resolve(struct mqw_tracker *t, const struct mqw_event *e, struct mqw_message **ret)
 {
-	struct mqw_message *m = mqw_identity_find(t, e->realm, e->queue_id);
+	struct mqw_message *m;
+	int r = mqw_identity_look(t, e->realm, e->queue_id, &m);
 
 	*ret = m;
+	if (r < 0)
+		return r;
 	if ((m && !begins_another_life(t, m, e)) || !makes_message(e->kind))
 		return 0;
 	if (m && !mqw_message_closed(m)) {
@@ -192,11 +231,11 @@ int mqw_identity_resolve(struct mqw_tracker *t, const struct mqw_event *e, struc
 			MQW_LIT("its queue id was given to another message, so its file is gone"),
 			SIZE_MAX);
 		/* No line of its own will come to judge it by. */
-		m->due_at = t->now;
-		if (t->live && mqw_heap_set(&t->heap, m) < 0)
+		m->link.due_at = t->now;
+		if (t->live && mqw_heap_set(&t->heap, &m->link) < 0)
 			return -ENOMEM;
 	}
-	m = mqw_identity_add(t, e->realm, e->queue_id, e->instance);
+	m = mqw_identity_add(t, e->realm, e->queue_id, e->instance, m);
 	*ret = m;
 	if (!m)
 		return -ENOMEM;
@@ -212,5 +251,8 @@ struct mqw_message *mqw_tracker_find(
 
 struct mqw_message *mqw_tracker_next(struct mqw_tracker *t, const struct mqw_message *m)
 {
-	return m ? m->newer : t->oldest;
+	struct mqw_link *l = m ? m->link.newer : t->oldest;
+
+	mqw_packed_rest(t);
+	return l ? mqw_packed_open(t, l) : NULL;
 }

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#define NAME_MAX_LEN 4096 /* of a realm and of a queue id: far beyond any */
 #define ADDRESS_MAX 1024 /* RFC 5321 4.5.3.1.3 allows 256; quoted forms are longer */
 
 struct mqw_message *mqw_message_create(struct mqw_slice realm, struct mqw_slice queue_id)
@@ -12,8 +13,10 @@ struct mqw_message *mqw_message_create(struct mqw_slice realm, struct mqw_slice 
 
 	if (!m)
 		return NULL;
-	m->key_len = realm.len + 1 + queue_id.len;
-	m->key = malloc(m->key_len + 1);
+	realm = mqw_slice_head(realm, NAME_MAX_LEN);
+	queue_id = mqw_slice_head(queue_id, NAME_MAX_LEN);
+	m->link.key_len = (uint16_t)(realm.len + 1 + queue_id.len);
+	m->key = malloc((size_t)m->link.key_len + 1);
 	if (!m->key) {
 		free(m);
 		return NULL;
@@ -23,14 +26,14 @@ struct mqw_message *mqw_message_create(struct mqw_slice realm, struct mqw_slice 
 	m->key[realm.len] = '\0';
 	if (queue_id.len)
 		memcpy(m->key + realm.len + 1, queue_id.ptr, queue_id.len);
-	m->key[m->key_len] = '\0';
+	m->key[m->link.key_len] = '\0';
 	m->realm = m->key;
 	m->queue_id = m->key + realm.len + 1;
-	m->heap_index = SIZE_MAX;
+	m->link.heap_index = UINT32_MAX;
 	m->opened_at = m->first_seen = m->last_seen = MQW_TIME_NONE;
 	m->deferred_at = m->gave_up_at = m->requeued_at = MQW_TIME_NONE;
 	m->gone_at = m->closed_at = m->retry_at = MQW_TIME_NONE;
-	m->due_at = INT64_MAX;
+	m->link.due_at = INT64_MAX;
 	return m;
 }
 
@@ -112,7 +115,13 @@ struct mqw_recipient *mqw_message_recipient(
 
 	if (r || (cap && m->recipient_count >= cap))
 		return r;
-	r = calloc(1, sizeof(*r));
+	return mqw_message_add_recipient(m, address);
+}
+
+struct mqw_recipient *mqw_message_add_recipient(struct mqw_message *m, struct mqw_slice address)
+{
+	struct mqw_recipient *r = calloc(1, sizeof(*r));
+
 	if (!r)
 		return NULL;
 	if (!mqw_string_set(&r->address, address, ADDRESS_MAX)) {

@@ -11,19 +11,18 @@ static bool copy_string(char **to, const char *from)
 
 static bool copy_recipient(struct mqw_message *m, const struct mqw_recipient *from)
 {
-	struct mqw_recipient *to = mqw_message_recipient(m, mqw_slice_of(from->address), 0);
+	struct mqw_recipient *to = mqw_message_add_recipient(m, mqw_slice_of(from->address));
 
 	if (!to || !copy_string(&to->relay, from->relay) || !copy_string(&to->reply, from->reply) ||
 		!copy_string(&to->successor, from->successor))
 		return false;
 	memcpy(to->status, from->status, sizeof(to->status));
-	to->status[sizeof(to->status) - 1] = '\0';
 	to->code = from->code;
-	to->state = from->state < MQW_RECIPIENT_COUNT ? from->state : MQW_RECIPIENT_DEFERRED;
+	to->state = from->state;
 	to->successor_known = from->successor_known;
 	to->hasty = from->hasty;
 	to->attempts = from->attempts;
-	to->reported = from->reported < MQW_VERDICT_COUNT ? from->reported : MQW_VERDICT_NONE;
+	to->reported = from->reported;
 	to->first_attempt = from->first_attempt;
 	to->last_attempt = from->last_attempt;
 	to->first_seen_at = from->first_seen_at;
@@ -55,8 +54,8 @@ static bool copy_message(struct mqw_message *to, const struct mqw_message *from)
 	to->gave_up_forced = from->gave_up_forced;
 	to->file_lost = from->file_lost;
 	to->queue_gone = from->queue_gone;
-	to->place = from->place < MQW_PLACE_COUNT ? from->place : MQW_PLACE_NONE;
-	to->reported = from->reported < MQW_VERDICT_COUNT ? from->reported : MQW_VERDICT_NONE;
+	to->place = from->place;
+	to->reported = from->reported;
 	to->opened_at = from->opened_at;
 	to->first_seen = from->first_seen;
 	to->last_seen = from->last_seen;
@@ -72,15 +71,28 @@ static bool copy_message(struct mqw_message *to, const struct mqw_message *from)
 	return true;
 }
 
-int mqw_tracker_restore(struct mqw_tracker *t, const struct mqw_message *from)
+/* What a table is asked with later has to be in its range, whoever kept it. */
+static bool is_sound(const struct mqw_message *m)
 {
-	struct mqw_slice realm = mqw_slice_of(from->realm), id = mqw_slice_of(from->queue_id);
-	const struct mqw_message *there = mqw_identity_find(t, realm, id);
+	bool good = m->place < MQW_PLACE_COUNT && m->reported < MQW_VERDICT_COUNT;
+
+	for (const struct mqw_recipient *r = m->recipients; r; r = r->next)
+		good = good && r->address && r->state < MQW_RECIPIENT_COUNT &&
+			r->reported < MQW_VERDICT_COUNT &&
+			memchr(r->status, '\0', sizeof(r->status));
+	return good;
+}
+
+/* One whose id has another life already: rare. */
+static int restore_later_life(
+	struct mqw_tracker *t, const struct mqw_message *from, struct mqw_message *there)
+{
 	struct mqw_message *m;
 
-	if (there && there->opened_at == from->opened_at)
+	if (there->opened_at == from->opened_at)
 		return -EEXIST;
-	m = mqw_identity_add(t, realm, id, mqw_slice_of(from->instance));
+	m = mqw_identity_add(t, mqw_slice_of(from->realm), mqw_slice_of(from->queue_id),
+		mqw_slice_of(from->instance), there);
 	if (!m)
 		return -ENOMEM;
 	if (!copy_message(m, from)) {
@@ -89,4 +101,21 @@ int mqw_tracker_restore(struct mqw_tracker *t, const struct mqw_message *from)
 	}
 	m->kept = true;
 	return mqw_tracker_schedule(t, m);
+}
+
+int mqw_tracker_restore(struct mqw_tracker *t, const struct mqw_message *from)
+{
+	struct mqw_message *there;
+	int r;
+
+	if (!is_sound(from))
+		return -EINVAL;
+	mqw_packed_rest(t);
+	r = mqw_identity_look(t, mqw_slice_of(from->realm), mqw_slice_of(from->queue_id), &there);
+	if (r < 0)
+		return r;
+	if (there)
+		return restore_later_life(t, from, there);
+	mqw_identity_make_room(t);
+	return mqw_packed_add(t, from, mqw_identity_name(t, mqw_slice_of(from->instance)));
 }

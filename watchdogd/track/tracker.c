@@ -23,6 +23,7 @@ struct mqw_tracker_options mqw_tracker_defaults(void)
 		.reorder = 5 * MQW_SECOND,
 		.keep_settled = MQW_MINUTE,
 		.max_recipients = 100000,
+		.loose_messages = 16384,
 	};
 }
 
@@ -39,6 +40,7 @@ struct mqw_tracker *mqw_tracker_create(
 	t->now = t->released_at = MQW_TIME_NONE;
 	mqw_map_init(&t->messages, options->seed);
 	mqw_map_init(&t->names, options->seed);
+	mqw_pool_init(&t->pool, options->seed);
 	return t;
 }
 
@@ -50,9 +52,9 @@ struct mqw_tracker *mqw_tracker_free(struct mqw_tracker *t)
 	if (!t)
 		return NULL;
 	while (t->oldest) {
-		struct mqw_message *next = t->oldest->newer;
+		struct mqw_link *next = t->oldest->newer;
 
-		mqw_message_free(t->oldest);
+		mqw_packed_free(t->oldest);
 		t->oldest = next;
 	}
 	while ((slot = mqw_map_next(&t->names, &cursor)))
@@ -65,6 +67,10 @@ struct mqw_tracker *mqw_tracker_free(struct mqw_tracker *t)
 	mqw_buffer_done(&t->reason);
 	mqw_buffer_done(&t->remedy);
 	mqw_buffer_done(&t->key);
+	mqw_buffer_done(&t->packing);
+	mqw_buffer_done(&t->text);
+	mqw_pool_done(&t->pool);
+	free(t->loose);
 	free(t);
 	return NULL;
 }
@@ -91,8 +97,7 @@ static int64_t trouble_since(const struct mqw_tracker *t, const struct mqw_messa
 	return t->released_at > m->last_seen ? t->released_at : m->last_seen;
 }
 
-/* When this message next needs a look; INT64_MAX: at the end, or when its next line comes. */
-static int64_t next_look(const struct mqw_tracker *t, const struct mqw_message *m)
+int64_t mqw_tracker_next_look(const struct mqw_tracker *t, const struct mqw_message *m)
 {
 	int64_t due, patience = t->options.retry_max + t->options.slack;
 
@@ -118,12 +123,12 @@ static int64_t next_look(const struct mqw_tracker *t, const struct mqw_message *
 
 int mqw_tracker_schedule(struct mqw_tracker *t, struct mqw_message *m)
 {
-	int64_t due = next_look(t, m);
+	int64_t due = mqw_tracker_next_look(t, m);
 
-	if (due == m->due_at && (due == INT64_MAX || m->heap_index != SIZE_MAX))
+	if (due == m->link.due_at && (due == INT64_MAX || m->link.heap_index != UINT32_MAX))
 		return 0;
-	m->due_at = due;
-	return mqw_heap_set(&t->heap, m);
+	m->link.due_at = due;
+	return mqw_heap_set(&t->heap, &m->link);
 }
 
 void mqw_tracker_mark_dirty(struct mqw_tracker *t, struct mqw_message *m)
@@ -204,7 +209,7 @@ static bool waits_for_successor(struct mqw_tracker *t, struct mqw_message *m)
 		s = mqw_identity_find(t, mqw_slice_of(m->realm), mqw_slice_of(r->successor));
 		if (s && !s->queued && !s->recipients && !mqw_message_closed(s) && !s->held &&
 			t->now - s->last_seen <= t->options.slack) {
-			m->due_at = s->last_seen + t->options.slack + 1;
+			m->link.due_at = s->last_seen + t->options.slack + 1;
 			return true;
 		}
 	}
@@ -231,12 +236,12 @@ static void look(struct mqw_tracker *t, struct mqw_message *m)
 	int64_t patience = t->options.retry_max + t->options.slack;
 
 	if (waits_for_successor(t, m)) {
-		mqw_heap_set(&t->heap, m);
+		mqw_heap_set(&t->heap, &m->link);
 		return;
 	}
 	if (waits_to_be_told(t, m)) {
-		m->due_at = t->now + MQW_HOUR;
-		mqw_heap_set(&t->heap, m);
+		m->link.due_at = t->now + MQW_HOUR;
+		mqw_heap_set(&t->heap, &m->link);
 		return;
 	}
 	if (mqw_message_closed(m) || (!m->queued && !m->held && !m->recipients) ||
@@ -250,18 +255,24 @@ static void look(struct mqw_tracker *t, struct mqw_message *m)
 	/* What was said has to be kept, or a restart says it again. */
 	if (mqw_tracker_review(t, m, false))
 		mqw_tracker_mark_dirty(t, m);
-	m->due_at = next_look(t, m);
-	if (m->due_at <= t->now)
-		m->due_at = t->now + MQW_HOUR;
-	mqw_heap_set(&t->heap, m);
+	m->link.due_at = mqw_tracker_next_look(t, m);
+	if (m->link.due_at <= t->now)
+		m->link.due_at = t->now + MQW_HOUR;
+	mqw_heap_set(&t->heap, &m->link);
 }
 
 static void look_at_due(struct mqw_tracker *t)
 {
+	struct mqw_link *l;
 	struct mqw_message *m;
 
-	while ((m = mqw_heap_first(&t->heap)) && m->due_at <= t->now)
+	while ((l = mqw_heap_first(&t->heap)) && l->due_at <= t->now) {
+		m = mqw_packed_open(t, l);
+		if (!m)
+			return; /* no memory now: at the next tick */
 		look(t, m);
+		mqw_packed_rest(t);
+	}
 }
 
 static int add_gap(struct mqw_tracker *t, int64_t from, int64_t to, const struct mqw_event *e)
@@ -325,6 +336,7 @@ int mqw_tracker_event(void *tracker, const struct mqw_event *e)
 	struct mqw_message *m;
 	int r;
 
+	mqw_packed_rest(t);
 	if (e->kind == MQW_EVENT_GAP)
 		return add_gap(t, e->from, e->to, e);
 	r = note_hole(t, e);
@@ -356,7 +368,7 @@ void mqw_tracker_hold(struct mqw_tracker *t, bool held)
 	if (!released)
 		return;
 	t->released_at = t->now;
-	for (struct mqw_message *m = t->oldest; m; m = m->newer) {
+	for (struct mqw_message *m = mqw_tracker_next(t, NULL); m; m = mqw_tracker_next(t, m)) {
 		if (is_kept_in_sight(m) && mqw_tracker_review(t, m, false))
 			mqw_tracker_mark_dirty(t, m);
 		/* Without memory it keeps the time that it had: a look too early does no harm. */
@@ -366,17 +378,19 @@ void mqw_tracker_hold(struct mqw_tracker *t, bool held)
 
 void mqw_tracker_finish(struct mqw_tracker *t, int64_t now)
 {
+	struct mqw_message *m;
+
 	if (now > t->now)
 		t->now = now;
-	while (t->oldest)
-		mqw_tracker_finish_message(t, t->oldest);
+	while (t->oldest && (m = mqw_packed_open(t, t->oldest)))
+		mqw_tracker_finish_message(t, m);
 }
 
 int64_t mqw_tracker_next_due(const struct mqw_tracker *t)
 {
-	const struct mqw_message *m = mqw_heap_first(&t->heap);
+	const struct mqw_link *l = mqw_heap_first(&t->heap);
 
-	return m ? m->due_at : INT64_MAX;
+	return l ? l->due_at : INT64_MAX;
 }
 
 const struct mqw_tracker_counts *mqw_tracker_counts(const struct mqw_tracker *t)

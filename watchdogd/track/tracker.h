@@ -44,11 +44,23 @@ struct mqw_recipient {
 	struct mqw_evidence first_seen_at, last_seen_at;
 };
 
+/* What a message has also while it is packed (packed.c). The tracker's own. */
+struct mqw_link {
+	struct mqw_link *older, *newer; /* in order of opening */
+	int64_t due_at; /* when silence next has to be judged */
+	uint32_t heap_index; /* place in the due heap, UINT32_MAX when not in it */
+	uint16_t key_len;
+	bool packed;
+};
+
+/*
+ * A pointer to one is good until the tracker forgets the message, and no longer than for some tens
+ * of events or looks at others: then it may be packed. Keep its queue id and first_seen, not it.
+ */
 struct mqw_message {
-	struct mqw_message *older, *newer; /* in order of opening */
+	struct mqw_link link;
 	struct mqw_message *earlier; /* former message of the same id, still kept */
 	char *key; /* realm NUL queue id: the map's key */
-	size_t key_len;
 	const char *realm, *queue_id; /* inside key */
 	const char *instance; /* borrowed from the tracker's names */
 	char *sender; /* NULL unknown, "" the null sender */
@@ -71,15 +83,16 @@ struct mqw_message {
 	bool dirty; /* changed since mqw_tracker_take_dirty() gave it out */
 	bool kept; /* that gave it out once, or it was restored: somebody keeps it */
 	uint8_t reported; /* verdict last given for the stand-in of unnamed recipients */
+	bool touched; /* looked at since it was last thought of packing it */
+	bool has_later; /* another life of its id refers to it */
+	uint32_t loose_index; /* among those that are not packed */
 	struct mqw_message *next_dirty;
-	size_t heap_index; /* place in the due heap, SIZE_MAX when not in it */
 
 	int64_t opened_at; /* when the message began to age, best knowledge */
 	int64_t first_seen, last_seen;
 	int64_t deferred_at; /* last temporary failure of any recipient, MQW_TIME_NONE none */
 	int64_t gave_up_at, requeued_at, gone_at, closed_at; /* MQW_TIME_NONE not */
 	int64_t retry_at; /* from the queue file; MQW_TIME_NONE unknown */
-	int64_t due_at; /* when silence next has to be judged */
 	char *lost_how; /* the MTA's words for file_lost, NULL none */
 };
 
@@ -104,6 +117,7 @@ struct mqw_tracker_options {
 	bool queue_at_hand; /* QUEUE_PRESENT and QUEUE_GONE events are given */
 	uint64_t max_messages; /* at the cap the oldest settled, then the oldest go; 0: no cap */
 	uint32_t max_recipients; /* of one message; 0: no cap */
+	uint32_t loose_messages; /* more than so many are packed */
 	uint64_t seed; /* for the hash tables */
 	/* MTA-specific advice; may be NULL. Writes one sentence. */
 	void (*remedy)(const struct mqw_message *m, const struct mqw_recipient *r,
@@ -196,8 +210,8 @@ void mqw_tracker_mark_dirty(struct mqw_tracker *t, struct mqw_message *m);
 
 /*
  * Puts back a message as it was when the ledger kept it: m with its recipients, owned strings
- * copied; links and key are made anew from realm and queue_id. No verdict is reported again for a
- * recipient whose reported field says so. 0, -ENOMEM, or -EEXIST.
+ * copied; links are made anew, its key is used. No verdict is reported again for a
+ * recipient whose reported field says so. 0, -ENOMEM, -EEXIST, or -EINVAL for values out of range.
  */
 int mqw_tracker_restore(struct mqw_tracker *t, const struct mqw_message *m);
 

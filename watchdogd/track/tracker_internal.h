@@ -20,6 +20,8 @@ enum mqw_recipient_state mqw_recipient_step(
 struct mqw_message *mqw_message_create(struct mqw_slice realm, struct mqw_slice queue_id);
 /* Frees it with its recipients; unlinking is the caller's. NULL in, NULL out. */
 struct mqw_message *mqw_message_free(struct mqw_message *m);
+/* A recipient that is known to be new; NULL when memory is out. */
+struct mqw_recipient *mqw_message_add_recipient(struct mqw_message *m, struct mqw_slice address);
 /* The recipient of that address, made when new (and below the cap); NULL: no memory or over cap. */
 struct mqw_recipient *mqw_message_recipient(
 	struct mqw_message *m, struct mqw_slice address, uint32_t cap);
@@ -29,6 +31,11 @@ struct mqw_recipient *mqw_message_find_recipient(
 bool mqw_string_set(char **owned, struct mqw_slice s, size_t cap);
 /* Whether the file has left the queue by a line that says so. */
 bool mqw_message_closed(const struct mqw_message *m);
+/* The message of a link that is not packed. */
+static inline struct mqw_message *mqw_message_of(struct mqw_link *l)
+{
+	return (struct mqw_message *)l;
+}
 
 /* heap.c: messages by due_at, the earliest first; ties by order of opening are not needed, since
  * what comes out is acted on in order of due_at and then of insertion (sequence). */
@@ -37,17 +44,42 @@ struct mqw_heap {
 	struct mqw_heap_entry {
 		int64_t due;
 		uint64_t sequence;
-		struct mqw_message *message;
+		struct mqw_link *link;
 	} * entries;
 	size_t count, cap;
 	uint64_t sequence;
 };
 
 void mqw_heap_done(struct mqw_heap *h);
-/* Puts it in or moves it to m->due_at; INT64_MAX takes it out. 0 or -ENOMEM. */
-int mqw_heap_set(struct mqw_heap *h, struct mqw_message *m);
-void mqw_heap_remove(struct mqw_heap *h, struct mqw_message *m);
-struct mqw_message *mqw_heap_first(const struct mqw_heap *h);
+/* Puts it in or moves it to l->due_at; INT64_MAX takes it out. 0 or -ENOMEM. */
+int mqw_heap_set(struct mqw_heap *h, struct mqw_link *l);
+void mqw_heap_remove(struct mqw_heap *h, struct mqw_link *l);
+/* l is where another was; it has that one's values. */
+void mqw_heap_replace(struct mqw_heap *h, struct mqw_link *l);
+struct mqw_link *mqw_heap_first(const struct mqw_heap *h);
+
+/* pool.c: texts that many messages share, each kept once and called by a number. */
+
+struct mqw_pool_item {
+	size_t len;
+	uint32_t number, users;
+	char text[];
+};
+
+struct mqw_pool {
+	struct mqw_map numbers; /* text -> item */
+	struct mqw_pool_item **items; /* by number; NULL unused */
+	uint32_t *unused;
+	uint32_t count, cap, unused_count;
+};
+
+void mqw_pool_init(struct mqw_pool *p, uint64_t seed);
+void mqw_pool_done(struct mqw_pool *p);
+/* Takes a text in, or counts one more user of it. False: no room, the user keeps it himself. */
+bool mqw_pool_take(struct mqw_pool *p, struct mqw_slice text, uint32_t *ret);
+/* Borrowed until the last user has dropped it. */
+struct mqw_slice mqw_pool_text(const struct mqw_pool *p, uint32_t number);
+void mqw_pool_drop(struct mqw_pool *p, uint32_t number);
 
 /* gaps.c */
 
@@ -107,8 +139,11 @@ struct mqw_tracker {
 	struct mqw_tracker_ops ops;
 	bool live, held;
 	int64_t released_at; /* end of being held; MQW_TIME_NONE: it never was */
-	struct mqw_map messages; /* key -> newest message of that id */
-	struct mqw_message *oldest, *newest;
+	struct mqw_map messages; /* key -> link of the newest message of that id */
+	struct mqw_link *oldest, *newest;
+	struct mqw_message **loose; /* those that are not packed */
+	size_t loose_count, loose_cap, hand;
+	struct mqw_pool pool;
 	struct mqw_message *dirty_first, *dirty_last;
 	struct mqw_heap heap;
 	struct mqw_gaps gaps;
@@ -116,21 +151,47 @@ struct mqw_tracker {
 	struct mqw_map names; /* interned instance names */
 	int64_t now; /* newest time seen; MQW_TIME_NONE before the first */
 	struct mqw_tracker_counts counts;
-	struct mqw_buffer reason, remedy, key;
+	struct mqw_buffer reason, remedy, key, packing, text;
 };
+
+/* packed.c */
+
+/* The message of a link, unpacked when need be; NULL when memory is out: it stays packed then. */
+struct mqw_message *mqw_packed_open(struct mqw_tracker *t, struct mqw_link *l);
+/* Packs a few that nobody has touched for long. Pointers to others stay good. */
+void mqw_packed_rest(struct mqw_tracker *t);
+/* A message enters and leaves the row of those that are not packed. 0 or -ENOMEM. */
+int mqw_packed_begin(struct mqw_tracker *t, struct mqw_message *m);
+void mqw_packed_end(struct mqw_tracker *t, struct mqw_message *m);
+/*
+ * Takes in a message whose id is new, packed from the start. instance: one of the tracker's names. 0
+ * or -ENOMEM.
+ */
+int mqw_packed_add(struct mqw_tracker *t, const struct mqw_message *from, const char *instance);
+/* Frees either form; unlinking is the caller's. */
+void mqw_packed_free(struct mqw_link *l);
 
 /* identity.c */
 
-/* The newest message of this id, or NULL. */
+/* The newest message of this id, or NULL. 0 or -ENOMEM. */
+int mqw_identity_look(struct mqw_tracker *t, struct mqw_slice realm, struct mqw_slice queue_id,
+	struct mqw_message **ret);
+/* The same where it makes no difference whether it is there or cannot be had. */
 struct mqw_message *mqw_identity_find(
 	struct mqw_tracker *t, struct mqw_slice realm, struct mqw_slice queue_id);
 /* The message that an event is about: found, or made anew where the id starts another life; *ret
  * NULL when there is none and this event makes none. 0 or -ENOMEM. */
 int mqw_identity_resolve(
 	struct mqw_tracker *t, const struct mqw_event *e, struct mqw_message **ret);
-/* Makes a message and links it in. */
+/* Makes a message and links it in. earlier: the newest of its id so far, or NULL. */
 struct mqw_message *mqw_identity_add(struct mqw_tracker *t, struct mqw_slice realm,
-	struct mqw_slice queue_id, struct mqw_slice instance);
+	struct mqw_slice queue_id, struct mqw_slice instance, struct mqw_message *earlier);
+/* Room for one more below the cap; whether something had to go for it. */
+bool mqw_identity_make_room(struct mqw_tracker *t);
+/* A name that lives as long as the tracker; "" when there is no room for it. */
+const char *mqw_identity_name(struct mqw_tracker *t, struct mqw_slice name);
+/* Puts it behind the newest, and counts it. */
+void mqw_identity_link(struct mqw_tracker *t, struct mqw_link *l);
 /* Takes it out of all tables and frees it. */
 void mqw_identity_drop(struct mqw_tracker *t, struct mqw_message *m);
 
@@ -141,6 +202,8 @@ bool mqw_tracker_review(struct mqw_tracker *t, struct mqw_message *m, bool final
 int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_event *e);
 /* Says and counts its last verdicts, and lets go of it. */
 void mqw_tracker_finish_message(struct mqw_tracker *t, struct mqw_message *m);
+/* When this message next needs a look; INT64_MAX: at the end, or when its next line comes. */
+int64_t mqw_tracker_next_look(const struct mqw_tracker *t, const struct mqw_message *m);
 /* Sets when m next needs a look. 0 or -ENOMEM. */
 int mqw_tracker_schedule(struct mqw_tracker *t, struct mqw_message *m);
 
