@@ -10,6 +10,7 @@
 #include <sqlite3.h>
 
 #include "act_fixture.h"
+#include "watchdogd/daemon/instance_internal.h"
 
 #define NOW (T0 + 100 * MQW_SECOND)
 
@@ -111,17 +112,65 @@ static void test_budget(void **state)
 	assert_actions("recover A2 refused\nrecover A1 done\n");
 	/* It is not given up for that. One word a window is enough. */
 	assert_true(mqw_act_waiting(act));
+	assert_int_equal(message("A1")->waiting, 0);
+	assert_int_equal(message("A2")->waiting, 1);
 	mqw_act_settle(act, NOW + 10 * MQW_MINUTE);
 	restart_act();
 	found("A2", B, NOW + 20 * MQW_MINUTE);
 	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
 	mqw_act_settle(act, NOW + MQW_HOUR);
 	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+	while (mqw_tracker_take_dirty(t))
+		;
 	mqw_act_settle(act, NOW + MQW_HOUR + 2 * MQW_MINUTE);
+	/* Now it may be kept as reported. */
+	assert_ptr_equal(mqw_tracker_take_dirty(t), message("A2"));
+	assert_int_equal(message("A2")->waiting, 0);
 	run(50);
 	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 2);
 	assert_string_equal(helper->queue_id, "A2");
 	assert_false(mqw_act_waiting(act));
+}
+
+static int add_reported(void *ctx, const struct mqw_message *m)
+{
+	mqw_buffer_printf(ctx, "%s", m->queue_id);
+	for (const struct mqw_recipient *r = m->recipients; r; r = r->next)
+		mqw_buffer_printf(ctx, " %s", mqw_verdict_name((enum mqw_verdict)r->reported));
+	mqw_buffer_add_str(ctx, "; ");
+	return 0;
+}
+
+/* A wish is in memory alone: what it is for counts as reported only when that is over. */
+static void test_kept_as_not_reported(void **state)
+{
+	struct mqw_instance i = {.act = instance, .host = {.ledger = ledger, .act = act}};
+	struct mqw_buffer kept = {0};
+
+	(void)state;
+	load_rules("  - {name: back, when: {verdict: vanished}, do: [recover: {at_most: 1 per "
+		   "1h}]}\n");
+	lose("A1", T0);
+	lose("A2", T0);
+	for (const char *const *id = (const char *const[]){"A1", "A2", NULL}; *id; id++) {
+		struct mqw_act_context context = {act, &i.act};
+		struct mqw_judgement j = judge(*id, B);
+		const struct mqw_finding f = {.instance = "out",
+			.mta = "postfix",
+			.message = message(*id),
+			.recipient = message(*id)->recipients,
+			.judgement = &j,
+			.time = NOW};
+
+		mqw_rules_match(rules, &f, mqw_act_fire, &context);
+	}
+	mqw_act_settle(act, NOW);
+	assert_int_equal(mqw_instance_keep(&i), 0);
+	assert_int_equal(mqw_ledger_each_message(ledger, "out", add_reported, &kept), 0);
+	assert_string_equal(mqw_buffer_str(&kept), "A1 vanished delivered; A2 none none; ");
+	/* In the tracker it is as it was: nothing is said twice while the daemon lives. */
+	assert_int_equal(message("A2")->recipients->reported, MQW_VERDICT_VANISHED);
+	mqw_buffer_done(&kept);
 }
 
 static void test_helper_away(void **state)
@@ -203,6 +252,51 @@ static void test_died_and_it_waits(void **state)
 	mqw_act_resolve(act, &instance, NOW + 15 * MQW_SECOND);
 	assert_actions("recover A1 done\n");
 	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+}
+
+/* The log is late, but the helper left word. */
+static void test_died_and_the_helper_was_done(void **state)
+{
+	char from[160], to[160], key[64];
+	int64_t now = mqw_clock_now();
+	struct mqw_action_record a = {.key = key,
+		.kind = "recover",
+		.rule = "back",
+		.instance = "out",
+		.queue_id = "A1",
+		.cause = "vanished",
+		.intended_at = now + MQW_MINUTE,
+		.ended_at = MQW_TIME_NONE};
+	int64_t id;
+
+	(void)state;
+	start_helper();
+	lose("A1", T0);
+	snprintf(from, sizeof(from), "%s/vault/out/A1", dir);
+	snprintf(to, sizeof(to), "%s/vault/out/A1.done", dir);
+	assert_int_equal(link(from, to), 0);
+	/* It is of an earlier intent. */
+	snprintf(key, sizeof(key), "recover/out/A1/%lld", (long long)T0);
+	assert_int_equal(mqw_ledger_intend(ledger, &a, &id), 1);
+	mqw_act_resolve(act, &instance, now + 2 * MQW_MINUTE);
+	run(50);
+	assert_actions("recover A1 done\n");
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+	assert_false(has_file("A1.done"));
+	/* It is of this one. */
+	lose("A2", T0);
+	snprintf(from, sizeof(from), "%s/vault/out/A2", dir);
+	snprintf(to, sizeof(to), "%s/vault/out/A2.done", dir);
+	assert_int_equal(link(from, to), 0);
+	snprintf(key, sizeof(key), "recover/out/A2/%lld", (long long)T0);
+	a.queue_id = "A2";
+	a.intended_at = now;
+	assert_int_equal(mqw_ledger_intend(ledger, &a, &id), 1);
+	mqw_act_resolve(act, &instance, now + MQW_MINUTE);
+	run(2);
+	assert_actions("recover A2 done\nrecover A1 done\n");
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+	assert_false(has_file("A2.done"));
 }
 
 static void test_died_and_it_was_not_done(void **state)
@@ -365,6 +459,26 @@ static void test_ledger_away(void **state)
 	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 2);
 }
 
+/* A result that cannot be kept leaves the intent as it was, with what shows how far it came. */
+static void test_ledger_away_at_the_end(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	start_helper();
+	ask_and_die("A1");
+	gap(NOW + MQW_SECOND, NOW + 2 * MQW_SECOND);
+	pid = lock_ledger();
+	mqw_act_resolve(act, &instance, NOW + MQW_MINUTE);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	assert_actions("recover A1 intent\n");
+	mqw_act_resolve(act, &instance, NOW + 2 * MQW_MINUTE);
+	run(2);
+	assert_actions("recover A1 unclear\n");
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, act_setup, act_teardown)
@@ -373,15 +487,18 @@ int main(void)
 		TEST(test_observe),
 		TEST(test_no_copy),
 		TEST(test_budget),
+		TEST(test_kept_as_not_reported),
 		TEST(test_helper_away),
 		TEST(test_helper_refuses),
 		TEST(test_died_and_it_was_done),
 		TEST(test_died_and_it_waits),
+		TEST(test_died_and_the_helper_was_done),
 		TEST(test_died_and_it_was_not_done),
 		TEST(test_died_and_nobody_knows),
 		TEST(test_found_open),
 		TEST(test_waits_for_the_others),
 		TEST(test_ledger_away),
+		TEST(test_ledger_away_at_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

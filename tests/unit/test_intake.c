@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* When the daemon believes that a file is gone: a log that stands still is no witness. */
+/* What an instance believes of log and queue together, and what the ledger keeps of it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "probes/source/reader.h"
@@ -38,7 +42,10 @@ static void on_gap(void *ctx, const struct mqw_event *gap)
 
 static int setup(void **state)
 {
-	const struct mqw_tracker_ops ops = {.verdict = on_verdict, .gap = on_gap};
+	const struct mqw_tracker_ops ops = {.verdict = on_verdict,
+		.gap = on_gap,
+		.forget = mqw_instance_forget,
+		.ctx = &instance};
 	struct mqw_tracker_options options = mqw_tracker_defaults();
 
 	(void)state;
@@ -142,6 +149,103 @@ static void test_log_goes_on(void **state)
 	assert_said("vanished(certain) ");
 }
 
+/* As after a restart: the ledger knew of its file, or only the log knows of the message. */
+static void test_expected(void **state)
+{
+	char dir[] = "/tmp/mqw-intake-XXXXXX", command[128];
+	const struct mqw_queue_watch_ops ops = {.present = mqw_instance_present,
+		.matters = mqw_instance_matters,
+		.gone = mqw_instance_gone,
+		.scanned = mqw_instance_scanned,
+		.ctx = &instance};
+	struct mqw_event e = mqw_event(MQW_EVENT_QUEUE_PRESENT, mqw_clock_now());
+	struct mqw_dirwatch *dirwatch;
+	sd_event *event;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(command, sizeof(command), "mkdir -p %s/deferred/4 %s/active", dir, dir);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(sd_event_new(&event), 0);
+	assert_int_equal(mqw_dirwatch_create(event, 3600 * MQW_SECOND, &dirwatch), 0);
+	assert_int_equal(
+		mqw_queue_watch_create(dirwatch, dir, instance.act.probe, &ops, &instance.queue),
+		0);
+	deferred(3600);
+	mqw_instance_expect(&instance);
+	mqw_queue_watch_tick(instance.queue, mqw_clock_now() + MQW_HOUR);
+	assert_said("");
+	e.queue_id = MQW_LIT(ID);
+	e.place = MQW_PLACE_WAITING;
+	e.retry_at = mqw_clock_now() + MQW_MINUTE;
+	mqw_instance_emit(&instance, &e);
+	mqw_instance_expect(&instance);
+	mqw_queue_watch_tick(instance.queue, mqw_clock_now() + 9 * MQW_SECOND);
+	assert_said("");
+	mqw_queue_watch_tick(instance.queue, mqw_clock_now() + 11 * MQW_SECOND);
+	assert_said("vanished(certain) ");
+	mqw_queue_watch_free(instance.queue);
+	mqw_dirwatch_free(dirwatch);
+	sd_event_unref(event);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
+static int count_kept(void *ctx, const struct mqw_message *m)
+{
+	(void)m;
+	++*(int *)ctx;
+	return 0;
+}
+
+static int kept(void)
+{
+	int count = 0;
+
+	assert_int_equal(
+		mqw_ledger_each_message(instance.host.ledger, "outbound", count_kept, &count), 0);
+	return count;
+}
+
+static int keep(void)
+{
+	instance.moved = false; /* there is no source to ask for its position */
+	return mqw_instance_keep(&instance);
+}
+
+static void test_forgotten_while_the_ledger_is_away(void **state)
+{
+	char dir[] = "/tmp/mqw-intake-XXXXXX", path[64], command[64];
+	sqlite3 *other;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/ledger.db", dir);
+	assert_int_equal(mqw_ledger_open(path, &instance.host.ledger, NULL), 0);
+	deferred(3600);
+	assert_int_equal(keep(), 0);
+	assert_int_equal(kept(), 1);
+	assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	logged(1800, "smtp",
+		ID ": to=<b@example.net>, relay=mx[192.0.2.1]:25, delay=1, delays=0/0/0/1, "
+		   "dsn=2.0.0, status=sent (250 2.0.0 Ok)");
+	logged(1800, "qmgr", ID ": removed");
+	assert_int_equal(keep(), -EBUSY);
+	mqw_tracker_tick(instance.act.tracker, mqw_clock_now());
+	assert_null(mqw_tracker_find(instance.act.tracker, MQW_SLICE_NULL, MQW_LIT(ID)));
+	assert_int_equal(keep(), -EBUSY);
+	sqlite3_close(other);
+	assert_int_equal(kept(), 1);
+	/* A restart would now find it open. */
+	assert_int_equal(keep(), 0);
+	assert_int_equal(kept(), 0);
+	free(instance.forgotten);
+	mqw_ledger_close(instance.host.ledger);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -150,6 +254,8 @@ int main(void)
 		TEST(test_delivered_while_the_log_is_late),
 		TEST(test_silent_log),
 		TEST(test_log_goes_on),
+		TEST(test_expected),
+		TEST(test_forgotten_while_the_ledger_is_away),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

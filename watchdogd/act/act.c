@@ -29,11 +29,31 @@ static void free_wish(struct mqw_wish *w)
 {
 	free(w->rule);
 	free(w->queue_id);
+	free(w->found_on);
 	free(w->recipient);
 	free(w->cause);
 	free(w->alert_channel);
 	free(w->healthy_smtp);
 	free(w);
+}
+
+static struct mqw_message *found_on(const struct mqw_wish *w)
+{
+	return mqw_act_message(w->instance, w->found_on, w->first_seen);
+}
+
+/* Takes a wish that is dealt with out of the list. */
+static void end_wish(struct mqw_wish **at)
+{
+	struct mqw_wish *w = *at;
+	struct mqw_message *m = w->waited ? found_on(w) : NULL;
+
+	if (m && m->waiting) {
+		m->waiting--;
+		mqw_tracker_mark_dirty(w->instance->tracker, m);
+	}
+	*at = w->next;
+	free_wish(w);
 }
 
 struct mqw_act *mqw_act_free(struct mqw_act *a)
@@ -43,12 +63,8 @@ struct mqw_act *mqw_act_free(struct mqw_act *a)
 	mqw_helper_client_free(a->helper);
 	while (a->calls)
 		mqw_call_free(a->calls);
-	while (a->wishes) {
-		struct mqw_wish *next = a->wishes->next;
-
-		free_wish(a->wishes);
-		a->wishes = next;
-	}
+	while (a->wishes)
+		end_wish(&a->wishes);
 	free(a);
 	return NULL;
 }
@@ -111,13 +127,14 @@ static bool copy_texts(struct mqw_wish *w, const struct mqw_rule *rule, const st
 
 	w->rule = mqw_slice_dup(mqw_slice_of(mqw_rule_name(rule)));
 	w->queue_id = mqw_slice_dup(mqw_slice_of(f->message->queue_id));
+	w->found_on = mqw_slice_dup(mqw_slice_of(f->message->queue_id));
 	w->recipient = mqw_slice_dup(mqw_slice_of(f->recipient->address));
 	w->cause = mqw_slice_dup(mqw_slice_of(f->judgement->reason));
 	w->alert_channel = mqw_slice_dup(mqw_slice_of(action->alert));
 	if (action->healthy_smtp)
 		w->healthy_smtp = mqw_slice_dup(mqw_slice_of(action->healthy_smtp));
-	return w->rule && w->queue_id && w->recipient && w->cause && w->alert_channel &&
-		(!action->healthy_smtp || w->healthy_smtp);
+	return w->rule && w->queue_id && w->found_on && w->recipient && w->cause &&
+		w->alert_channel && (!action->healthy_smtp || w->healthy_smtp);
 }
 
 void mqw_act_fire(void *context, const struct mqw_rule *rule, const struct mqw_finding *f)
@@ -340,6 +357,15 @@ static int carry_out(struct mqw_act *a, struct mqw_wish *w, int64_t now)
 	return 1;
 }
 
+static void let_wait(struct mqw_wish *w)
+{
+	struct mqw_message *m = w->waited ? NULL : found_on(w);
+
+	w->waited = true;
+	if (m)
+		m->waiting++;
+}
+
 void mqw_act_settle(struct mqw_act *a, int64_t now)
 {
 	struct mqw_wish **p = &a->wishes;
@@ -354,10 +380,10 @@ void mqw_act_settle(struct mqw_act *a, int64_t now)
 		}
 		r = carry_out(a, w, now);
 		if (r == 1) {
-			*p = w->next;
-			free_wish(w);
+			end_wish(p);
 			continue;
 		}
+		let_wait(w);
 		if (w->not_before <= now)
 			w->not_before = now + WISHES_LATER;
 		p = &w->next;

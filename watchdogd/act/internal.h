@@ -10,12 +10,15 @@ struct mqw_wish {
 	struct mqw_wish *next;
 	struct mqw_act_instance *instance;
 	struct mqw_action action; /* its strings are the configuration's */
-	char *rule, *queue_id, *recipient, *cause;
+	char *rule, *recipient, *cause;
+	char *queue_id; /* that the action is about; "" the service */
+	char *found_on; /* that the finding is about */
 	char *alert_channel, *healthy_smtp; /* copies, so that a reload may come between */
 	enum mqw_verdict verdict;
 	int64_t first_seen; /* of the message */
 	int64_t last_attempt;
 	int64_t not_before, since;
+	bool waited; /* the ledger may have kept its message as not reported */
 };
 
 /* An action that the helper has been asked for. */
@@ -80,6 +83,8 @@ bool mqw_act_is_over(const struct mqw_message *m, int64_t now);
  */
 const char *mqw_act_put_back(struct mqw_act *a, struct mqw_act_instance *i,
 	const struct mqw_message *m, int64_t id, const char *rule);
+/* Forgets what there is between intent and result of a recovery. */
+void mqw_act_forget_files(const struct mqw_act_instance *i, const char *queue_id);
 /* Writes the result that a recovery has; frees the call unless the ledger cannot keep it now. */
 void mqw_act_conclude_recover(struct mqw_call *c);
 

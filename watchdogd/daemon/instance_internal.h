@@ -12,6 +12,12 @@
 
 #define MQW_INSTANCE_SOURCES 64 /* names of log files; more go unnamed */
 
+/* A message that the ledger has to forget: what it is told by there. */
+struct mqw_forgotten {
+	char *queue_id;
+	int64_t opened_at, first_seen;
+};
+
 struct mqw_instance {
 	struct mqw_act_instance act; /* name, probe, tracker, vault, caught_up */
 	const struct mqw_instance_config *config;
@@ -34,6 +40,8 @@ struct mqw_instance {
 	bool scanned; /* the queue was read whole once */
 	bool adopted; /* and its files made known to the tracker */
 	bool moved; /* lines were read since the position was kept */
+	struct mqw_forgotten *forgotten; /* until the ledger has committed it */
+	size_t forgotten_count, forgotten_cap;
 	bool telling; /* the tracker is not held any more */
 	int64_t caught_up_at;
 };
@@ -45,7 +53,7 @@ void mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place p
 	const char *path, const struct stat *st);
 bool mqw_instance_matters(void *ctx, struct mqw_slice queue_id);
 bool mqw_instance_gone(void *ctx, struct mqw_slice queue_id, enum mqw_place place, int64_t since);
-/* Looks for the messages that ought to be in the queue and were not met there; after a scan. */
+/* Looks for messages that were in the queue once and were not met there; after a scan. */
 void mqw_instance_expect(struct mqw_instance *i);
 void mqw_instance_scanned(void *ctx);
 

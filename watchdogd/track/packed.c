@@ -20,7 +20,7 @@
 #define KEPT_MIN 64 /* a pointer that was given out shall be good for a while */
 
 #if UINTPTR_MAX == UINT64_MAX
-_Static_assert(sizeof(struct mqw_message) == 248 && sizeof(struct mqw_recipient) == 120,
+_Static_assert(sizeof(struct mqw_message) == 264 && sizeof(struct mqw_recipient) == 120,
 	"a field that is new has to be packed and unpacked too");
 #endif
 
@@ -209,6 +209,7 @@ static void pack_recipient(
 	put_number(b, r->state);
 	put_number(b, r->attempts);
 	put_number(b, r->reported);
+	put_number(b, r->sure);
 	if (r->first_attempt != MQW_TIME_NONE)
 		put_time(b, base, r->first_attempt);
 	if (r->last_attempt != MQW_TIME_NONE)
@@ -242,6 +243,7 @@ static bool unpack_recipient(
 	r->state = (uint8_t)take_number(p);
 	r->attempts = (uint32_t)take_number(p);
 	r->reported = (uint8_t)take_number(p);
+	r->sure = (uint8_t)take_number(p);
 	r->successor_known = bits & SUCCESSOR_KNOWN;
 	r->hasty = bits & HASTY;
 	if (bits & FIRST)
@@ -261,7 +263,8 @@ static void drop_recipient(struct mqw_tracker *t, const char **p)
 
 	for (int i = 0; i < 5; i++) /* address, relay, reply, successor, status */
 		drop_text(t, p);
-	for (int i = 0; i < 4 + !!(bits & FIRST) + !!(bits & LAST) + 4; i++)
+	/* code, state, attempts, reported, sure, the times that are known, two places of two numbers */
+	for (int i = 0; i < 5 + !!(bits & FIRST) + !!(bits & LAST) + 4; i++)
 		take_number(p);
 }
 
@@ -288,6 +291,7 @@ static void pack_message(struct mqw_tracker *t, struct mqw_buffer *b, const stru
 			put_time(b, m->opened_at, *(const int64_t *)at(m, times[i]));
 	put_number(b, m->place);
 	put_number(b, m->reported);
+	put_number(b, m->sure);
 	put_number(b, m->announced);
 	put_shared(t, b, slice_or_null(m->sender));
 	for (size_t i = 0; i < COUNT(texts); i++)
@@ -315,6 +319,7 @@ static bool unpack_message(struct mqw_tracker *t, const char *p, struct mqw_mess
 			*(int64_t *)at(m, times[i]) = take_time(&p, m->opened_at);
 	m->place = (uint8_t)take_number(&p);
 	m->reported = (uint8_t)take_number(&p);
+	m->sure = (uint8_t)take_number(&p);
 	m->announced = (uint32_t)take_number(&p);
 	good = take_text(t, &p, &m->sender);
 	for (size_t i = 0; i < COUNT(texts); i++)
@@ -333,7 +338,7 @@ static void drop_message(struct mqw_tracker *t, const char *p)
 	take_number(&p);
 	for (bits = take_number(&p); bits; bits &= bits - 1)
 		take_number(&p);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++) /* place, reported, sure, announced */
 		take_number(&p);
 	for (size_t i = 0; i < 1 + COUNT(texts); i++)
 		drop_text(t, &p);
@@ -478,10 +483,13 @@ int mqw_packed_add(struct mqw_tracker *t, const struct mqw_message *from, const 
 	return mqw_heap_set(&t->heap, l);
 }
 
-/* Another life of the same id refers to it by its address, and so does the list of dirty ones. */
+/*
+ * Another life of the same id refers to it by its address, and so does the list of dirty ones; how
+ * many actions wait for it is not packed.
+ */
 static bool may_be_packed(const struct mqw_message *m)
 {
-	return !m->dirty && !m->earlier && !m->has_later;
+	return !m->dirty && !m->waiting && !m->earlier && !m->has_later;
 }
 
 void mqw_packed_rest(struct mqw_tracker *t)
