@@ -3,10 +3,11 @@
 
 #include <errno.h>
 
-void mqw_fields_add_columns(struct mqw_buffer *sql, const struct mqw_field *fields, size_t count)
+void mqw_fields_add_columns(
+	struct mqw_buffer *sql, const char *table, const struct mqw_field *fields, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		mqw_buffer_printf(sql, "%s%s", i ? ", " : "", fields[i].column);
+		mqw_buffer_printf(sql, "%s%s%s", i ? ", " : "", table, fields[i].column);
 }
 
 void mqw_fields_add_marks(struct mqw_buffer *sql, size_t count)

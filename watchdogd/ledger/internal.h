@@ -21,7 +21,6 @@ enum mqw_statement {
 	MQW_STATEMENT_MESSAGE_INSERT,
 	MQW_STATEMENT_MESSAGE_EACH,
 	MQW_STATEMENT_RECIPIENT_INSERT,
-	MQW_STATEMENT_RECIPIENT_EACH,
 	MQW_STATEMENT_VERDICT_INSERT,
 	MQW_STATEMENT_VERDICT_EXPIRE,
 	MQW_STATEMENT_VERDICT_EACH,
@@ -79,13 +78,13 @@ int mqw_schema_upgrade(struct mqw_ledger *l);
 int mqw_statements_prepare(struct mqw_ledger *l);
 void mqw_statements_finalize(struct mqw_ledger *l);
 
-/* Adds "a, b, c" or "?, ?, ?" for a list of fields to the text of a statement. */
-void mqw_fields_add_columns(struct mqw_buffer *sql, const struct mqw_field *fields, size_t count);
+/* Adds "t.a, t.b, t.c" (table "t.", or "") or "?, ?, ?" for a list of fields to the text of a statement. */
+void mqw_fields_add_columns(
+	struct mqw_buffer *sql, const char *table, const struct mqw_field *fields, size_t count);
 void mqw_fields_add_marks(struct mqw_buffer *sql, size_t count);
 void mqw_message_insert_sql(struct mqw_buffer *sql);
 void mqw_message_each_sql(struct mqw_buffer *sql);
 void mqw_recipient_insert_sql(struct mqw_buffer *sql);
-void mqw_recipient_each_sql(struct mqw_buffer *sql);
 
 /* Turns an SQLite code into a negative errno, keeping its message; a batch fails with it. */
 int mqw_ledger_fail(struct mqw_ledger *l, int rc);

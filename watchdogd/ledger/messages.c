@@ -77,33 +77,35 @@ static const struct mqw_field recipient_fields[] = {
 void mqw_message_insert_sql(struct mqw_buffer *sql)
 {
 	mqw_buffer_add_str(sql, "INSERT INTO message (instance, realm, queue_id, ");
-	mqw_fields_add_columns(sql, message_fields, COUNT(message_fields));
+	mqw_fields_add_columns(sql, "", message_fields, COUNT(message_fields));
 	mqw_buffer_add_str(sql, ") VALUES (");
 	mqw_fields_add_marks(sql, 3 + COUNT(message_fields));
 	mqw_buffer_add_str(sql, ")");
 }
 
+/* Columns of a row: the message's id, number (NULL where it has no recipient), realm, queue id. */
+enum { COLUMN_ID, COLUMN_NUMBER, COLUMN_REALM, COLUMN_QUEUE_ID, COLUMN_MESSAGE };
+#define COLUMN_RECIPIENT (COLUMN_MESSAGE + (int)COUNT(message_fields))
+
+/* One row a recipient: a query of its own for each message would take longer than all the rest. */
 void mqw_message_each_sql(struct mqw_buffer *sql)
 {
-	mqw_buffer_add_str(sql, "SELECT id, realm, queue_id, ");
-	mqw_fields_add_columns(sql, message_fields, COUNT(message_fields));
-	mqw_buffer_add_str(sql, " FROM message WHERE instance = ? ORDER BY opened_at, id");
+	mqw_buffer_add_str(sql, "SELECT m.id, r.number, m.realm, m.queue_id, ");
+	mqw_fields_add_columns(sql, "m.", message_fields, COUNT(message_fields));
+	mqw_buffer_add_str(sql, ", ");
+	mqw_fields_add_columns(sql, "r.", recipient_fields, COUNT(recipient_fields));
+	mqw_buffer_add_str(sql,
+		" FROM message m LEFT JOIN recipient r ON r.message = m.id WHERE m.instance = ?"
+		" ORDER BY m.opened_at, m.id, r.number");
 }
 
 void mqw_recipient_insert_sql(struct mqw_buffer *sql)
 {
 	mqw_buffer_add_str(sql, "INSERT INTO recipient (message, number, ");
-	mqw_fields_add_columns(sql, recipient_fields, COUNT(recipient_fields));
+	mqw_fields_add_columns(sql, "", recipient_fields, COUNT(recipient_fields));
 	mqw_buffer_add_str(sql, ") VALUES (");
 	mqw_fields_add_marks(sql, 2 + COUNT(recipient_fields));
 	mqw_buffer_add_str(sql, ")");
-}
-
-void mqw_recipient_each_sql(struct mqw_buffer *sql)
-{
-	mqw_buffer_add_str(sql, "SELECT ");
-	mqw_fields_add_columns(sql, recipient_fields, COUNT(recipient_fields));
-	mqw_buffer_add_str(sql, " FROM recipient WHERE message = ? ORDER BY number");
 }
 
 /* Its recipients go with it, by the schema. */
@@ -173,7 +175,8 @@ int mqw_ledger_delete_message(
 /* realm NUL queue_id, as the tracker has it. */
 static int read_key(sqlite3_stmt *stmt, struct mqw_message *m, struct mqw_arena *arena)
 {
-	const char *realm = mqw_column_text(stmt, 1), *id = mqw_column_text(stmt, 2);
+	const char *realm = mqw_column_text(stmt, COLUMN_REALM);
+	const char *id = mqw_column_text(stmt, COLUMN_QUEUE_ID);
 	size_t realm_len, id_len;
 
 	if (!realm || !id)
@@ -191,74 +194,101 @@ static int read_key(sqlite3_stmt *stmt, struct mqw_message *m, struct mqw_arena 
 	return 0;
 }
 
-static int read_recipients(
-	struct mqw_ledger *l, int64_t id, struct mqw_message *m, struct mqw_arena *arena)
+static int read_recipient(sqlite3_stmt *stmt, struct mqw_message *m, struct mqw_arena *arena)
 {
-	struct mqw_binder b = mqw_bind(l, MQW_STATEMENT_RECIPIENT_EACH);
 	struct mqw_recipient *p;
 	int r;
 
-	mqw_bind_int(&b, id);
-	while ((r = mqw_ledger_step(l, &b)) > 0) {
-		p = mqw_arena_alloc(arena, sizeof(*p));
-		r = p ? mqw_column_fields(
-				b.stmt, 0, recipient_fields, COUNT(recipient_fields), p, arena)
-		      : -ENOMEM;
-		if (r < 0)
-			break;
-		if (m->last_recipient)
-			m->last_recipient->next = p;
-		else
-			m->recipients = p;
-		m->last_recipient = p;
-		m->recipient_count++;
-	}
-	mqw_ledger_end(&b);
-	return r;
+	if (sqlite3_column_type(stmt, COLUMN_NUMBER) == SQLITE_NULL)
+		return 0;
+	p = mqw_arena_alloc(arena, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	r = mqw_column_fields(
+		stmt, COLUMN_RECIPIENT, recipient_fields, COUNT(recipient_fields), p, arena);
+	if (r < 0)
+		return r;
+	if (m->last_recipient)
+		m->last_recipient->next = p;
+	else
+		m->recipients = p;
+	m->last_recipient = p;
+	m->recipient_count++;
+	return 0;
 }
 
-static int read_message(
-	struct mqw_ledger *l, sqlite3_stmt *stmt, struct mqw_message *m, struct mqw_arena *arena)
+static int read_message(sqlite3_stmt *stmt, struct mqw_message *m, struct mqw_arena *arena)
 {
-	int64_t id = sqlite3_column_int64(stmt, 0);
 	int r;
 
 	*m = (struct mqw_message){.link.heap_index = UINT32_MAX};
 	r = read_key(stmt, m, arena);
 	if (r == 0)
-		r = mqw_column_fields(stmt, 3, message_fields, COUNT(message_fields), m, arena);
-	if (r == 0)
-		r = read_recipients(l, id, m, arena);
-	if (r == -EUCLEAN)
-		mqw_ledger_fail_with(
-			l, r, "message %lld holds a value out of range", (long long)id);
+		r = mqw_column_fields(
+			stmt, COLUMN_MESSAGE, message_fields, COUNT(message_fields), m, arena);
 	return r;
 }
 
 /* Memory that is kept from one message to the next, so that most cost no call to malloc. */
 #define ARENA_KEEP ((size_t)256 * 1024)
 
+struct walk {
+	struct mqw_ledger *ledger;
+	int (*each)(void *ctx, const struct mqw_message *m);
+	void *ctx;
+	struct mqw_arena arena;
+	struct mqw_message message; /* what has been read of it so far */
+	int64_t id; /* its own; -1: none yet */
+};
+
+/* The message whose last row has been read. */
+static int give(struct walk *w)
+{
+	int r = w->id < 0 ? 0 : w->each(w->ctx, &w->message);
+
+	if (w->arena.total > ARENA_KEEP)
+		mqw_arena_done(&w->arena);
+	return r;
+}
+
+static int take_row(struct walk *w, sqlite3_stmt *stmt)
+{
+	int64_t id = sqlite3_column_int64(stmt, COLUMN_ID);
+	int r = 0;
+
+	if (id != w->id) {
+		r = give(w);
+		if (r < 0)
+			return r;
+		w->id = id;
+		r = read_message(stmt, &w->message, &w->arena);
+	}
+	if (r == 0)
+		r = read_recipient(stmt, &w->message, &w->arena);
+	if (r == -EUCLEAN)
+		mqw_ledger_fail_with(
+			w->ledger, r, "message %lld holds a value out of range", (long long)id);
+	return r;
+}
+
 int mqw_ledger_each_message(struct mqw_ledger *l, const char *instance,
 	int (*each)(void *ctx, const struct mqw_message *m), void *ctx)
 {
 	struct mqw_binder b = mqw_bind(l, MQW_STATEMENT_MESSAGE_EACH);
-	struct mqw_arena arena = {0};
-	struct mqw_message m;
+	struct walk w = {.ledger = l, .each = each, .ctx = ctx, .id = -1};
 	int r;
 
 	if (sqlite3_stmt_busy(b.stmt))
 		return -EINPROGRESS;
 	mqw_bind_slice(&b, mqw_slice_of(instance));
 	while ((r = mqw_ledger_step(l, &b)) > 0) {
-		r = read_message(l, b.stmt, &m, &arena);
-		if (r == 0)
-			r = each(ctx, &m);
+		r = take_row(&w, b.stmt);
 		if (r < 0)
 			break;
-		if (arena.total > ARENA_KEEP)
-			mqw_arena_done(&arena);
 	}
-	mqw_arena_done(&arena);
+	if (r == 0)
+		r = give(&w);
+	mqw_arena_done(&w.arena);
 	mqw_ledger_end(&b);
 	return r;
 }

@@ -57,7 +57,6 @@ static const struct {
 	{MQW_STATEMENT_MESSAGE_INSERT, mqw_message_insert_sql},
 	{MQW_STATEMENT_MESSAGE_EACH, mqw_message_each_sql},
 	{MQW_STATEMENT_RECIPIENT_INSERT, mqw_recipient_insert_sql},
-	{MQW_STATEMENT_RECIPIENT_EACH, mqw_recipient_each_sql},
 };
 
 static int prepare(struct mqw_ledger *l, enum mqw_statement which, const char *sql)
