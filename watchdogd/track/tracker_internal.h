@@ -154,6 +154,19 @@ struct mqw_tracker {
 	struct mqw_buffer reason, remedy, key, packing, text;
 };
 
+/* packing.c */
+
+/*
+ * Writes m into b, its key first, since the table of messages borrows it. instance: one of the
+ * tracker's names. kept: m is taken as kept, whatever it says.
+ */
+void mqw_pack(struct mqw_tracker *t, struct mqw_buffer *b, const struct mqw_message *m,
+	const char *instance, bool kept);
+/* Fills m, fresh, from what is behind the key. False when memory is out. */
+bool mqw_unpack(struct mqw_tracker *t, const char *p, struct mqw_message *m);
+/* Gives back to the pool what the bytes behind the key hold of it. */
+void mqw_pack_drop(struct mqw_tracker *t, const char *p);
+
 /* packed.c */
 
 /* The message of a link, unpacked when need be; NULL when memory is out: it stays packed then. */
