@@ -205,6 +205,51 @@ static void test_died_and_it_waits(void **state)
 	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
 }
 
+/* The log is late, but the helper left word. */
+static void test_died_and_the_helper_was_done(void **state)
+{
+	char from[160], to[160], key[64];
+	int64_t now = mqw_clock_now();
+	struct mqw_action_record a = {.key = key,
+		.kind = "recover",
+		.rule = "back",
+		.instance = "out",
+		.queue_id = "A1",
+		.cause = "vanished",
+		.intended_at = now + MQW_MINUTE,
+		.ended_at = MQW_TIME_NONE};
+	int64_t id;
+
+	(void)state;
+	start_helper();
+	lose("A1", T0);
+	snprintf(from, sizeof(from), "%s/vault/out/A1", dir);
+	snprintf(to, sizeof(to), "%s/vault/out/A1.done", dir);
+	assert_int_equal(link(from, to), 0);
+	/* It is of an earlier intent. */
+	snprintf(key, sizeof(key), "recover/out/A1/%lld", (long long)T0);
+	assert_int_equal(mqw_ledger_intend(ledger, &a, &id), 1);
+	mqw_act_resolve(act, &instance, now + 2 * MQW_MINUTE);
+	run(50);
+	assert_actions("recover A1 done\n");
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+	assert_false(has_file("A1.done"));
+	/* It is of this one. */
+	lose("A2", T0);
+	snprintf(from, sizeof(from), "%s/vault/out/A2", dir);
+	snprintf(to, sizeof(to), "%s/vault/out/A2.done", dir);
+	assert_int_equal(link(from, to), 0);
+	snprintf(key, sizeof(key), "recover/out/A2/%lld", (long long)T0);
+	a.queue_id = "A2";
+	a.intended_at = now;
+	assert_int_equal(mqw_ledger_intend(ledger, &a, &id), 1);
+	mqw_act_resolve(act, &instance, now + MQW_MINUTE);
+	run(2);
+	assert_actions("recover A2 done\nrecover A1 done\n");
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+	assert_false(has_file("A2.done"));
+}
+
 static void test_died_and_it_was_not_done(void **state)
 {
 	(void)state;
@@ -365,6 +410,26 @@ static void test_ledger_away(void **state)
 	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 2);
 }
 
+/* A result that cannot be kept leaves the intent as it was, with what shows how far it came. */
+static void test_ledger_away_at_the_end(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	start_helper();
+	ask_and_die("A1");
+	gap(NOW + MQW_SECOND, NOW + 2 * MQW_SECOND);
+	pid = lock_ledger();
+	mqw_act_resolve(act, &instance, NOW + MQW_MINUTE);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	assert_actions("recover A1 intent\n");
+	mqw_act_resolve(act, &instance, NOW + 2 * MQW_MINUTE);
+	run(2);
+	assert_actions("recover A1 unclear\n");
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, act_setup, act_teardown)
@@ -377,11 +442,13 @@ int main(void)
 		TEST(test_helper_refuses),
 		TEST(test_died_and_it_was_done),
 		TEST(test_died_and_it_waits),
+		TEST(test_died_and_the_helper_was_done),
 		TEST(test_died_and_it_was_not_done),
 		TEST(test_died_and_nobody_knows),
 		TEST(test_found_open),
 		TEST(test_waits_for_the_others),
 		TEST(test_ledger_away),
+		TEST(test_ledger_away_at_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

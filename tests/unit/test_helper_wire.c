@@ -376,6 +376,20 @@ static void test_recover_queue(void **state)
 			rows[i].text);
 		assert_int_equal(unlink(path), 0);
 	}
+	/* What is put back is put back once, although its name is free again. */
+	put_copy(f, "7EA36ACEA92.recover", "x", 1);
+	snprintf(path, sizeof(path), "%s/queue/maildrop/7EA36ACEA92", f->directory);
+	fixture_write(path, "", 0700);
+	expect_op(f, MQW_HELPER_RECOVER, "outbound", "7EA36ACEA92", MQW_HELPER_ALREADY, "already");
+	assert_int_equal(unlink(path), 0);
+	snprintf(path, sizeof(path), "%s/state/vault/outbound/7EA36ACEA92.recover", f->directory);
+	assert_int_equal(access(path, F_OK), -1);
+	expect_op(f, MQW_HELPER_RECOVER, "outbound", "7EA36ACEA92", MQW_HELPER_ALREADY, "already");
+	/* Asked for anew. */
+	put_copy(f, "7EA36ACEA92.recover", "x", 1);
+	expect_op(
+		f, MQW_HELPER_RECOVER, "outbound", "7EA36ACEA92", MQW_HELPER_FAILED, "not running");
+	assert_int_equal(access(path, F_OK), 0);
 }
 
 /* Refused ones are counted and told in the log; nothing of theirs reaches it raw. */

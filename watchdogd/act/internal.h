@@ -80,6 +80,8 @@ bool mqw_act_is_over(const struct mqw_message *m, int64_t now);
  */
 const char *mqw_act_put_back(struct mqw_act *a, struct mqw_act_instance *i,
 	const struct mqw_message *m, int64_t id, const char *rule);
+/* Forgets what there is between intent and result of a recovery. */
+void mqw_act_forget_files(const struct mqw_act_instance *i, const char *queue_id);
 /* Writes the result that a recovery has; frees the call unless the ledger cannot keep it now. */
 void mqw_act_conclude_recover(struct mqw_call *c);
 

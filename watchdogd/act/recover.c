@@ -105,6 +105,14 @@ static const char *prepare(struct mqw_act_instance *i, const struct mqw_message 
 	return NULL;
 }
 
+void mqw_act_forget_files(const struct mqw_act_instance *i, const char *queue_id)
+{
+	if (!i->vault)
+		return;
+	mqw_vault_remove_recover(i->vault, mqw_slice_of(queue_id));
+	mqw_vault_remove_done(i->vault, mqw_slice_of(queue_id));
+}
+
 void mqw_act_conclude_recover(struct mqw_call *c)
 {
 	int r = mqw_act_conclude(c->act, c, c->state, c->detail);
@@ -112,7 +120,7 @@ void mqw_act_conclude_recover(struct mqw_call *c)
 	/* Not kept: it stays under way, lest it be asked for once more, and is tried again. */
 	if (r < 0 && r != -ENOENT)
 		return;
-	mqw_vault_remove_recover(c->instance->vault, mqw_slice_of(c->queue_id));
+	mqw_act_forget_files(c->instance, c->queue_id);
 	mqw_call_free(c);
 }
 

@@ -36,12 +36,14 @@ static void end(struct resolve *s, const struct mqw_action_record *record,
 {
 	struct mqw_call *c = mqw_call_create(
 		s->act, s->instance, record->id, kind, record->rule, record->queue_id);
+	int r;
 
 	if (!c)
 		return;
-	mqw_act_conclude(s->act, c, state, detail);
-	if (kind == MQW_ACTION_RECOVER && s->instance->vault)
-		mqw_vault_remove_recover(s->instance->vault, mqw_slice_of(c->queue_id));
+	r = mqw_act_conclude(s->act, c, state, detail);
+	/* Without its files an intent that stays open would pass for one that was never begun. */
+	if (kind == MQW_ACTION_RECOVER && (r == 0 || r == -ENOENT))
+		mqw_act_forget_files(s->instance, c->queue_id);
 	mqw_call_free(c);
 }
 
@@ -97,11 +99,25 @@ static void look_after_asking(struct resolve *s, const struct mqw_action_record 
 	}
 }
 
+/* Whether the helper left word that it is done, and for this intent: ids are used again. */
+static bool helper_was_done(const struct resolve *s, const struct mqw_action_record *record)
+{
+	int64_t at = s->instance->vault
+		? mqw_vault_done_at(s->instance->vault, mqw_slice_of(record->queue_id))
+		: MQW_TIME_NONE;
+
+	return at != MQW_TIME_NONE && at >= record->intended_at - MQW_SECOND;
+}
+
 static void resolve_recover(struct resolve *s, const struct mqw_action_record *record)
 {
 	const struct mqw_message *m = message_of(s, record);
 	int64_t since;
 
+	if (helper_was_done(s, record)) {
+		end_recover(s, record, MQW_ACTION_STATE_DONE, "the helper had put it back");
+		return;
+	}
 	if (!m) {
 		end_recover(
 			s, record, MQW_ACTION_STATE_UNCLEAR, "the message is no longer followed");

@@ -94,5 +94,6 @@ void mqw_instance_forget(void *ctx, const struct mqw_message *m)
 		mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, id) == m) {
 		mqw_vault_remove(i->act.vault, id);
 		mqw_vault_remove_recover(i->act.vault, id);
+		mqw_vault_remove_done(i->act.vault, id);
 	}
 }

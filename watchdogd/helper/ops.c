@@ -7,8 +7,10 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "probes/probe.h"
@@ -17,6 +19,8 @@
 #include "watchdogd/helper/service.h"
 
 #define RESTART_TIMEOUT (90 * MQW_SECOND)
+#define TURN_TIMEOUT (40 * MQW_SECOND) /* for which another recovery is waited for */
+#define TURN_PAUSE (MQW_SECOND / 20)
 #define COMMAND_OUTPUT_MAX 16384
 #define TEXT_MAX 256
 
@@ -93,34 +97,55 @@ static enum mqw_helper_status flush(const struct request *q)
 		q, ops_of(q)->flush(&c, text, sizeof(text)), text, "the whole queue is tried now");
 }
 
-/* Opens a file below a directory of root's choice: no symbolic link on the way, none upward. */
-static int open_beneath(const char *directory, const char *path)
+/* Opens something below a directory: no symbolic link on the way, none upward. */
+static int open_beneath(int dir, const char *path, uint64_t flags)
 {
-	struct open_how how = {.flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+	struct open_how how = {.flags = flags | O_RDONLY | O_NOCTTY | O_CLOEXEC,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
-	int dir = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	long fd;
+	long fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
 
-	if (dir < 0)
+	return fd < 0 ? -errno : (int)fd;
+}
+
+/* The instance's folder of the vault. */
+static int open_vault(const struct request *q)
+{
+	int state = open(q->config->state_directory, O_PATH | O_DIRECTORY | O_CLOEXEC), fd;
+	char path[128];
+
+	if (state < 0)
 		return -errno;
-	fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
-	if (fd < 0)
-		fd = -errno;
-	close(dir);
-	return (int)fd;
+	if (snprintf(path, sizeof(path), "vault/%s", q->instance->name) < (int)sizeof(path))
+		fd = open_beneath(state, path, O_DIRECTORY);
+	else
+		fd = -ENAMETOOLONG;
+	close(state);
+	return fd;
+}
+
+/*
+ * One recovery of an instance at a time: of two that were asked for the same message, as when the
+ * daemon was killed and comes back, the second sees what the first has done.
+ */
+static int wait_for_turn(int vault)
+{
+	const struct timespec pause = {0, TURN_PAUSE * 1000};
+	int r = -EWOULDBLOCK;
+
+	for (int i = 0; r == -EWOULDBLOCK && i < TURN_TIMEOUT / TURN_PAUSE; i++) {
+		r = flock(vault, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+		if (r == -EWOULDBLOCK)
+			nanosleep(&pause, NULL);
+	}
+	return r;
 }
 
 /* The copy that the daemon prepared. A file of anyone else's can get here by a hard link only. */
-static int open_copy(const struct request *q)
+static int open_copy(const struct request *q, int vault, const char *name)
 {
-	char path[256];
 	struct stat st;
-	int fd, r = 0;
+	int fd = open_beneath(vault, name, O_NONBLOCK), r = 0;
 
-	if (snprintf(path, sizeof(path), "vault/%s/%s.recover", q->instance->name, q->queue_id) >=
-		(int)sizeof(path))
-		return -ENAMETOOLONG;
-	fd = open_beneath(q->config->state_directory, path);
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &st) < 0)
@@ -154,20 +179,51 @@ static enum mqw_helper_status recover_from(const struct request *q, int fd)
 	return conclude(q, r, text, "the message was put back for those it is still owed to");
 }
 
+static enum mqw_helper_status refuse_copy(const struct request *q, int r)
+{
+	mqw_buffer_printf(q->text, "the copy in the vault: %s", strerror(-r));
+	return MQW_HELPER_REFUSED;
+}
+
+/* The file changes its name when it was put back: a lost answer is not the only proof then. */
+static enum mqw_helper_status recover_in_turn(const struct request *q, int vault)
+{
+	char name[96], done[96];
+	enum mqw_helper_status status;
+	struct stat st;
+	int fd;
+
+	snprintf(name, sizeof(name), "%s.recover", q->queue_id);
+	snprintf(done, sizeof(done), "%s.done", q->queue_id);
+	fd = open_copy(q, vault, name);
+	if (fd == -ENOENT && fstatat(vault, done, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return conclude(q, 1, "", "");
+	if (fd < 0)
+		return refuse_copy(q, fd);
+	status = recover_from(q, fd);
+	close(fd);
+	if ((status == MQW_HELPER_OK || status == MQW_HELPER_ALREADY) &&
+		renameat(vault, name, vault, done) == 0)
+		fsync(vault);
+	return status;
+}
+
 static enum mqw_helper_status recover(const struct request *q)
 {
 	enum mqw_helper_status status;
-	int fd;
+	int vault, r;
 
 	if (!ops_of(q)->recover)
 		return cannot(q);
-	fd = open_copy(q);
-	if (fd < 0) {
-		mqw_buffer_printf(q->text, "the copy in the vault: %s", strerror(-fd));
-		return MQW_HELPER_REFUSED;
-	}
-	status = recover_from(q, fd);
-	close(fd);
+	vault = open_vault(q);
+	if (vault < 0)
+		return refuse_copy(q, vault);
+	r = wait_for_turn(vault);
+	if (r == 0)
+		status = recover_in_turn(q, vault);
+	else
+		status = conclude(q, r, "another recovery takes long", "");
+	close(vault);
 	return status;
 }
 

@@ -19,7 +19,8 @@ enum mqw_helper_op {
 	MQW_HELPER_RESTART, /* restart the instance's service, wait for the job; instance */
 	MQW_HELPER_HEALTH, /* whether unit and queue manager are alive; instance */
 	/* Re-inject the file vault/INSTANCE/QUEUE_ID.recover; instance, queue_id. Idempotent: when
-	 * a file of that id waits in the MTA's pick-up directory already, the answer is ALREADY. */
+	 * a file of that id waits in the MTA's pick-up directory already, the answer is ALREADY.
+	 * Once it is put back the file is called QUEUE_ID.done, and a second request finds that. */
 	MQW_HELPER_RECOVER,
 	MQW_HELPER_OP_END
 };

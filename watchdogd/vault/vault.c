@@ -19,6 +19,7 @@
 /* Names that no queue id has, so that neither is ever taken for a copy. */
 #define TEMPORARY ".new"
 #define RECOVER ".recover"
+#define DONE ".done"
 
 struct mqw_vault {
 	int dir;
@@ -338,6 +339,24 @@ int mqw_vault_remove_recover(struct mqw_vault *v, struct mqw_slice queue_id)
 	struct file_name name;
 
 	return make_name(queue_id, RECOVER, &name) ? remove_name(v, name.text) : -EINVAL;
+}
+
+int64_t mqw_vault_done_at(const struct mqw_vault *v, struct mqw_slice queue_id)
+{
+	struct file_name name;
+	struct stat st;
+
+	if (!make_name(queue_id, DONE, &name) ||
+		fstatat(v->dir, name.text, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return MQW_TIME_NONE;
+	return st.st_ctim.tv_sec * MQW_SECOND + st.st_ctim.tv_nsec / 1000;
+}
+
+int mqw_vault_remove_done(struct mqw_vault *v, struct mqw_slice queue_id)
+{
+	struct file_name name;
+
+	return make_name(queue_id, DONE, &name) ? remove_name(v, name.text) : -EINVAL;
 }
 
 int mqw_vault_write_recover(

@@ -60,6 +60,13 @@ int mqw_vault_write_recover(
 bool mqw_vault_has_recover(const struct mqw_vault *v, struct mqw_slice queue_id);
 /* 0 also when there was none. */
 int mqw_vault_remove_recover(struct mqw_vault *v, struct mqw_slice queue_id);
+/*
+ * The root helper renames the file for recovery to QUEUE_ID.done when the mail is submitted: when
+ * it did that, or MQW_TIME_NONE. An id may be used again: compare it with the request's time.
+ */
+int64_t mqw_vault_done_at(const struct mqw_vault *v, struct mqw_slice queue_id);
+/* 0 also when there was none. */
+int mqw_vault_remove_done(struct mqw_vault *v, struct mqw_slice queue_id);
 
 struct mqw_vault_entry {
 	struct mqw_slice queue_id; /* until the callback returns */
