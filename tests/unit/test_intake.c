@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* When the daemon believes that a file is gone: a log that stands still is no witness. */
+/* What an instance believes of log and queue together, and what the ledger keeps of it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "probes/source/reader.h"
@@ -38,7 +42,10 @@ static void on_gap(void *ctx, const struct mqw_event *gap)
 
 static int setup(void **state)
 {
-	const struct mqw_tracker_ops ops = {.verdict = on_verdict, .gap = on_gap};
+	const struct mqw_tracker_ops ops = {.verdict = on_verdict,
+		.gap = on_gap,
+		.forget = mqw_instance_forget,
+		.ctx = &instance};
 	struct mqw_tracker_options options = mqw_tracker_defaults();
 
 	(void)state;
@@ -142,6 +149,61 @@ static void test_log_goes_on(void **state)
 	assert_said("vanished(certain) ");
 }
 
+static int count_kept(void *ctx, const struct mqw_message *m)
+{
+	(void)m;
+	++*(int *)ctx;
+	return 0;
+}
+
+static int kept(void)
+{
+	int count = 0;
+
+	assert_int_equal(
+		mqw_ledger_each_message(instance.host.ledger, "outbound", count_kept, &count), 0);
+	return count;
+}
+
+static int keep(void)
+{
+	instance.moved = false; /* there is no source to ask for its position */
+	return mqw_instance_keep(&instance);
+}
+
+static void test_forgotten_while_the_ledger_is_away(void **state)
+{
+	char dir[] = "/tmp/mqw-intake-XXXXXX", path[64], command[64];
+	sqlite3 *other;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/ledger.db", dir);
+	assert_int_equal(mqw_ledger_open(path, &instance.host.ledger, NULL), 0);
+	deferred(3600);
+	assert_int_equal(keep(), 0);
+	assert_int_equal(kept(), 1);
+	assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	logged(1800, "smtp",
+		ID ": to=<b@example.net>, relay=mx[192.0.2.1]:25, delay=1, delays=0/0/0/1, "
+		   "dsn=2.0.0, status=sent (250 2.0.0 Ok)");
+	logged(1800, "qmgr", ID ": removed");
+	assert_int_equal(keep(), -EBUSY);
+	mqw_tracker_tick(instance.act.tracker, mqw_clock_now());
+	assert_null(mqw_tracker_find(instance.act.tracker, MQW_SLICE_NULL, MQW_LIT(ID)));
+	assert_int_equal(keep(), -EBUSY);
+	sqlite3_close(other);
+	assert_int_equal(kept(), 1);
+	/* A restart would now find it open. */
+	assert_int_equal(keep(), 0);
+	assert_int_equal(kept(), 0);
+	free(instance.forgotten);
+	mqw_ledger_close(instance.host.ledger);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -150,6 +212,7 @@ int main(void)
 		TEST(test_delivered_while_the_log_is_late),
 		TEST(test_silent_log),
 		TEST(test_log_goes_on),
+		TEST(test_forgotten_while_the_ledger_is_away),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,23 +23,23 @@
 /* Everything that was fed since the last call is acted on, then kept. */
 static void settle(struct mqw_engine *e)
 {
-	int64_t now = mqw_clock_now();
+	bool failed = false;
 
-	mqw_act_settle(e->act, now);
+	mqw_act_settle(e->act, mqw_clock_now());
 	for (size_t i = 0; i < e->instance_count; i++) {
 		int r = mqw_instance_keep(e->instances[i]);
 
-		if (r < 0 && !e->ledger_failed)
+		if (r < 0 && !e->ledger_failed && !failed)
 			mqw_alert_say(MQW_ALERT_SELF, LOG_ALERT, NULL,
 				"the ledger cannot be written (%s): the watch goes on and nothing "
 				"is "
 				"lost as long as the daemon runs; actions wait",
 				mqw_ledger_error(e->ledger));
-		if (r == 0 && e->ledger_failed)
-			mqw_alert_say(MQW_ALERT_SELF, LOG_NOTICE, NULL,
-				"the ledger can be written again");
-		e->ledger_failed = r < 0;
+		failed = failed || r < 0;
 	}
+	if (!failed && e->ledger_failed)
+		mqw_alert_say(MQW_ALERT_SELF, LOG_NOTICE, NULL, "the ledger can be written again");
+	e->ledger_failed = failed;
 }
 
 static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)

@@ -180,6 +180,13 @@ int mqw_instance_open(const struct mqw_instance_config *c, const struct mqw_inst
 	return r;
 }
 
+static void clear_forgotten(struct mqw_instance *i)
+{
+	for (size_t n = 0; n < i->forgotten_count; n++)
+		free(i->forgotten[n].queue_id);
+	i->forgotten_count = 0;
+}
+
 struct mqw_instance *mqw_instance_free(struct mqw_instance *i)
 {
 	if (!i)
@@ -193,6 +200,8 @@ struct mqw_instance *mqw_instance_free(struct mqw_instance *i)
 		i->act.probe->free(i->probe);
 	for (uint32_t n = 0; n < i->name_count; n++)
 		free(i->names[n]);
+	clear_forgotten(i);
+	free(i->forgotten);
 	free(i->queue_root);
 	free(i);
 	return NULL;
@@ -259,6 +268,22 @@ static int put_position(struct mqw_instance *i)
 	return r;
 }
 
+static int delete_forgotten(struct mqw_instance *i)
+{
+	int r = 0;
+
+	for (size_t n = 0; r == 0 && n < i->forgotten_count; n++) {
+		const struct mqw_forgotten *f = &i->forgotten[n];
+		const struct mqw_message m = {.realm = "",
+			.queue_id = f->queue_id,
+			.opened_at = f->opened_at,
+			.first_seen = f->first_seen};
+
+		r = mqw_ledger_delete_message(i->host.ledger, i->act.name, &m);
+	}
+	return r;
+}
+
 /* Puts the dirty ones; those taken are in *ret_taken, for the caller to free. */
 static int put_messages(struct mqw_instance *i, struct mqw_message ***ret_taken, size_t *ret_count)
 {
@@ -294,7 +319,9 @@ int mqw_instance_keep(struct mqw_instance *i)
 	r = mqw_ledger_begin(i->host.ledger);
 	if (r < 0)
 		return r;
-	r = put_messages(i, &taken, &count);
+	r = delete_forgotten(i);
+	if (r == 0)
+		r = put_messages(i, &taken, &count);
 	if (r == 0 && i->moved)
 		r = put_position(i);
 	if (r == 0)
@@ -303,8 +330,10 @@ int mqw_instance_keep(struct mqw_instance *i)
 		mqw_ledger_rollback(i->host.ledger);
 	for (size_t n = 0; r < 0 && n < count; n++)
 		mqw_tracker_mark_dirty(i->act.tracker, taken[n]);
-	if (r == 0)
+	if (r == 0) {
 		i->moved = false;
+		clear_forgotten(i);
+	}
 	free(taken);
 	return r;
 }

@@ -12,6 +12,12 @@
 
 #define MQW_INSTANCE_SOURCES 64 /* names of log files; more go unnamed */
 
+/* A message that the ledger has to forget: what it is told by there. */
+struct mqw_forgotten {
+	char *queue_id;
+	int64_t opened_at, first_seen;
+};
+
 struct mqw_instance {
 	struct mqw_act_instance act; /* name, probe, tracker, vault, caught_up */
 	const struct mqw_instance_config *config;
@@ -34,6 +40,8 @@ struct mqw_instance {
 	bool scanned; /* the queue was read whole once */
 	bool adopted; /* and its files made known to the tracker */
 	bool moved; /* lines were read since the position was kept */
+	struct mqw_forgotten *forgotten; /* until the ledger has committed it */
+	size_t forgotten_count, forgotten_cap;
 	bool telling; /* the tracker is not held any more */
 	int64_t caught_up_at;
 };
