@@ -57,11 +57,19 @@ static bool code_matches(const struct mqw_any_of *any, unsigned int code)
  * A trouble verdict without proof moves no rule that does not ask for it: a false alarm costs more
  * than a late one.
  */
-static bool confidence_is_enough(const struct mqw_rule *rule, const struct mqw_judgement *j)
+static bool is_enough(
+	const struct mqw_rule *rule, enum mqw_verdict verdict, enum mqw_confidence confidence)
 {
 	if (rule->confidence_asked)
-		return j->confidence >= rule->confidence;
-	return !mqw_verdict_is_trouble(j->verdict) || j->confidence >= MQW_CONFIDENCE_PROBABLE;
+		return confidence >= rule->confidence;
+	return !mqw_verdict_is_trouble(verdict) || confidence >= MQW_CONFIDENCE_PROBABLE;
+}
+
+/* A finding that is only surer than before is new to those whom it was not sure enough. */
+static bool confidence_is_enough(const struct mqw_rule *rule, const struct mqw_judgement *j)
+{
+	return is_enough(rule, j->verdict, j->confidence) &&
+		!(j->again && is_enough(rule, j->verdict, j->before));
 }
 
 static bool rule_matches(const struct mqw_rule *rule, const struct mqw_finding *f)

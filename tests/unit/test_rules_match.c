@@ -203,6 +203,12 @@ static void trouble_without_proof_moves_nobody_unasked(void **state)
 	assert_string_equal(match(&s), "unknown;");
 	s.judgement.verdict = MQW_VERDICT_PENDING;
 	assert_string_equal(match(&s), "");
+	/* Told again since it is surer now: news for those only whom it was not sure enough. */
+	s.judgement.verdict = MQW_VERDICT_VANISHED;
+	s.judgement.again = true;
+	s.judgement.before = MQW_CONFIDENCE_PROBABLE;
+	s.judgement.confidence = MQW_CONFIDENCE_CERTAIN;
+	assert_string_equal(match(&s), "sure;");
 	done(&s);
 }
 

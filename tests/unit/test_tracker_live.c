@@ -236,6 +236,32 @@ static void test_held(void **state)
 	assert_said("A1 forgotten\nA4 forgotten\n");
 }
 
+/* Probable, then certain: told twice, so that who waits for certainty hears of it. */
+static void test_becomes_surer(void **state)
+{
+	struct mqw_event e;
+
+	(void)state;
+	accepted("A1", T0);
+	deferred("A1", T0 + 1);
+	assert_said("A1 " B " pending probable\n");
+	e = about(MQW_EVENT_FILE_LOST, "A1", T0 + 2);
+	e.reply = MQW_LIT("open active A1: No such file or directory");
+	feed(e);
+	assert_said("A1 " B " vanished probable was pending\n");
+	happens(MQW_EVENT_QUEUE_GONE, "A1", T0 + 3);
+	assert_said("A1 " B " vanished certain was vanished\n");
+	happens(MQW_EVENT_QUEUE_GONE, "A1", T0 + 4);
+	feed(e);
+	assert_said("");
+	/* Of no trouble is nothing said twice. */
+	accepted("A2", T0 + 5);
+	deferred("A2", T0 + 5);
+	assert_said("A2 " B " pending probable\n");
+	in_queue("A2", MQW_PLACE_WAITING, T0 + MQW_HOUR, T0 + 6);
+	assert_said("");
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -248,6 +274,7 @@ int main(void)
 		TEST(test_restore),
 		TEST(test_lost_by_id_is_said_soon),
 		TEST(test_held),
+		TEST(test_becomes_surer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -119,7 +119,10 @@ int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct
 		}
 		if (m->reported && m->recipients == m->last_recipient) {
 			/* What was said of recipients without a name was said of this one. */
-			r->reported = r->reported ? r->reported : m->reported;
+			if (!r->reported) {
+				r->reported = m->reported;
+				r->sure = m->sure;
+			}
 			m->reported = MQW_VERDICT_NONE;
 		}
 		apply_attempt(t, m, r, e);

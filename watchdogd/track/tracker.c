@@ -154,12 +154,20 @@ struct mqw_message *mqw_tracker_take_dirty(struct mqw_tracker *t)
 	return m;
 }
 
+/* What was only probable may be what somebody waits for to be certain of. */
+static bool is_surer(const struct mqw_recipient *r, const struct mqw_judgement *j)
+{
+	return j->verdict == (enum mqw_verdict)r->reported && mqw_verdict_is_trouble(j->verdict) &&
+		r->sure && (unsigned)j->confidence + 1 > r->sure;
+}
+
 bool mqw_tracker_review(struct mqw_tracker *t, struct mqw_message *m, bool final)
 {
 	struct mqw_recipient stand_in = {.first_attempt = MQW_TIME_NONE,
 		.last_attempt = MQW_TIME_NONE,
 		.first_seen_at = {0},
-		.reported = m->reported};
+		.reported = m->reported,
+		.sure = m->sure};
 	struct mqw_recipient *r = m->recipients ? m->recipients : &stand_in;
 	bool accepted = m->queued || m->held || m->recipients, changed = false;
 
@@ -175,13 +183,18 @@ bool mqw_tracker_review(struct mqw_tracker *t, struct mqw_message *m, bool final
 			t->counts.verdicts[j.verdict]++;
 			t->counts.recipients += j.verdict != MQW_VERDICT_NONE;
 		}
-		if (j.verdict == previous || (j.verdict == MQW_VERDICT_NONE && !t->live))
+		j.again = is_surer(r, &j);
+		j.before = (enum mqw_confidence)(r->sure ? r->sure - 1 : 0);
+		if ((j.verdict == previous && !j.again) ||
+			(j.verdict == MQW_VERDICT_NONE && !t->live))
 			continue;
 		r->reported = (uint8_t)j.verdict;
+		r->sure = (uint8_t)(j.confidence + 1);
 		changed = true;
 		t->ops.verdict(t->ops.ctx, m, r, &j, previous);
 	}
 	m->reported = stand_in.reported;
+	m->sure = stand_in.sure;
 	if (final)
 		t->counts.messages += accepted && !m->refused && !m->probe;
 	return changed;

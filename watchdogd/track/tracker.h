@@ -39,6 +39,7 @@ struct mqw_recipient {
 	bool hasty; /* every retry so far came sooner than the receiver's greylisting delay */
 	uint32_t attempts;
 	uint8_t reported; /* enum mqw_verdict last given to the verdict callback */
+	uint8_t sure; /* enum mqw_confidence of that, plus 1; 0 not known any more */
 	int64_t first_attempt; /* MQW_TIME_NONE: none seen */
 	int64_t last_attempt;
 	struct mqw_evidence first_seen_at, last_seen_at;
@@ -70,7 +71,8 @@ struct mqw_message {
 	uint8_t place; /* enum mqw_place, MQW_PLACE_NONE when never looked or gone */
 	bool dirty; /* changed since mqw_tracker_take_dirty() gave it out */
 	bool kept; /* that gave it out once, or it was restored: somebody keeps it */
-	uint8_t reported; /* verdict last given for the stand-in of unnamed recipients */
+	uint8_t reported; /* verdict last given for the stand-in of unnamed recipients, and */
+	uint8_t sure; /* its confidence as above */
 	struct mqw_message *next_dirty;
 	size_t heap_index; /* place in the due heap, SIZE_MAX when not in it */
 
@@ -87,6 +89,8 @@ struct mqw_message {
 struct mqw_judgement {
 	enum mqw_verdict verdict;
 	enum mqw_confidence confidence;
+	bool again; /* given to the callback: the same verdict as before, but surer; and then */
+	enum mqw_confidence before; /* how sure that was */
 	const char *reason; /* one sentence, printable */
 	const char *remedy; /* one sentence; NULL where there is nothing to do */
 	const char *greylisting; /* product or family that the reply looks like; NULL unknown */
@@ -115,7 +119,8 @@ struct mqw_tracker_options mqw_tracker_defaults(void);
 
 /*
  * Told of each verdict: in a scan once for each recipient, when it is settled or at the end; live
- * whenever the verdict of a recipient becomes another one. r is a stand-in with address NULL where
+ * whenever the verdict of a recipient becomes another one, or one of trouble becomes surer (then
+ * previous is the verdict itself, and j->again is set). r is a stand-in with address NULL where
  * no line ever named the recipients. previous is MQW_VERDICT_NONE the first time.
  */
 struct mqw_tracker_ops {
