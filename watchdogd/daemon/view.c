@@ -96,13 +96,17 @@ static void add_recipients(json_t *list, struct mqw_instance *i, const struct mq
 		.source_name = mqw_instance_source_name,
 		.ctx = i};
 
-	for (const struct mqw_recipient *r = m->recipients; r && json_array_size(list) < limit;
-		r = r->next) {
+	/* Of a message whose recipients no line named there is still something to say. */
+	const struct mqw_recipient stand_in = {
+		.first_attempt = MQW_TIME_NONE, .last_attempt = MQW_TIME_NONE};
+
+	for (const struct mqw_recipient *r = m->recipients ? m->recipients : &stand_in;
+		r && json_array_size(list) < limit; r = r->next) {
 		struct mqw_judgement j = mqw_tracker_judge(parts->tracker, m, r);
 		bool fits = wanted == MQW_VERDICT_COUNT ? mqw_verdict_is_trouble(j.verdict)
 							: !wanted || j.verdict == wanted;
 
-		if (fits)
+		if (fits && (r != &stand_in || j.verdict != MQW_VERDICT_NONE))
 			json_array_append_new(list, mqw_verdict_json(&origin, m, r, &j));
 	}
 }
