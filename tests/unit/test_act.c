@@ -10,6 +10,7 @@
 #include <sqlite3.h>
 
 #include "act_fixture.h"
+#include "watchdogd/daemon/instance_internal.h"
 
 #define NOW (T0 + 100 * MQW_SECOND)
 
@@ -111,17 +112,64 @@ static void test_budget(void **state)
 	assert_actions("recover A2 refused\nrecover A1 done\n");
 	/* It is not given up for that. One word a window is enough. */
 	assert_true(mqw_act_waiting(act));
+	assert_true(mqw_act_waits_for(act, &instance, message("A2")));
+	assert_false(mqw_act_waits_for(act, &instance, message("A1")));
 	mqw_act_settle(act, NOW + 10 * MQW_MINUTE);
 	restart_act();
 	found("A2", B, NOW + 20 * MQW_MINUTE);
 	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
 	mqw_act_settle(act, NOW + MQW_HOUR);
 	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+	while (mqw_tracker_take_dirty(t))
+		;
 	mqw_act_settle(act, NOW + MQW_HOUR + 2 * MQW_MINUTE);
+	/* Now it may be kept as reported. */
+	assert_ptr_equal(mqw_tracker_take_dirty(t), message("A2"));
 	run(50);
 	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 2);
 	assert_string_equal(helper->queue_id, "A2");
 	assert_false(mqw_act_waiting(act));
+}
+
+static int add_reported(void *ctx, const struct mqw_message *m)
+{
+	mqw_buffer_printf(ctx, "%s", m->queue_id);
+	for (const struct mqw_recipient *r = m->recipients; r; r = r->next)
+		mqw_buffer_printf(ctx, " %s", mqw_verdict_name((enum mqw_verdict)r->reported));
+	mqw_buffer_add_str(ctx, "; ");
+	return 0;
+}
+
+/* A wish is in memory alone: what it is for counts as reported only when that is over. */
+static void test_kept_as_not_reported(void **state)
+{
+	struct mqw_instance i = {.act = instance, .host = {.ledger = ledger, .act = act}};
+	struct mqw_buffer kept = {0};
+
+	(void)state;
+	load_rules("  - {name: back, when: {verdict: vanished}, do: [recover: {at_most: 1 per "
+		   "1h}]}\n");
+	lose("A1", T0);
+	lose("A2", T0);
+	for (const char *const *id = (const char *const[]){"A1", "A2", NULL}; *id; id++) {
+		struct mqw_act_context context = {act, &i.act};
+		struct mqw_judgement j = judge(*id, B);
+		const struct mqw_finding f = {.instance = "out",
+			.mta = "postfix",
+			.message = message(*id),
+			.recipient = message(*id)->recipients,
+			.judgement = &j,
+			.time = NOW};
+
+		mqw_rules_match(rules, &f, mqw_act_fire, &context);
+	}
+	mqw_act_settle(act, NOW);
+	assert_int_equal(mqw_instance_keep(&i), 0);
+	assert_int_equal(mqw_ledger_each_message(ledger, "out", add_reported, &kept), 0);
+	assert_string_equal(mqw_buffer_str(&kept), "A1 vanished delivered; A2 none none; ");
+	/* In the tracker it is as it was: nothing is said twice while the daemon lives. */
+	assert_int_equal(message("A2")->recipients->reported, MQW_VERDICT_VANISHED);
+	mqw_buffer_done(&kept);
 }
 
 static void test_helper_away(void **state)
@@ -438,6 +486,7 @@ int main(void)
 		TEST(test_observe),
 		TEST(test_no_copy),
 		TEST(test_budget),
+		TEST(test_kept_as_not_reported),
 		TEST(test_helper_away),
 		TEST(test_helper_refuses),
 		TEST(test_died_and_it_was_done),

@@ -29,6 +29,7 @@ static void free_wish(struct mqw_wish *w)
 {
 	free(w->rule);
 	free(w->queue_id);
+	free(w->found_on);
 	free(w->recipient);
 	free(w->cause);
 	free(w->alert_channel);
@@ -111,13 +112,14 @@ static bool copy_texts(struct mqw_wish *w, const struct mqw_rule *rule, const st
 
 	w->rule = mqw_slice_dup(mqw_slice_of(mqw_rule_name(rule)));
 	w->queue_id = mqw_slice_dup(mqw_slice_of(f->message->queue_id));
+	w->found_on = mqw_slice_dup(mqw_slice_of(f->message->queue_id));
 	w->recipient = mqw_slice_dup(mqw_slice_of(f->recipient->address));
 	w->cause = mqw_slice_dup(mqw_slice_of(f->judgement->reason));
 	w->alert_channel = mqw_slice_dup(mqw_slice_of(action->alert));
 	if (action->healthy_smtp)
 		w->healthy_smtp = mqw_slice_dup(mqw_slice_of(action->healthy_smtp));
-	return w->rule && w->queue_id && w->recipient && w->cause && w->alert_channel &&
-		(!action->healthy_smtp || w->healthy_smtp);
+	return w->rule && w->queue_id && w->found_on && w->recipient && w->cause &&
+		w->alert_channel && (!action->healthy_smtp || w->healthy_smtp);
 }
 
 void mqw_act_fire(void *context, const struct mqw_rule *rule, const struct mqw_finding *f)
@@ -340,6 +342,19 @@ static int carry_out(struct mqw_act *a, struct mqw_wish *w, int64_t now)
 	return 1;
 }
 
+/* Takes a wish that is dealt with out of the list. */
+static void end_wish(struct mqw_wish **at)
+{
+	struct mqw_wish *w = *at;
+	struct mqw_message *m =
+		!w->waited ? NULL : mqw_act_message(w->instance, w->found_on, w->first_seen);
+
+	if (m)
+		mqw_tracker_mark_dirty(w->instance->tracker, m);
+	*at = w->next;
+	free_wish(w);
+}
+
 void mqw_act_settle(struct mqw_act *a, int64_t now)
 {
 	struct mqw_wish **p = &a->wishes;
@@ -354,15 +369,25 @@ void mqw_act_settle(struct mqw_act *a, int64_t now)
 		}
 		r = carry_out(a, w, now);
 		if (r == 1) {
-			*p = w->next;
-			free_wish(w);
+			end_wish(p);
 			continue;
 		}
+		w->waited = true;
 		if (w->not_before <= now)
 			w->not_before = now + WISHES_LATER;
 		p = &w->next;
 	}
 	a->last_wish = p;
+}
+
+bool mqw_act_waits_for(const struct mqw_act *a, const struct mqw_act_instance *instance,
+	const struct mqw_message *m)
+{
+	for (const struct mqw_wish *w = a->wishes; w; w = w->next)
+		if (w->instance == instance && w->first_seen == m->first_seen &&
+			!strcmp(w->found_on, m->queue_id))
+			return true;
+	return false;
 }
 
 bool mqw_act_waiting(const struct mqw_act *a)

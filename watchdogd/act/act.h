@@ -53,6 +53,14 @@ void mqw_act_settle(struct mqw_act *a, int64_t now);
 bool mqw_act_waiting(const struct mqw_act *a);
 
 /*
+ * Whether something is noted on this message that waits, for a budget or for the ledger. It is in
+ * memory alone: who keeps the message has to keep its verdicts as not reported yet, so that a
+ * restart finds them again. When the waiting is over the message is marked as dirty.
+ */
+bool mqw_act_waits_for(const struct mqw_act *a, const struct mqw_act_instance *instance,
+	const struct mqw_message *m);
+
+/*
  * Looks after intents that have no result: what was under way when the daemon ended, what the
  * helper did not answer. Call now and then, for each instance whose log has been caught up with.
  */

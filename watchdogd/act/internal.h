@@ -10,12 +10,15 @@ struct mqw_wish {
 	struct mqw_wish *next;
 	struct mqw_act_instance *instance;
 	struct mqw_action action; /* its strings are the configuration's */
-	char *rule, *queue_id, *recipient, *cause;
+	char *rule, *recipient, *cause;
+	char *queue_id; /* that the action is about; "" the service */
+	char *found_on; /* that the finding is about */
 	char *alert_channel, *healthy_smtp; /* copies, so that a reload may come between */
 	enum mqw_verdict verdict;
 	int64_t first_seen; /* of the message */
 	int64_t last_attempt;
 	int64_t not_before, since;
+	bool waited; /* the ledger may have kept its message as not reported */
 };
 
 /* An action that the helper has been asked for. */

@@ -284,6 +284,35 @@ static int delete_forgotten(struct mqw_instance *i)
 	return r;
 }
 
+/*
+ * Puts a message. What waits for its action is not reported for good: the next start shall find it
+ * again, so the ledger is told that nothing was reported of it.
+ */
+static int put_message(struct mqw_instance *i, struct mqw_message *m)
+{
+	uint8_t *said, whole = m->reported;
+	size_t n = 0;
+	int r;
+
+	if (!mqw_act_waits_for(i->host.act, &i->act, m))
+		return mqw_ledger_put_message(i->host.ledger, i->act.name, m);
+	said = malloc(m->recipient_count + 1);
+	if (!said)
+		return -ENOMEM;
+	m->reported = MQW_VERDICT_NONE;
+	for (struct mqw_recipient *p = m->recipients; p; p = p->next) {
+		said[n++] = p->reported;
+		p->reported = MQW_VERDICT_NONE;
+	}
+	r = mqw_ledger_put_message(i->host.ledger, i->act.name, m);
+	m->reported = whole;
+	n = 0;
+	for (struct mqw_recipient *p = m->recipients; p; p = p->next)
+		p->reported = said[n++];
+	free(said);
+	return r;
+}
+
 /* Puts the dirty ones; those taken are in *ret_taken, for the caller to free. */
 static int put_messages(struct mqw_instance *i, struct mqw_message ***ret_taken, size_t *ret_count)
 {
@@ -303,7 +332,7 @@ static int put_messages(struct mqw_instance *i, struct mqw_message ***ret_taken,
 			taken = p;
 		}
 		taken[count++] = m;
-		r = mqw_ledger_put_message(i->host.ledger, i->act.name, m);
+		r = put_message(i, m);
 	}
 	*ret_taken = taken;
 	*ret_count = count;
