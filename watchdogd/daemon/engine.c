@@ -71,15 +71,42 @@ static int on_turn(sd_event_source *source, void *userdata)
 	return 0;
 }
 
-static bool same_instances(const struct mqw_config *a, const struct mqw_config *b)
+static bool same_text(const char *a, const char *b)
 {
-	if (a->instance_count != b->instance_count)
-		return false;
-	for (size_t i = 0; i < a->instance_count; i++)
-		if (strcmp(a->instances[i].name, b->instances[i].name) != 0 ||
-			strcmp(a->instances[i].type, b->instances[i].type) != 0)
-			return false;
-	return true;
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_list(const char *const *a, const char *const *b)
+{
+	while (a && b && *a && *b && strcmp(*a, *b) == 0) {
+		a++;
+		b++;
+	}
+	return (!a || !*a) && (!b || !*b);
+}
+
+static bool same_instance(const struct mqw_instance_config *a, const struct mqw_instance_config *b)
+{
+	/* restart_command is the helper's, which reads the configuration for each request. */
+	return same_text(a->name, b->name) && same_text(a->type, b->type) &&
+		same_text(a->log, b->log) && same_text(a->queue, b->queue) &&
+		same_text(a->config_dir, b->config_dir) && same_text(a->service, b->service) &&
+		same_list(a->next_hops, b->next_hops) && a->lifetime == b->lifetime &&
+		a->min_lifetime == b->min_lifetime && a->slack == b->slack;
+}
+
+/* Whether a reload can take over all that differs: rules, alerts and the mode. */
+static bool differs_in_rules_only(const struct mqw_config *a, const struct mqw_config *b)
+{
+	bool same = a->instance_count == b->instance_count && a->vault.keep == b->vault.keep &&
+		a->vault.size == b->vault.size && a->vault.age == b->vault.age &&
+		same_text(a->state_directory, b->state_directory) &&
+		same_text(a->control_socket, b->control_socket) &&
+		same_text(a->helper_socket, b->helper_socket);
+
+	for (size_t i = 0; same && i < a->instance_count; i++)
+		same = same_instance(&a->instances[i], &b->instances[i]);
+	return same;
 }
 
 /* Rules and mode are taken over; what instances are watched is settled at the start. */
@@ -101,9 +128,10 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 			faults.text.len ? mqw_buffer_str(&faults.text) : strerror(-r));
 	} else {
 		mqw_act_settle(e->act, mqw_clock_now());
-		if (!same_instances(e->config, config))
+		if (!differs_in_rules_only(e->config, config))
 			mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, NULL,
-				"the instances have changed: that takes effect with a restart");
+				"not only rules, alerts and mode have changed: the rest takes "
+				"effect with a restart");
 		e->rules = mqw_rules_free(e->rules);
 		e->rules = rules;
 		mqw_act_set_mode(e->act, config->mode);
