@@ -87,18 +87,16 @@ struct mqw_message *mqw_identity_add(struct mqw_tracker *t, struct mqw_slice rea
 
 static void unlink_dirty(struct mqw_tracker *t, const struct mqw_message *m)
 {
-	struct mqw_message *prev = NULL;
-
 	if (!m->dirty)
 		return;
-	for (struct mqw_message *d = t->dirty_first; d && d != m; d = d->next_dirty)
-		prev = d;
-	if (prev)
-		prev->next_dirty = m->next_dirty;
+	if (m->previous_dirty)
+		m->previous_dirty->next_dirty = m->next_dirty;
 	else
 		t->dirty_first = m->next_dirty;
-	if (t->dirty_last == m)
-		t->dirty_last = prev;
+	if (m->next_dirty)
+		m->next_dirty->previous_dirty = m->previous_dirty;
+	else
+		t->dirty_last = m->previous_dirty;
 }
 
 void mqw_identity_drop(struct mqw_tracker *t, struct mqw_message *m)

@@ -132,6 +132,7 @@ void mqw_tracker_mark_dirty(struct mqw_tracker *t, struct mqw_message *m)
 		return;
 	m->dirty = true;
 	m->next_dirty = NULL;
+	m->previous_dirty = t->dirty_last;
 	if (t->dirty_last)
 		t->dirty_last->next_dirty = m;
 	else
@@ -146,7 +147,9 @@ struct mqw_message *mqw_tracker_take_dirty(struct mqw_tracker *t)
 	if (!m)
 		return NULL;
 	t->dirty_first = m->next_dirty;
-	if (!t->dirty_first)
+	if (t->dirty_first)
+		t->dirty_first->previous_dirty = NULL;
+	else
 		t->dirty_last = NULL;
 	m->next_dirty = NULL;
 	m->dirty = false;
