@@ -320,7 +320,8 @@ static int give_entries(struct mqw_journal *j)
 	say_error(j, r < 0 ? r : 0);
 	if (r > 0)
 		return sd_event_source_set_enabled(j->more, SD_EVENT_ONESHOT);
-	if (r == 0 && j->ops.caught_up)
+	/* A journal that cannot be read at all has no end to be at. */
+	if (r == 0 && !j->said_unreadable && j->ops.caught_up)
 		j->ops.caught_up(j->ops.ctx);
 	return sd_event_source_set_enabled(j->io, SD_EVENT_ON);
 }

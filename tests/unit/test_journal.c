@@ -552,7 +552,15 @@ static void test_no_journal(void **state)
 	assert_int_equal(mqw_journal_next(j, &e), 0);
 	assert_int_equal(g.says, 1);
 	assert_int_equal(g.gaps, 0);
+	/* Nothing read is not everything read. */
+	assert_true(sd_event_new(&g.loop) >= 0);
+	assert_int_equal(mqw_journal_attach(j, g.loop), 0);
+	for (int i = 0; i < 5; i++)
+		assert_true(sd_event_run(g.loop, 10000) >= 0);
+	assert_int_equal(g.caught_up, 0);
+	assert_int_equal(g.says, 1);
 	mqw_journal_close(j);
+	sd_event_unref(g.loop);
 	assert_null(mqw_journal_close(NULL));
 	rmdir(dir);
 }
