@@ -86,8 +86,10 @@ expect "trace of standard input" 0 "deferred at" -- \
 
 # A log up to now, with and without its file in the queue.
 mkdir -p queue/deferred/4 queue/active
-now=$(date -u +%Y-%m-%dT%H:%M:%S)
-sed -E "s/^[0-9T:.-]+\+00:00/$now.000000+00:00/" "$lost" | grep 4l2kJW6Yltz91C2 >now.log
+log_of() {
+	sed -E "s/^[0-9T:.-]+\+00:00/$(date -u -d "$1" +%Y-%m-%dT%H:%M:%S).000000+00:00/" "$lost" | grep 4l2kJW6Yltz91C2
+}
+log_of '-1 minute' >now.log
 expect "gone from the live queue" 1 "vanished \(certain\)" -- "$program" scan --queue queue now.log
 touch -d '+10 minutes' queue/deferred/4/4l2kJW6Yltz91C2
 expect "there in the live queue" 0 "1 pending" -- "$program" scan --queue queue now.log
@@ -96,6 +98,10 @@ expect "past due in the live queue" 1 "overdue \(certain\)" -- "$program" scan -
 rm queue/deferred/4/4l2kJW6Yltz91C2
 expect "old log against a queue proves nothing" 0 "1 unknown" -- \
 	"$program" scan --queue queue lost.log
+log_of '-1 second' >fresh.log
+expect "what was logged just now is not gone yet" 0 "1 pending" -- "$program" scan --all --queue queue fresh.log
+mkdir elsewhere
+expect "directory that is no queue" 2 "no queue of postfix is there" -- "$program" scan --queue elsewhere now.log
 expect "queue that is not there" 2 "queue cannot be read" -- "$program" scan --queue nowhere now.log
 
 # A reply of a hostile server is shown and obeyed by nothing.

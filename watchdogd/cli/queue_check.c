@@ -11,6 +11,8 @@
 
 #define DEPTH_MAX 18 /* a queue's directory and sixteen levels of hashing (postconf(5)) */
 #define LOG_LAG (10 * MQW_MINUTE)
+#define SETTLE (10 * MQW_SECOND) /* log and queue are not in step by the second */
+#define LOOKS 2 /* a message on its way from one directory to the next is missed by one look */
 
 struct found {
 	struct found *next;
@@ -19,13 +21,24 @@ struct found {
 	char id[];
 };
 
-struct walk {
-	const struct mqw_probe_ops *mta;
+struct mqw_queue_snapshot {
 	struct mqw_map ids;
 	struct found *all;
+	int64_t time; /* of the look */
+};
+
+struct walk {
+	const struct mqw_probe_ops *mta;
+	struct mqw_queue_snapshot *snapshot;
 	struct mqw_buffer path; /* relative to the root */
+	bool any; /* one of the queue's directories is there */
 	int error;
 };
+
+static int64_t time_of(const struct stat *st)
+{
+	return (int64_t)st->st_mtim.tv_sec * MQW_SECOND + st->st_mtim.tv_nsec / 1000;
+}
 
 static void note_file(struct walk *w, const struct stat *st)
 {
@@ -34,6 +47,12 @@ static void note_file(struct walk *w, const struct stat *st)
 
 	if (!w->mta->queue_name(mqw_buffer_slice(&w->path), &name))
 		return;
+	f = mqw_map_get(&w->snapshot->ids, name.queue_id);
+	if (f) {
+		f->place = name.place;
+		f->mtime = time_of(st);
+		return;
+	}
 	f = malloc(sizeof(*f) + name.queue_id.len + 1);
 	if (!f) {
 		w->error = -ENOMEM;
@@ -42,10 +61,10 @@ static void note_file(struct walk *w, const struct stat *st)
 	memcpy(f->id, name.queue_id.ptr, name.queue_id.len);
 	f->id[name.queue_id.len] = '\0';
 	f->place = name.place;
-	f->mtime = (int64_t)st->st_mtim.tv_sec * MQW_SECOND + st->st_mtim.tv_nsec / 1000;
-	f->next = w->all;
-	w->all = f;
-	if (mqw_map_put(&w->ids, mqw_slice_of(f->id), f) < 0)
+	f->mtime = time_of(st);
+	f->next = w->snapshot->all;
+	w->snapshot->all = f;
+	if (mqw_map_put(&w->snapshot->ids, mqw_slice_of(f->id), f) < 0)
 		w->error = -ENOMEM;
 }
 
@@ -61,12 +80,21 @@ static void walk_directory(struct walk *w, int fd, int depth)
 		close(fd);
 		return;
 	}
-	while (w->error == 0 && (entry = readdir(dir))) {
+	while (w->error == 0) {
 		struct stat st;
 
-		if (entry->d_name[0] == '.' ||
-			fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		errno = 0;
+		entry = readdir(dir);
+		if (!entry) {
+			w->error = -errno;
+			break;
+		}
+		if (entry->d_name[0] == '.')
 			continue;
+		if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+			w->error = errno == ENOENT ? 0 : -errno;
+			continue;
+		}
 		mqw_buffer_printf(&w->path, "/%s", entry->d_name);
 		if (S_ISREG(st.st_mode)) {
 			note_file(w, &st);
@@ -102,6 +130,7 @@ static void walk_queue(struct walk *w, const char *queue)
 				w->error = -errno;
 			continue;
 		}
+		w->any = true;
 		mqw_buffer_clear(&w->path);
 		mqw_buffer_add_str(&w->path, w->mta->queue_directories[i]);
 		walk_directory(w, fd, 1);
@@ -115,68 +144,93 @@ static bool is_open(const struct mqw_message *m)
 		!m->successor;
 }
 
-static int tell(struct mqw_tracker *t, const struct walk *w, int64_t now)
+struct mqw_queue_snapshot *mqw_queue_snapshot_free(struct mqw_queue_snapshot *s)
 {
-	for (struct mqw_message *m = mqw_tracker_next(t, NULL), *next; m; m = next) {
-		const struct found *f = mqw_map_get(&w->ids, mqw_slice_of(m->queue_id));
-		struct mqw_event e =
-			mqw_event(f ? MQW_EVENT_QUEUE_PRESENT : MQW_EVENT_QUEUE_GONE, now);
-		int r;
+	if (!s)
+		return NULL;
+	while (s->all) {
+		struct found *next = s->all->next;
 
-		next = mqw_tracker_next(t, m);
-		if (!is_open(m))
-			continue;
-		e.realm = mqw_slice_of(m->realm);
-		e.queue_id = mqw_slice_of(m->queue_id);
-		if (f) {
-			e.place = f->place;
-			e.retry_at = f->mtime;
-		}
-		r = mqw_tracker_event(t, &e);
-		if (r < 0)
-			return r;
+		free(s->all);
+		s->all = next;
 	}
-	return 0;
+	mqw_map_done(&s->ids);
+	free(s);
+	return NULL;
 }
 
-static int give_lag(struct mqw_tracker *t, int64_t log_end, int64_t now)
+int mqw_queue_snapshot_take(const struct mqw_probe_ops *mta, const char *queue, int64_t now,
+	struct mqw_queue_snapshot **ret, struct mqw_buffer *errors)
 {
-	struct mqw_event gap = mqw_event(MQW_EVENT_GAP, now);
+	struct mqw_queue_snapshot *s = calloc(1, sizeof(*s));
+	struct walk w = {.mta = mta, .snapshot = s};
 
-	if (log_end == MQW_TIME_NONE || now - log_end <= LOG_LAG)
+	if (!s)
+		return -ENOMEM;
+	s->time = now;
+	mqw_map_init(&s->ids, mqw_map_random_seed());
+	for (int i = 0; w.error == 0 && i < LOOKS; i++)
+		walk_queue(&w, queue);
+	/* All would be gone from a directory that is no queue. */
+	if (w.error == 0 && !w.any)
+		w.error = -ENOTDIR;
+	mqw_buffer_done(&w.path);
+	if (w.error == 0) {
+		*ret = s;
+		return 0;
+	}
+	mqw_queue_snapshot_free(s);
+	if (w.error != -ENOMEM) {
+		mqw_buffer_add_printable(errors, mqw_slice_of(queue));
+		if (w.error == -ENOTDIR)
+			mqw_buffer_printf(errors, ": no queue of %s is there\n", mta->name);
+		else
+			mqw_buffer_printf(
+				errors, ": the queue cannot be read: %s\n", strerror(-w.error));
+	}
+	return w.error;
+}
+
+static int tell_of(const struct mqw_queue_snapshot *s, struct mqw_tracker *t,
+	const struct mqw_message *m, int64_t now)
+{
+	const struct found *f = mqw_map_get(&s->ids, mqw_slice_of(m->queue_id));
+	struct mqw_event e = mqw_event(f ? MQW_EVENT_QUEUE_PRESENT : MQW_EVENT_QUEUE_GONE, now);
+
+	/* Since then it may have come, moved on or been delivered. */
+	if (!is_open(m) || m->last_seen > s->time - SETTLE)
+		return 0;
+	e.realm = mqw_slice_of(m->realm);
+	e.queue_id = mqw_slice_of(m->queue_id);
+	if (f) {
+		e.place = f->place;
+		e.retry_at = f->mtime;
+	}
+	return mqw_tracker_event(t, &e);
+}
+
+static int give_lag(struct mqw_tracker *t, int64_t log_end, int64_t time)
+{
+	struct mqw_event gap = mqw_event(MQW_EVENT_GAP, time);
+
+	if (log_end == MQW_TIME_NONE || time - log_end <= LOG_LAG)
 		return 0;
 	gap.from = log_end;
-	gap.to = now;
+	gap.to = time;
 	gap.reply = MQW_LIT("the log that was given ends here; with --queue give it up to now");
 	return mqw_tracker_event(t, &gap);
 }
 
-int mqw_queue_check(struct mqw_tracker *t, const struct mqw_probe_ops *mta, const char *queue,
-	int64_t log_end, int64_t now, struct mqw_buffer *errors)
+int mqw_queue_snapshot_tell(
+	const struct mqw_queue_snapshot *s, struct mqw_tracker *t, int64_t log_end)
 {
-	struct walk w = {.mta = mta};
-	int r = 0;
+	int64_t now = log_end > s->time ? log_end : s->time;
+	int r = give_lag(t, log_end, s->time);
 
-	mqw_map_init(&w.ids, mqw_map_random_seed());
-	walk_queue(&w, queue);
-	if (w.error == -ENOMEM) {
-		r = w.error;
-	} else if (w.error < 0) {
-		mqw_buffer_add_printable(errors, mqw_slice_of(queue));
-		mqw_buffer_printf(errors, ": the queue cannot be read: %s\n", strerror(-w.error));
-	} else {
-		r = give_lag(t, log_end, now);
-		mqw_tracker_tick(t, now);
-		if (r == 0)
-			r = tell(t, &w, now);
+	mqw_tracker_tick(t, now);
+	for (struct mqw_message *m = mqw_tracker_next(t, NULL), *next; r == 0 && m; m = next) {
+		next = mqw_tracker_next(t, m);
+		r = tell_of(s, t, m, now);
 	}
-	while (w.all) {
-		struct found *next = w.all->next;
-
-		free(w.all);
-		w.all = next;
-	}
-	mqw_map_done(&w.ids);
-	mqw_buffer_done(&w.path);
 	return r;
 }

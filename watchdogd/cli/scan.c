@@ -14,7 +14,9 @@ struct scan {
 	struct mqw_fileset files;
 	struct mqw_reading reading;
 	struct mqw_report report;
+	struct mqw_buffer queue_errors;
 	struct mqw_tracker *tracker;
+	struct mqw_queue_snapshot *queue; /* NULL: none was asked for, or it cannot be read */
 	uint64_t trouble;
 	uint64_t left_out[MQW_VERDICT_COUNT]; /* verdicts on messages before --since */
 };
@@ -79,15 +81,25 @@ static struct mqw_tracker_counts counts_of(const struct scan *s)
 	return c;
 }
 
+/* 0, also where the queue cannot be read, which has been noted; or -ENOMEM. */
+static int look_at_queue(struct scan *s)
+{
+	int r = 0;
+
+	if (s->options.queue)
+		r = mqw_queue_snapshot_take(s->options.mta, s->options.queue, mqw_clock_now(),
+			&s->queue, &s->queue_errors);
+	return r == -ENOMEM ? r : 0;
+}
+
 /* 0, or a negative errno. */
 static int judge_all(struct scan *s)
 {
 	int64_t now = s->reading.end == MQW_TIME_NONE ? 0 : s->reading.end;
 	int r;
 
-	if (s->options.queue && s->reading.mta) {
-		r = mqw_queue_check(s->tracker, s->reading.mta, s->options.queue, s->reading.end,
-			mqw_clock_now(), &s->reading.errors);
+	if (s->queue) {
+		r = mqw_queue_snapshot_tell(s->queue, s->tracker, s->reading.end);
 		if (r < 0)
 			return r;
 		now = mqw_clock_now();
@@ -119,7 +131,9 @@ static int run(struct scan *s)
 	s->reading.time_ctx = s->tracker;
 	sink = (struct mqw_sink){.emit = mqw_tracker_event, .ctx = s->tracker};
 	mqw_report_start(&s->report, s->options.format, &s->reading);
-	r = mqw_reading_run(&s->reading, &s->files, &sink);
+	r = look_at_queue(s);
+	if (r == 0)
+		r = mqw_reading_run(&s->reading, &s->files, &sink);
 	if (r == 0)
 		r = judge_all(s);
 	if (r < 0)
@@ -149,14 +163,17 @@ int mqw_cli_scan(int argc, char **argv)
 		r = run(&s);
 	print_errors(&s.files.errors);
 	print_errors(&s.reading.errors);
+	print_errors(&s.queue_errors);
 	if (r < 0)
 		fprintf(stderr, "mailq-watchdog scan: %s\n", strerror(-r));
-	else if (s.files.error_count == 0 && s.reading.errors.len == 0)
+	else if (s.files.error_count == 0 && s.reading.errors.len == 0 && s.queue_errors.len == 0)
 		status = s.trouble ? 1 : 0;
 	if (s.reading.lines && !s.reading.used && status == 0)
 		fprintf(stderr, "mailq-watchdog scan: no line of %s in the log\n",
 			s.options.mta->name);
 	mqw_tracker_free(s.tracker);
+	mqw_queue_snapshot_free(s.queue);
+	mqw_buffer_done(&s.queue_errors);
 	mqw_reading_done(&s.reading);
 	mqw_fileset_done(&s.files);
 	return status;
