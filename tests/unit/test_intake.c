@@ -149,6 +149,48 @@ static void test_log_goes_on(void **state)
 	assert_said("vanished(certain) ");
 }
 
+/* As after a restart: the ledger knew of its file, or only the log knows of the message. */
+static void test_expected(void **state)
+{
+	char dir[] = "/tmp/mqw-intake-XXXXXX", command[128];
+	const struct mqw_queue_watch_ops ops = {.present = mqw_instance_present,
+		.matters = mqw_instance_matters,
+		.gone = mqw_instance_gone,
+		.scanned = mqw_instance_scanned,
+		.ctx = &instance};
+	struct mqw_event e = mqw_event(MQW_EVENT_QUEUE_PRESENT, mqw_clock_now());
+	struct mqw_dirwatch *dirwatch;
+	sd_event *event;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(command, sizeof(command), "mkdir -p %s/deferred/4 %s/active", dir, dir);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(sd_event_new(&event), 0);
+	assert_int_equal(mqw_dirwatch_create(event, 3600 * MQW_SECOND, &dirwatch), 0);
+	assert_int_equal(
+		mqw_queue_watch_create(dirwatch, dir, instance.act.probe, &ops, &instance.queue),
+		0);
+	deferred(3600);
+	mqw_instance_expect(&instance);
+	mqw_queue_watch_tick(instance.queue, mqw_clock_now() + MQW_HOUR);
+	assert_said("");
+	e.queue_id = MQW_LIT(ID);
+	e.place = MQW_PLACE_WAITING;
+	e.retry_at = mqw_clock_now() + MQW_MINUTE;
+	mqw_instance_emit(&instance, &e);
+	mqw_instance_expect(&instance);
+	mqw_queue_watch_tick(instance.queue, mqw_clock_now() + 9 * MQW_SECOND);
+	assert_said("");
+	mqw_queue_watch_tick(instance.queue, mqw_clock_now() + 11 * MQW_SECOND);
+	assert_said("vanished(certain) ");
+	mqw_queue_watch_free(instance.queue);
+	mqw_dirwatch_free(dirwatch);
+	sd_event_unref(event);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
 static int count_kept(void *ctx, const struct mqw_message *m)
 {
 	(void)m;
@@ -218,6 +260,7 @@ int main(void)
 		TEST(test_delivered_while_the_log_is_late),
 		TEST(test_silent_log),
 		TEST(test_log_goes_on),
+		TEST(test_expected),
 		TEST(test_forgotten_while_the_ledger_is_away),
 	};
 

@@ -53,7 +53,7 @@ void mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place p
 	const char *path, const struct stat *st);
 bool mqw_instance_matters(void *ctx, struct mqw_slice queue_id);
 bool mqw_instance_gone(void *ctx, struct mqw_slice queue_id, enum mqw_place place, int64_t since);
-/* Looks for the messages that ought to be in the queue and were not met there; after a scan. */
+/* Looks for messages that were in the queue once and were not met there; after a scan. */
 void mqw_instance_expect(struct mqw_instance *i);
 void mqw_instance_scanned(void *ctx);
 

@@ -308,7 +308,10 @@ bool mqw_instance_gone(void *ctx, struct mqw_slice queue_id, enum mqw_place plac
 	return true;
 }
 
-/* Those that the log or the ledger has, and the queue has not: nobody saw them go. */
+/*
+ * Those that were in the queue once and were not met in it now: nobody saw them go. Not what the log
+ * alone has: other hosts and instances may log to the same file.
+ */
 void mqw_instance_expect(struct mqw_instance *i)
 {
 	int64_t now = mqw_clock_now();
@@ -321,7 +324,7 @@ void mqw_instance_expect(struct mqw_instance *i)
 			(m->place == MQW_PLACE_WAITING && m->retry_at != MQW_TIME_NONE &&
 				m->retry_at > now);
 
-		if (m->closed_at != MQW_TIME_NONE || m->queue_gone || m->probe ||
+		if (m->closed_at != MQW_TIME_NONE || m->place == MQW_PLACE_NONE || m->probe ||
 			(m->deferred_at == MQW_TIME_NONE && !m->held) ||
 			mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, id) != m)
 			continue;
