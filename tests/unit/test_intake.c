@@ -216,16 +216,12 @@ static int keep(void)
 static void test_forgotten_while_the_ledger_is_away(void **state)
 {
 	char dir[] = "/tmp/mqw-intake-XXXXXX", path[64], command[64];
-	sd_event *event;
 	sqlite3 *other;
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/ledger.db", dir);
 	assert_int_equal(mqw_ledger_open(path, &instance.host.ledger, NULL), 0);
-	assert_int_equal(sd_event_new(&event), 0);
-	instance.host.act = mqw_act_create(event, instance.host.ledger, "/nonexistent");
-	assert_non_null(instance.host.act);
 	deferred(3600);
 	assert_int_equal(keep(), 0);
 	assert_int_equal(kept(), 1);
@@ -245,8 +241,6 @@ static void test_forgotten_while_the_ledger_is_away(void **state)
 	assert_int_equal(keep(), 0);
 	assert_int_equal(kept(), 0);
 	free(instance.forgotten);
-	mqw_act_free(instance.host.act);
-	sd_event_unref(event);
 	mqw_ledger_close(instance.host.ledger);
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	assert_int_equal(system(command), 0);

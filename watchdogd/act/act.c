@@ -37,6 +37,25 @@ static void free_wish(struct mqw_wish *w)
 	free(w);
 }
 
+static struct mqw_message *found_on(const struct mqw_wish *w)
+{
+	return mqw_act_message(w->instance, w->found_on, w->first_seen);
+}
+
+/* Takes a wish that is dealt with out of the list. */
+static void end_wish(struct mqw_wish **at)
+{
+	struct mqw_wish *w = *at;
+	struct mqw_message *m = w->waited ? found_on(w) : NULL;
+
+	if (m && m->waiting) {
+		m->waiting--;
+		mqw_tracker_mark_dirty(w->instance->tracker, m);
+	}
+	*at = w->next;
+	free_wish(w);
+}
+
 struct mqw_act *mqw_act_free(struct mqw_act *a)
 {
 	if (!a)
@@ -44,12 +63,8 @@ struct mqw_act *mqw_act_free(struct mqw_act *a)
 	mqw_helper_client_free(a->helper);
 	while (a->calls)
 		mqw_call_free(a->calls);
-	while (a->wishes) {
-		struct mqw_wish *next = a->wishes->next;
-
-		free_wish(a->wishes);
-		a->wishes = next;
-	}
+	while (a->wishes)
+		end_wish(&a->wishes);
 	free(a);
 	return NULL;
 }
@@ -342,17 +357,13 @@ static int carry_out(struct mqw_act *a, struct mqw_wish *w, int64_t now)
 	return 1;
 }
 
-/* Takes a wish that is dealt with out of the list. */
-static void end_wish(struct mqw_wish **at)
+static void let_wait(struct mqw_wish *w)
 {
-	struct mqw_wish *w = *at;
-	struct mqw_message *m =
-		!w->waited ? NULL : mqw_act_message(w->instance, w->found_on, w->first_seen);
+	struct mqw_message *m = w->waited ? NULL : found_on(w);
 
+	w->waited = true;
 	if (m)
-		mqw_tracker_mark_dirty(w->instance->tracker, m);
-	*at = w->next;
-	free_wish(w);
+		m->waiting++;
 }
 
 void mqw_act_settle(struct mqw_act *a, int64_t now)
@@ -372,22 +383,12 @@ void mqw_act_settle(struct mqw_act *a, int64_t now)
 			end_wish(p);
 			continue;
 		}
-		w->waited = true;
+		let_wait(w);
 		if (w->not_before <= now)
 			w->not_before = now + WISHES_LATER;
 		p = &w->next;
 	}
 	a->last_wish = p;
-}
-
-bool mqw_act_waits_for(const struct mqw_act *a, const struct mqw_act_instance *instance,
-	const struct mqw_message *m)
-{
-	for (const struct mqw_wish *w = a->wishes; w; w = w->next)
-		if (w->instance == instance && w->first_seen == m->first_seen &&
-			!strcmp(w->found_on, m->queue_id))
-			return true;
-	return false;
 }
 
 bool mqw_act_waiting(const struct mqw_act *a)

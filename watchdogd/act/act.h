@@ -46,19 +46,14 @@ void mqw_act_fire(void *context, const struct mqw_rule *rule, const struct mqw_f
 /*
  * Carries out what was noted; call after each batch of events, never from inside one, and before
  * the ledger keeps the verdicts of the batch, so that no reported verdict is without its intent.
+ * What waits, for a budget or for the ledger, is in memory alone, and counted in the message's
+ * waiting: who keeps that message has to keep its verdicts as not reported yet, so that a restart
+ * finds them again. When the waiting is over the message is marked as dirty.
  */
 void mqw_act_settle(struct mqw_act *a, int64_t now);
 
 /* Whether something is noted that waits for its time. */
 bool mqw_act_waiting(const struct mqw_act *a);
-
-/*
- * Whether something is noted on this message that waits, for a budget or for the ledger. It is in
- * memory alone: who keeps the message has to keep its verdicts as not reported yet, so that a
- * restart finds them again. When the waiting is over the message is marked as dirty.
- */
-bool mqw_act_waits_for(const struct mqw_act *a, const struct mqw_act_instance *instance,
-	const struct mqw_message *m);
 
 /*
  * Looks after intents that have no result: what was under way when the daemon ended, what the

@@ -294,7 +294,7 @@ static int put_message(struct mqw_instance *i, struct mqw_message *m)
 	size_t n = 0;
 	int r;
 
-	if (!mqw_act_waits_for(i->host.act, &i->act, m))
+	if (!m->waiting)
 		return mqw_ledger_put_message(i->host.ledger, i->act.name, m);
 	said = malloc(m->recipient_count + 1);
 	if (!said)

@@ -73,6 +73,7 @@ struct mqw_message {
 	bool kept; /* that gave it out once, or it was restored: somebody keeps it */
 	uint8_t reported; /* verdict last given for the stand-in of unnamed recipients, and */
 	uint8_t sure; /* its confidence as above */
+	uint32_t waiting; /* actions on it that wait for their time; counted by act/ */
 	struct mqw_message *next_dirty, *previous_dirty;
 	size_t heap_index; /* place in the due heap, SIZE_MAX when not in it */
 
