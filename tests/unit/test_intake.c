@@ -73,16 +73,24 @@ static int teardown(void **state)
 }
 
 /* A line of the log, stamped so many seconds ago. */
-static void logged(int64_t ago, const char *program, const char *text)
+static void logged_as(int64_t ago, const char *tag, const char *text)
 {
 	struct mqw_buffer line = {0};
 	struct mqw_raw_line raw = {0};
 
 	mqw_time_format(&line, mqw_clock_now() - ago * MQW_SECOND);
-	mqw_buffer_printf(&line, " mx postfix/%s[1]: %s", program, text);
+	mqw_buffer_printf(&line, " mx %s[1]: %s", tag, text);
 	raw.text = mqw_buffer_slice(&line);
 	mqw_instance_source_ops.line(&instance, &raw, (struct mqw_evidence){0});
 	mqw_buffer_done(&line);
+}
+
+static void logged(int64_t ago, const char *program, const char *text)
+{
+	char tag[64];
+
+	snprintf(tag, sizeof(tag), "postfix/%s", program);
+	logged_as(ago, tag, text);
 }
 
 static void deferred(int64_t ago)
@@ -147,6 +155,21 @@ static void test_log_goes_on(void **state)
 	logged(30, "anvil", "statistics: max connection count 1");
 	assert_true(gone(MQW_PLACE_ACTIVE, 61));
 	assert_said("vanished(certain) ");
+}
+
+/* Lines are being dropped, and the gap is told of only when that has ended. */
+static void test_log_is_rate_limited(void **state)
+{
+	(void)state;
+	deferred(3600);
+	logged_as(70, "rsyslogd", "imuxsock[pid 9]: begin to drop messages due to rate-limiting");
+	logged(30, "anvil", "statistics: max connection count 1");
+	assert_false(gone(MQW_PLACE_ACTIVE, 61));
+	logged_as(20, "rsyslogd", "imuxsock[pid 9]: 312 messages lost due to rate-limiting");
+	assert_said("gap ");
+	logged(10, "anvil", "statistics: max connection count 1");
+	assert_true(gone(MQW_PLACE_ACTIVE, 61));
+	assert_said("unknown(unproven) ");
 }
 
 /* As after a restart: the ledger knew of its file, or only the log knows of the message. */
@@ -254,6 +277,7 @@ int main(void)
 		TEST(test_delivered_while_the_log_is_late),
 		TEST(test_silent_log),
 		TEST(test_log_goes_on),
+		TEST(test_log_is_rate_limited),
 		TEST(test_expected),
 		TEST(test_forgotten_while_the_ledger_is_away),
 	};

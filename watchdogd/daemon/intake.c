@@ -282,8 +282,14 @@ bool mqw_instance_matters(void *ctx, struct mqw_slice queue_id)
  */
 static bool log_went_on(const struct mqw_instance *i, enum mqw_place place, int64_t since)
 {
-	return place == MQW_PLACE_WAITING || place == MQW_PLACE_HELD ||
-		place == MQW_PLACE_DAMAGED || (i->covered != MQW_TIME_NONE && i->covered > since);
+	int64_t dropping = i->loss.dropping_since;
+
+	if (place == MQW_PLACE_WAITING || place == MQW_PLACE_HELD || place == MQW_PLACE_DAMAGED)
+		return true;
+	/* rsyslogd drops lines and has not said yet for how long: its word is waited for. */
+	if (dropping != MQW_TIME_NONE && mqw_clock_now() - dropping < LOG_PATIENCE)
+		return false;
+	return i->covered != MQW_TIME_NONE && i->covered > since;
 }
 
 bool mqw_instance_gone(void *ctx, struct mqw_slice queue_id, enum mqw_place place, int64_t since)
