@@ -214,6 +214,47 @@ static void test_expected(void **state)
 	assert_int_equal(system(command), 0);
 }
 
+static void test_no_copy_is_said_once(void **state)
+{
+	char dir[] = "/tmp/mqw-intake-XXXXXX", command[256];
+	const struct mqw_queue_watch_ops ops = {.present = mqw_instance_present,
+		.matters = mqw_instance_matters,
+		.gone = mqw_instance_gone,
+		.scanned = mqw_instance_scanned,
+		.ctx = &instance};
+	struct mqw_dirwatch *dirwatch;
+	sd_event *event;
+	struct stat st = {.st_mode = S_IFREG | 0700};
+	const char *path = "deferred/4/" ID;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(command, sizeof(command),
+		"mkdir -p %s/deferred/4 && cd %s && truncate -s 300M %s && chmod 700 %s", dir, dir,
+		path, path);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(sd_event_new(&event), 0);
+	assert_int_equal(mqw_dirwatch_create(event, 3600 * MQW_SECOND, &dirwatch), 0);
+	assert_int_equal(
+		mqw_queue_watch_create(dirwatch, dir, instance.act.probe, &ops, &instance.queue),
+		0);
+	instance.host.keep = MQW_KEEP_DEFERRED;
+	assert_int_equal(mqw_vault_open(dir, "outbound", &instance.act.vault), 0);
+	mqw_instance_present(&instance, MQW_LIT(ID), MQW_PLACE_WAITING, path, &st);
+	mqw_instance_present(&instance, MQW_LIT(ID), MQW_PLACE_WAITING, path, &st);
+	assert_true(instance.said_no_copy);
+	snprintf(command, sizeof(command), "truncate -s 5 %s/%s", dir, path);
+	assert_int_equal(system(command), 0);
+	mqw_instance_present(&instance, MQW_LIT(ID), MQW_PLACE_WAITING, path, &st);
+	assert_false(instance.said_no_copy);
+	mqw_vault_close(instance.act.vault);
+	mqw_queue_watch_free(instance.queue);
+	mqw_dirwatch_free(dirwatch);
+	sd_event_unref(event);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
 static int count_kept(void *ctx, const struct mqw_message *m)
 {
 	(void)m;
@@ -279,6 +320,7 @@ int main(void)
 		TEST(test_log_goes_on),
 		TEST(test_log_is_rate_limited),
 		TEST(test_expected),
+		TEST(test_no_copy_is_said_once),
 		TEST(test_forgotten_while_the_ledger_is_away),
 	};
 
