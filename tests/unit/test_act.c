@@ -132,6 +132,37 @@ static void test_budget(void **state)
 	assert_false(mqw_act_waiting(act));
 }
 
+/* More than the helper takes at a time: the rest is decided, and waits for its turn. */
+static void test_many(void **state)
+{
+	char id[8], name[24];
+	int files = 0;
+
+	(void)state;
+	start_helper();
+	helper->mute = true;
+	for (int i = 0; i < MQW_HELPER_CALLS_MAX + 3; i++) {
+		snprintf(id, sizeof(id), "A%d", i);
+		snprintf(name, sizeof(name), "%s.recover", id);
+		lose(id, T0);
+		found(id, B, NOW);
+		files += has_file(name);
+	}
+	assert_int_equal(files, MQW_HELPER_CALLS_MAX);
+	assert_false(mqw_act_waiting(act));
+	restart_act();
+	helper->mute = false;
+	mqw_act_resolve(act, &instance, NOW + MQW_MINUTE);
+	run(50);
+	mqw_act_resolve(act, &instance, NOW + 2 * MQW_MINUTE);
+	run(50);
+	mqw_act_resolve(act, &instance, NOW + 3 * MQW_MINUTE);
+	run(1);
+	files = 0;
+	mqw_ledger_each_action(ledger, true, 100, count_open, &files);
+	assert_int_equal(files, 0);
+}
+
 static int add_reported(void *ctx, const struct mqw_message *m)
 {
 	mqw_buffer_printf(ctx, "%s", m->queue_id);
@@ -487,6 +518,7 @@ int main(void)
 		TEST(test_observe),
 		TEST(test_no_copy),
 		TEST(test_budget),
+		TEST(test_many),
 		TEST(test_kept_as_not_reported),
 		TEST(test_helper_away),
 		TEST(test_helper_refuses),

@@ -73,16 +73,24 @@ static int teardown(void **state)
 }
 
 /* A line of the log, stamped so many seconds ago. */
-static void logged(int64_t ago, const char *program, const char *text)
+static void logged_as(int64_t ago, const char *tag, const char *text)
 {
 	struct mqw_buffer line = {0};
 	struct mqw_raw_line raw = {0};
 
 	mqw_time_format(&line, mqw_clock_now() - ago * MQW_SECOND);
-	mqw_buffer_printf(&line, " mx postfix/%s[1]: %s", program, text);
+	mqw_buffer_printf(&line, " mx %s[1]: %s", tag, text);
 	raw.text = mqw_buffer_slice(&line);
 	mqw_instance_source_ops.line(&instance, &raw, (struct mqw_evidence){0});
 	mqw_buffer_done(&line);
+}
+
+static void logged(int64_t ago, const char *program, const char *text)
+{
+	char tag[64];
+
+	snprintf(tag, sizeof(tag), "postfix/%s", program);
+	logged_as(ago, tag, text);
 }
 
 static void deferred(int64_t ago)
@@ -149,6 +157,21 @@ static void test_log_goes_on(void **state)
 	assert_said("vanished(certain) ");
 }
 
+/* Lines are being dropped, and the gap is told of only when that has ended. */
+static void test_log_is_rate_limited(void **state)
+{
+	(void)state;
+	deferred(3600);
+	logged_as(70, "rsyslogd", "imuxsock[pid 9]: begin to drop messages due to rate-limiting");
+	logged(30, "anvil", "statistics: max connection count 1");
+	assert_false(gone(MQW_PLACE_ACTIVE, 61));
+	logged_as(20, "rsyslogd", "imuxsock[pid 9]: 312 messages lost due to rate-limiting");
+	assert_said("gap ");
+	logged(10, "anvil", "statistics: max connection count 1");
+	assert_true(gone(MQW_PLACE_ACTIVE, 61));
+	assert_said("unknown(unproven) ");
+}
+
 /* As after a restart: the ledger knew of its file, or only the log knows of the message. */
 static void test_expected(void **state)
 {
@@ -184,6 +207,47 @@ static void test_expected(void **state)
 	assert_said("");
 	mqw_queue_watch_tick(instance.queue, mqw_clock_now() + 11 * MQW_SECOND);
 	assert_said("vanished(certain) ");
+	mqw_queue_watch_free(instance.queue);
+	mqw_dirwatch_free(dirwatch);
+	sd_event_unref(event);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
+static void test_no_copy_is_said_once(void **state)
+{
+	char dir[] = "/tmp/mqw-intake-XXXXXX", command[256];
+	const struct mqw_queue_watch_ops ops = {.present = mqw_instance_present,
+		.matters = mqw_instance_matters,
+		.gone = mqw_instance_gone,
+		.scanned = mqw_instance_scanned,
+		.ctx = &instance};
+	struct mqw_dirwatch *dirwatch;
+	sd_event *event;
+	struct stat st = {.st_mode = S_IFREG | 0700};
+	const char *path = "deferred/4/" ID;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(command, sizeof(command),
+		"mkdir -p %s/deferred/4 && cd %s && truncate -s 300M %s && chmod 700 %s", dir, dir,
+		path, path);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(sd_event_new(&event), 0);
+	assert_int_equal(mqw_dirwatch_create(event, 3600 * MQW_SECOND, &dirwatch), 0);
+	assert_int_equal(
+		mqw_queue_watch_create(dirwatch, dir, instance.act.probe, &ops, &instance.queue),
+		0);
+	instance.host.keep = MQW_KEEP_DEFERRED;
+	assert_int_equal(mqw_vault_open(dir, "outbound", &instance.act.vault), 0);
+	mqw_instance_present(&instance, MQW_LIT(ID), MQW_PLACE_WAITING, path, &st);
+	mqw_instance_present(&instance, MQW_LIT(ID), MQW_PLACE_WAITING, path, &st);
+	assert_true(instance.said_no_copy);
+	snprintf(command, sizeof(command), "truncate -s 5 %s/%s", dir, path);
+	assert_int_equal(system(command), 0);
+	mqw_instance_present(&instance, MQW_LIT(ID), MQW_PLACE_WAITING, path, &st);
+	assert_false(instance.said_no_copy);
+	mqw_vault_close(instance.act.vault);
 	mqw_queue_watch_free(instance.queue);
 	mqw_dirwatch_free(dirwatch);
 	sd_event_unref(event);
@@ -254,7 +318,9 @@ int main(void)
 		TEST(test_delivered_while_the_log_is_late),
 		TEST(test_silent_log),
 		TEST(test_log_goes_on),
+		TEST(test_log_is_rate_limited),
 		TEST(test_expected),
+		TEST(test_no_copy_is_said_once),
 		TEST(test_forgotten_while_the_ledger_is_away),
 	};
 

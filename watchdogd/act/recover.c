@@ -180,9 +180,12 @@ static void ask(struct mqw_act *a, struct mqw_act_instance *instance, int64_t id
 static void write_and_ask(struct mqw_act *a, struct mqw_act_instance *i, int64_t id,
 	const char *rule, const char *queue_id, const struct mqw_buffer *content)
 {
-	int r = mqw_vault_write_recover(
-		i->vault, mqw_slice_of(queue_id), mqw_buffer_slice(content));
+	int r;
 
+	/* After a disaster there are many: those of another turn cost no write to the disk now. */
+	if (mqw_helper_client_pending(a->helper) >= MQW_HELPER_CALLS_MAX)
+		return;
+	r = mqw_vault_write_recover(i->vault, mqw_slice_of(queue_id), mqw_buffer_slice(content));
 	if (r == 0)
 		ask(a, i, id, rule, queue_id);
 	else

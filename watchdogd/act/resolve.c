@@ -15,6 +15,7 @@
 /* The log and the helper may lag behind a death of the daemon by so much. */
 #define RESOLVE_AFTER (15 * MQW_SECOND)
 #define GIVE_UP_AFTER MQW_HOUR
+#define OPEN_MAX 100000 /* looked after in one go; the newest come first */
 #define PATIENCE MQW_DAY /* with a message that stays in the queue for others */
 
 struct resolve {
@@ -205,5 +206,5 @@ void mqw_act_resolve(struct mqw_act *a, struct mqw_act_instance *instance, int64
 		if (c->instance == instance && c->detail[0])
 			mqw_act_conclude_recover(c);
 	}
-	mqw_ledger_each_action(a->ledger, true, 1000, resolve_one, &s);
+	mqw_ledger_each_action(a->ledger, true, OPEN_MAX, resolve_one, &s);
 }

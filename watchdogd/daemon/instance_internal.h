@@ -39,6 +39,7 @@ struct mqw_instance {
 	bool history; /* first start ever: what the log holds from before is only said */
 	bool scanned; /* the queue was read whole once */
 	bool adopted; /* and its files made known to the tracker */
+	bool said_no_copy; /* since a copy was made last */
 	bool moved; /* lines were read since the position was kept */
 	struct mqw_forgotten *forgotten; /* until the ledger has committed it */
 	size_t forgotten_count, forgotten_cap;

@@ -230,10 +230,16 @@ static void keep_copy(
 		return;
 	r = mqw_vault_copy_in(i->act.vault, mqw_queue_watch_root(i->queue), path, id,
 		i->act.probe->complete_mode, (uint64_t)QUEUE_FILE_MAX);
-	if (r < 0 && r != -ENOENT && r != -EAGAIN && r != -EPERM)
-		mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, i->act.name,
-			"no copy of message %.*s could be kept: %s", (int)id.len, id.ptr,
-			strerror(-r));
+	if (r == 1)
+		i->said_no_copy = false;
+	if (r >= 0 || r == -ENOENT || r == -EAGAIN || r == -EPERM || i->said_no_copy)
+		return;
+	/* A full disk concerns every message, at each look: it is said once. */
+	i->said_no_copy = true;
+	mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, i->act.name,
+		"no copy of message %.*s could be kept: %s; of others that fail nothing is said "
+		"until a copy is made again",
+		(int)id.len, id.ptr, strerror(-r));
 }
 
 void mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place place,
@@ -282,8 +288,14 @@ bool mqw_instance_matters(void *ctx, struct mqw_slice queue_id)
  */
 static bool log_went_on(const struct mqw_instance *i, enum mqw_place place, int64_t since)
 {
-	return place == MQW_PLACE_WAITING || place == MQW_PLACE_HELD ||
-		place == MQW_PLACE_DAMAGED || (i->covered != MQW_TIME_NONE && i->covered > since);
+	int64_t dropping = i->loss.dropping_since;
+
+	if (place == MQW_PLACE_WAITING || place == MQW_PLACE_HELD || place == MQW_PLACE_DAMAGED)
+		return true;
+	/* rsyslogd drops lines and has not said yet for how long: its word is waited for. */
+	if (dropping != MQW_TIME_NONE && mqw_clock_now() - dropping < LOG_PATIENCE)
+		return false;
+	return i->covered != MQW_TIME_NONE && i->covered > since;
 }
 
 bool mqw_instance_gone(void *ctx, struct mqw_slice queue_id, enum mqw_place place, int64_t since)
