@@ -27,6 +27,13 @@ enum mqw_line_result {
 	MQW_LINE_STRANGE, /* this MTA's, form not understood: counted and sampled */
 };
 
+/* How well a raw line fits an MTA's own form, see mqw_probe_ops.own_form. */
+enum mqw_form {
+	MQW_FORM_NONE, /* it does not: perhaps it has a syslog header */
+	MQW_FORM_POSSIBLE, /* it does, as lines of other programs may */
+	MQW_FORM_CERTAIN, /* no other program writes such a line */
+};
+
 /* A name in a queue directory, relative to the queue's root: "deferred/9/99464ACEAF2". */
 struct mqw_queue_name {
 	struct mqw_slice queue_id;
@@ -82,6 +89,7 @@ struct mqw_control_ops {
 		char *ret_text, size_t size);
 };
 
+struct mqw_syslog_reader; /* probes/syslog/header.h */
 struct mqw_probe; /* state of one probe: whatever it has to remember between two lines */
 
 struct mqw_probe_ops {
@@ -96,6 +104,13 @@ struct mqw_probe_ops {
 	struct mqw_probe *(*free)(struct mqw_probe *p);
 	/* Hot path. Emits events; a negative errno from the sink ends up as the return value. */
 	int (*line)(struct mqw_probe *p, const struct mqw_line *line, struct mqw_sink *out);
+	/*
+	 * Takes a line apart that the MTA wrote itself, without a syslog header: fills time, tag, text
+	 * and pid of *ret, host is empty. Hot path. stamps is the log's reader of stamps. NULL: it logs
+	 * through syslog alone.
+	 */
+	enum mqw_form (*own_form)(
+		struct mqw_syslog_reader *stamps, struct mqw_slice raw, struct mqw_line *ret);
 	/* Whether a line is this MTA's, by its tag alone: for recognising the MTA of a log. */
 	bool (*is_mine)(struct mqw_slice tag);
 
@@ -132,6 +147,14 @@ struct mqw_probe_ops {
 
 /* All probes, NULL-terminated, in the order in which they are tried. */
 extern const struct mqw_probe_ops *const mqw_probes[];
+
+/*
+ * Takes a raw log line apart into *ret, but for its evidence: by the MTA's own form or by its
+ * syslog header. *mta is NULL while it is not known, and is set by a line that only one MTA writes.
+ * False when the line has no stamp that is known.
+ */
+bool mqw_probe_parse(const struct mqw_probe_ops **mta, struct mqw_syslog_reader *stamps,
+	struct mqw_slice raw, struct mqw_line *ret);
 
 /* The probe of that name, or NULL. */
 const struct mqw_probe_ops *mqw_probe_find(struct mqw_slice name);

@@ -3,9 +3,11 @@
 
 #include <stdlib.h>
 
+#include "probes/exim/exim.h"
 #include "probes/postfix/postfix.h"
+#include "probes/syslog/header.h"
 
-const struct mqw_probe_ops *const mqw_probes[] = {&mqw_probe_postfix, NULL};
+const struct mqw_probe_ops *const mqw_probes[] = {&mqw_probe_postfix, &mqw_probe_exim, NULL};
 
 const struct mqw_probe_ops *mqw_probe_find(struct mqw_slice name)
 {
@@ -13,6 +15,30 @@ const struct mqw_probe_ops *mqw_probe_find(struct mqw_slice name)
 		if (mqw_slice_eq(name, mqw_slice_of(mqw_probes[i]->name)))
 			return mqw_probes[i];
 	return NULL;
+}
+
+static const struct mqw_probe_ops *certain_of(
+	struct mqw_syslog_reader *stamps, struct mqw_slice raw, struct mqw_line *ret)
+{
+	for (size_t i = 0; mqw_probes[i]; i++)
+		if (mqw_probes[i]->own_form &&
+			mqw_probes[i]->own_form(stamps, raw, ret) == MQW_FORM_CERTAIN)
+			return mqw_probes[i];
+	return NULL;
+}
+
+bool mqw_probe_parse(const struct mqw_probe_ops **mta, struct mqw_syslog_reader *stamps,
+	struct mqw_slice raw, struct mqw_line *ret)
+{
+	if (*mta) {
+		if ((*mta)->own_form && (*mta)->own_form(stamps, raw, ret) != MQW_FORM_NONE)
+			return true;
+		return mqw_syslog_parse(stamps, raw, ret);
+	}
+	*mta = certain_of(stamps, raw, ret);
+	if (*mta)
+		return true;
+	return mqw_syslog_parse(stamps, raw, ret);
 }
 
 void mqw_queue_file_done(struct mqw_queue_file *f)

@@ -14,21 +14,24 @@
 
 static void test_transitions(void **state)
 {
-	/* One letter a state; columns: sent, handed off, deferred, bounced, discarded, probe. */
-	static const char letters[MQW_RECIPIENT_COUNT + 1] = "WDSHBMXP";
+	/* One letter a state; columns: sent, handed off, deferred, bounced, discarded,
+	 * probe, skipped, expired, withdrawn. */
+	static const char letters[MQW_RECIPIENT_COUNT + 1] = "WDSHBMXPGO";
 	static const struct {
 		enum mqw_recipient_state from;
 		const char *by_5xx, *by_4xx;
 	} rows[MQW_RECIPIENT_COUNT] = {
-		{MQW_RECIPIENT_WAITING, "SHDBXP", "SHDMXP"},
-		{MQW_RECIPIENT_DEFERRED, "SHDBXP", "SHDMXP"},
-		{MQW_RECIPIENT_SENT, "SSSSSS", "SSSSSS"},
-		{MQW_RECIPIENT_HANDED_OFF, "HHHHHH", "HHHHHH"},
+		{MQW_RECIPIENT_WAITING, "SHDBXPDGO", "SHDMXPDGO"},
+		{MQW_RECIPIENT_DEFERRED, "SHDBXPDGO", "SHDMXPDGO"},
+		{MQW_RECIPIENT_SENT, "SSSSSSSSS", "SSSSSSSSS"},
+		{MQW_RECIPIENT_HANDED_OFF, "HHHHHHHHH", "HHHHHHHHH"},
 		/* A late deferral after a failure leaves the failure as it was. */
-		{MQW_RECIPIENT_BOUNCED, "SHBBXB", "SHBMXB"},
-		{MQW_RECIPIENT_MISBOUNCED, "SHMBXM", "SHMMXM"},
-		{MQW_RECIPIENT_DISCARDED, "XXXXXX", "XXXXXX"},
-		{MQW_RECIPIENT_PROBED, "SHDBXP", "SHDMXP"},
+		{MQW_RECIPIENT_BOUNCED, "SHBBXBBBB", "SHBMXBBBB"},
+		{MQW_RECIPIENT_MISBOUNCED, "SHMBXMMMM", "SHMMXMMMM"},
+		{MQW_RECIPIENT_DISCARDED, "XXXXXXXXX", "XXXXXXXXX"},
+		{MQW_RECIPIENT_PROBED, "SHDBXPDGO", "SHDMXPDGO"},
+		{MQW_RECIPIENT_GIVEN_UP, "SHGBXGGGO", "SHGMXGGGO"},
+		{MQW_RECIPIENT_WITHDRAWN, "SHDBXODGO", "SHDMXODGO"},
 	};
 
 	(void)state;

@@ -8,7 +8,7 @@
 #include <time.h>
 
 const char mqw_cli_options_help[] =
-	"  --mta TYPE          the MTA that wrote the log (default: recognised): postfix\n"
+	"  --mta TYPE          the MTA that wrote the log (default: recognised): postfix, exim\n"
 	"  --queue DIR         check open messages against this live queue directory\n"
 	"  --format FORMAT     text (default) or json, one object a line\n"
 	"  --all               every recipient, not only those in trouble; also what was\n"

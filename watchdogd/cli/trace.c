@@ -180,13 +180,16 @@ static void on_verdict(void *ctx, const struct mqw_message *m, const struct mqw_
 static int one_pass(struct trace *t, int (*emit)(void *ctx, const struct mqw_event *e))
 {
 	struct mqw_sink sink = {.emit = emit, .ctx = t};
+	int r;
 
 	mqw_reading_done(&t->reading);
-	t->reading.mta = t->options.mta ? t->options.mta : mqw_probes[0];
+	t->reading.mta = t->options.mta;
 	t->reading.year = t->options.year;
 	t->reading.until = t->options.until;
 	t->reading.progress = !t->options.no_progress;
-	return mqw_reading_run(&t->reading, &t->files, &sink);
+	r = mqw_reading_run(&t->reading, &t->files, &sink);
+	t->options.mta = t->reading.mta;
+	return r;
 }
 
 static int run(struct trace *t)

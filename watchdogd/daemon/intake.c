@@ -56,12 +56,13 @@ static void take_line(struct mqw_instance *i, const struct mqw_line *line)
 static void on_line(void *ctx, const struct mqw_raw_line *raw, struct mqw_evidence evidence)
 {
 	struct mqw_instance *i = ctx;
+	const struct mqw_probe_ops *mta = i->act.probe;
 	struct mqw_line line = {.evidence = evidence};
 
 	/* A year-less stamp is of the year that makes it the latest not in the future. */
 	if (i->syslog.year == 0)
 		i->syslog.reference = mqw_clock_now();
-	if (mqw_syslog_parse(&i->syslog, raw->text, &line))
+	if (mqw_probe_parse(&mta, &i->syslog, raw->text, &line))
 		take_line(i, &line);
 	else
 		i->moved = true;

@@ -30,6 +30,9 @@ static const char *const outcome_names[MQW_OUTCOME_COUNT] = {
 	[MQW_OUTCOME_BOUNCED] = "bounced",
 	[MQW_OUTCOME_DISCARDED] = "discarded",
 	[MQW_OUTCOME_PROBE] = "probe",
+	[MQW_OUTCOME_SKIPPED] = "skipped",
+	[MQW_OUTCOME_EXPIRED] = "expired",
+	[MQW_OUTCOME_WITHDRAWN] = "withdrawn",
 };
 
 const char *mqw_event_name(enum mqw_event_kind kind)

@@ -44,6 +44,9 @@ enum mqw_outcome {
 	MQW_OUTCOME_BOUNCED,
 	MQW_OUTCOME_DISCARDED,
 	MQW_OUTCOME_PROBE, /* an address verification, not a mail */
+	MQW_OUTCOME_SKIPPED, /* in the queue and not tried: its time had not come */
+	MQW_OUTCOME_EXPIRED, /* given up after temporary failures, of which earlier lines tell */
+	MQW_OUTCOME_WITHDRAWN, /* an operator said that it counts as done */
 	MQW_OUTCOME_COUNT
 };
 
@@ -69,6 +72,8 @@ struct mqw_event {
 	enum mqw_outcome outcome;
 	enum mqw_place place;
 	bool forced;
+	/* Of REMOVED: the MTA writes its log itself, line by line, so that no earlier one is missing. */
+	bool whole_log;
 	int code; /* three-digit reply as it was on the wire; 0 unknown */
 	uint64_t count;
 	int64_t time;

@@ -76,10 +76,10 @@ static struct mqw_judgement unknown(void)
 }
 
 /* Given up on a temporary failure: the age decides whether that was rightful. */
-static struct mqw_judgement judge_given_up(
-	struct mqw_tracker *t, const struct mqw_message *m, const struct mqw_recipient *r)
+static struct mqw_judgement judge_given_up(struct mqw_tracker *t, const struct mqw_message *m,
+	const struct mqw_recipient *r, int64_t at)
 {
-	int64_t age = m->gave_up_at - m->opened_at, known = known_lifetime(t, m);
+	int64_t age = at - m->opened_at, known = known_lifetime(t, m);
 	/* The MTA counts in whole seconds, and an age from the log's own "delay=" is rounded. */
 	int64_t tolerance = m->opening_seen ? 2 * MQW_SECOND : age / 50 + 2 * MQW_SECOND;
 
@@ -156,6 +156,14 @@ static struct mqw_judgement judge_own_lines(
 		return verdict(MQW_VERDICT_DISCARDED, MQW_CONFIDENCE_CERTAIN);
 	case MQW_RECIPIENT_PROBED:
 		return verdict(MQW_VERDICT_NONE, MQW_CONFIDENCE_CERTAIN);
+	case MQW_RECIPIENT_WITHDRAWN:
+		say(t, "marked as done by an operator");
+		return verdict(MQW_VERDICT_REMOVED, MQW_CONFIDENCE_CERTAIN);
+	case MQW_RECIPIENT_GIVEN_UP:
+		/* Nobody takes a report's report: the MTA keeps such a message on hold. */
+		if (!m->held)
+			return judge_given_up(t, m, r, r->last_attempt);
+		break;
 	case MQW_RECIPIENT_WAITING:
 	case MQW_RECIPIENT_DEFERRED:
 	case MQW_RECIPIENT_COUNT:
@@ -197,8 +205,8 @@ static struct mqw_judgement judge_message_lines(
 		return verdict(MQW_VERDICT_RELOCATED, MQW_CONFIDENCE_CERTAIN);
 	}
 	if (m->gave_up)
-		return judge_given_up(t, m, r);
-	if (m->removed) {
+		return judge_given_up(t, m, r, m->gave_up_at);
+	if (m->removed && !m->file_lost) {
 		say(t,
 			"the MTA counts it as done, but the log has no last line for this "
 			"recipient: "

@@ -42,6 +42,14 @@ struct mqw_tracker *mqw_tracker_create(
 	return t;
 }
 
+void mqw_tracker_set_options(struct mqw_tracker *t, const struct mqw_tracker_options *options)
+{
+	uint64_t seed = t->options.seed;
+
+	t->options = *options;
+	t->options.seed = seed;
+}
+
 struct mqw_tracker *mqw_tracker_free(struct mqw_tracker *t)
 {
 	const struct mqw_map_slot *slot;

@@ -23,6 +23,8 @@ enum mqw_recipient_state {
 	MQW_RECIPIENT_MISBOUNCED, /* failed for good on a temporary answer */
 	MQW_RECIPIENT_DISCARDED,
 	MQW_RECIPIENT_PROBED, /* address verification, no mail */
+	MQW_RECIPIENT_GIVEN_UP, /* this one alone was given up after temporary failures */
+	MQW_RECIPIENT_WITHDRAWN, /* an operator marked it as done */
 	MQW_RECIPIENT_COUNT
 };
 
@@ -141,6 +143,9 @@ struct mqw_tracker;
 struct mqw_tracker *mqw_tracker_create(
 	const struct mqw_tracker_options *options, const struct mqw_tracker_ops *ops, bool live);
 struct mqw_tracker *mqw_tracker_free(struct mqw_tracker *t);
+
+/* Other options from now on, but for the seed; for as long as no message is followed. */
+void mqw_tracker_set_options(struct mqw_tracker *t, const struct mqw_tracker_options *options);
 
 /* Takes one event. 0, or -ENOMEM. The signature fits struct mqw_sink. */
 int mqw_tracker_event(void *tracker, const struct mqw_event *e);
