@@ -40,16 +40,22 @@ struct mqw_queue_name {
 	enum mqw_place place;
 };
 
+/* What a message's file is called: these words around its queue id. */
+struct mqw_queue_file_form {
+	const char *prefix, *suffix;
+};
+
 /* What a queue file says about its message. Strings are owned by the structure. */
 struct mqw_queue_file {
 	int64_t arrived_at; /* MQW_TIME_NONE unknown */
 	int64_t created_at; /* when its lifetime began; MQW_TIME_NONE unknown */
 	char *sender; /* "" the null sender */
 	char *message_id; /* NULL unknown */
+	bool held;
 	struct mqw_queue_file_recipient {
 		char *address;
 		bool done;
-		size_t offset; /* of its record in the file */
+		size_t offset; /* of its record in the file, where that matters */
 	} * recipients;
 	size_t recipient_count;
 };
@@ -82,8 +88,10 @@ struct mqw_control_ops {
 	/* 0: whatever delivers is alive. -ESRCH: it is not. */
 	int (*healthy)(const struct mqw_control *c, char *ret_text, size_t size);
 	/*
-	 * Puts the queue file open at file_fd back, for the recipients still to do in it. 1 when
-	 * it waits to be taken up already; -EBUSY when the message is in the queue.
+	 * Puts the queue file open at file_fd back, for the recipients still to do in it; a bundle
+	 * (base/bundle.h) where a message is several files. What is in it is a stranger's: it is read
+	 * once, into memory, and checked. 1 when it waits to be taken up already; -EBUSY when the
+	 * message is in the queue.
 	 */
 	int (*recover)(const struct mqw_control *c, const char *queue_id, int file_fd,
 		char *ret_text, size_t size);
@@ -116,20 +124,34 @@ struct mqw_probe_ops {
 
 	/* Directories of the queue that hold messages, relative to its root, NULL-terminated. */
 	const char *const *queue_directories;
-	/* Takes a name below the queue's root apart; false when it is no message's file. */
+	/*
+	 * Takes a name below the queue's root apart; false when it is no message's file. Where a
+	 * message is several files, only the one with its envelope counts here.
+	 */
 	bool (*queue_name)(struct mqw_slice relative_path, struct mqw_queue_name *ret);
+	/* How that file is called, for looking for one; ends with prefix NULL. NULL: the id itself. */
+	const struct mqw_queue_file_form *queue_file_forms;
+	/*
+	 * The path of the message's n-th further file, n from 0, made out of that of the one with the
+	 * envelope, into ret (size bytes, terminated). False: there is no n-th, or no room. All of
+	 * them have to be there, or the message cannot be delivered. NULL: a message is one file.
+	 */
+	bool (*companion)(struct mqw_slice path, size_t n, char *ret, size_t size);
+	/* The file's modification time is when the message is to be tried again. */
+	bool mtime_is_retry;
 	/* Whether a string is a queue id of this MTA; for everything that acts on one. */
 	bool (*valid_id)(struct mqw_slice id);
 	/* Reads a queue file's bytes. 0, -EBADMSG when it is none, -ENOMEM. */
 	int (*queue_file)(struct mqw_slice content, struct mqw_queue_file *ret);
-	/* Permission bits of a finished queue file, which alone is fit for a copy. */
+	/* Permission bits of a finished queue file, which alone is fit for a copy; 0: any. */
 	unsigned int complete_mode;
 	/*
-	 * Marks all recipients of a queue file but those in keep as done, in its bytes. How many are
-	 * left to do, -EBADMSG or -ENOMEM.
+	 * Marks all recipients of a queue file (of several, the one with the envelope) but those in
+	 * keep as done, in its bytes, which may become more or fewer. How many are left to do,
+	 * -EBADMSG or -ENOMEM.
 	 */
 	int (*keep_recipients)(
-		char *content, size_t len, const struct mqw_slice *keep, size_t keep_count);
+		struct mqw_buffer *file, const struct mqw_slice *keep, size_t keep_count);
 	/*
 	 * Whether an entry of the journal is this instance's own, by what journald vouches for.
 	 * service: the instance's unit, NULL where none is configured.
@@ -155,6 +177,12 @@ extern const struct mqw_probe_ops *const mqw_probes[];
  */
 bool mqw_probe_parse(const struct mqw_probe_ops **mta, struct mqw_syslog_reader *stamps,
 	struct mqw_slice raw, struct mqw_line *ret);
+
+/*
+ * Whether all further files of the message are there whose first is at path below the directory
+ * root. A look that fails in another way than by ENOENT counts as there.
+ */
+bool mqw_probe_is_whole(const struct mqw_probe_ops *probe, int root, struct mqw_slice path);
 
 /* The probe of that name, or NULL. */
 const struct mqw_probe_ops *mqw_probe_find(struct mqw_slice name);

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "probes/probe.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "probes/exim/exim.h"
 #include "probes/postfix/postfix.h"
@@ -39,6 +43,17 @@ bool mqw_probe_parse(const struct mqw_probe_ops **mta, struct mqw_syslog_reader 
 	if (*mta)
 		return true;
 	return mqw_syslog_parse(stamps, raw, ret);
+}
+
+bool mqw_probe_is_whole(const struct mqw_probe_ops *probe, int root, struct mqw_slice path)
+{
+	char name[PATH_MAX];
+	struct stat st;
+
+	for (size_t n = 0; probe->companion && probe->companion(path, n, name, sizeof(name)); n++)
+		if (fstatat(root, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+			return false;
+	return true;
 }
 
 void mqw_queue_file_done(struct mqw_queue_file *f)

@@ -24,6 +24,7 @@ struct walk {
 	struct mqw_map ids;
 	struct found *all;
 	struct mqw_buffer path; /* relative to the root */
+	int root;
 	int error;
 };
 
@@ -32,7 +33,8 @@ static void note_file(struct walk *w, const struct stat *st)
 	struct mqw_queue_name name;
 	struct found *f;
 
-	if (!w->mta->queue_name(mqw_buffer_slice(&w->path), &name))
+	if (!w->mta->queue_name(mqw_buffer_slice(&w->path), &name) ||
+		!mqw_probe_is_whole(w->mta, w->root, mqw_buffer_slice(&w->path)))
 		return;
 	f = malloc(sizeof(*f) + name.queue_id.len + 1);
 	if (!f) {
@@ -93,6 +95,7 @@ static void walk_queue(struct walk *w, const char *queue)
 		w->error = -errno;
 		return;
 	}
+	w->root = root;
 	for (size_t i = 0; w->error == 0 && w->mta->queue_directories[i]; i++) {
 		int fd = openat(root, w->mta->queue_directories[i],
 			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -130,7 +133,8 @@ static int tell(struct mqw_tracker *t, const struct walk *w, int64_t now)
 		e.queue_id = mqw_slice_of(m->queue_id);
 		if (f) {
 			e.place = f->place;
-			e.retry_at = f->mtime;
+			if (w->mta->mtime_is_retry)
+				e.retry_at = f->mtime;
 		}
 		r = mqw_tracker_event(t, &e);
 		if (r < 0)

@@ -229,7 +229,8 @@ int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct
 		m->retry_at = e->retry_at;
 		m->queue_gone = false;
 		m->gone_at = MQW_TIME_NONE;
-		m->held = e->place == MQW_PLACE_HELD;
+		if (e->place != MQW_PLACE_QUEUED)
+			m->held = e->place == MQW_PLACE_HELD;
 		return 0;
 	case MQW_EVENT_QUEUE_GONE:
 		m->place = MQW_PLACE_NONE;

@@ -58,6 +58,7 @@ enum mqw_place {
 	MQW_PLACE_WAITING, /* deferred until retry_at */
 	MQW_PLACE_HELD,
 	MQW_PLACE_DAMAGED,
+	MQW_PLACE_QUEUED, /* in the queue: its place does not tell which of them it is */
 	MQW_PLACE_COUNT
 };
 
