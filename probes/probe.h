@@ -51,6 +51,7 @@ struct mqw_queue_file {
 	int64_t created_at; /* when its lifetime began; MQW_TIME_NONE unknown */
 	char *sender; /* "" the null sender */
 	char *message_id; /* NULL unknown */
+	char *former_id; /* of the message that it continues, where its id tells; NULL none */
 	bool held;
 	struct mqw_queue_file_recipient {
 		char *address;

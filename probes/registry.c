@@ -63,5 +63,6 @@ void mqw_queue_file_done(struct mqw_queue_file *f)
 	free(f->recipients);
 	free(f->sender);
 	free(f->message_id);
+	free(f->former_id);
 	*f = (struct mqw_queue_file){0};
 }

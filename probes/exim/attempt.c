@@ -330,6 +330,7 @@ bool mqw_exim_read_attempt(const struct mqw_probe *p, const struct mqw_line *lin
 	enum mqw_exim_flag flag, struct mqw_slice text, struct mqw_event *e)
 {
 	int64_t age = line->time - p->id_offset - mqw_exim_id_time(e->queue_id);
+	char original[MQW_EXIM_ID_MAX + 1];
 	struct mqw_slice child;
 
 	if (flag == FLAG_DELIVERED && is_whole_message(text)) {
@@ -337,7 +338,8 @@ bool mqw_exim_read_attempt(const struct mqw_probe *p, const struct mqw_line *lin
 		return true;
 	}
 	e->kind = MQW_EVENT_ATTEMPT;
-	if (age >= 0)
+	/* That of a message that was put back began anew. */
+	if (age >= 0 && !mqw_exim_original_id(e->queue_id, original))
 		e->delay = age;
 	if (!mqw_exim_take_recipient(&text, &child, &e->recipient))
 		return false;

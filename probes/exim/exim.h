@@ -35,6 +35,39 @@ bool mqw_exim_is_mine(struct mqw_slice tag);
 enum mqw_form mqw_exim_own_form(
 	struct mqw_syslog_reader *stamps, struct mqw_slice raw, struct mqw_line *ret);
 
+/* queue.c */
+extern const char *const mqw_exim_queue_directories[];
+extern const struct mqw_queue_file_form mqw_exim_queue_file_forms[];
+bool mqw_exim_queue_name(struct mqw_slice relative_path, struct mqw_queue_name *ret);
+bool mqw_exim_companion(struct mqw_slice path, size_t n, char *ret, size_t size);
+/* Reads the bytes of ID-H. */
+int mqw_exim_queue_file(struct mqw_slice content, struct mqw_queue_file *ret);
+int mqw_exim_keep_recipients(
+	struct mqw_buffer *file, const struct mqw_slice *keep, size_t keep_count);
+
+/*
+ * Adds the bytes of ID-H to ret as those of another message that arrives now: first line new_id,
+ * received at now with no warnings sent, not frozen. How many recipients it has still to do, or
+ * -EBADMSG when Exim would not take it, -ENOMEM.
+ */
+int mqw_exim_renew_file(
+	struct mqw_slice content, const char *new_id, int64_t now, struct mqw_buffer *ret);
+
+/*
+ * settings.c: asks exim(8). Of several retry rules the shortest lifetime is told, since a message
+ * younger than that was given up too early by any of them. The daemon's user may not be let read
+ * the configuration: then the spool directory is the first usual one that is there, and the
+ * lifetime is not known. -ENOENT without that, too.
+ */
+int mqw_exim_ask(const char *config_dir, struct mqw_mta_settings *ret);
+
+/*
+ * control.c: requeue is `exim -M`, which also thaws; flush is `exim -qf`, which leaves alone what
+ * is frozen, as that is on hold by somebody's will. Both deliver by themselves, with the network
+ * and all users' ids, which the helper has not: systemd-run(1) starts them as units of their own.
+ */
+extern const struct mqw_control_ops mqw_exim_control;
+
 /* remedy.c */
 void mqw_exim_remedy(const struct mqw_message *m, const struct mqw_recipient *r, enum mqw_verdict v,
 	struct mqw_buffer *ret);

@@ -315,24 +315,23 @@ static bool read_recipient_saying(struct mqw_slice s, struct mqw_event *e)
 		mqw_slice_eq(s, MQW_LIT(": error ignored"));
 }
 
-/* A message that was put back is thawed in the same breath: that begins its life. */
-static int tell_released(struct mqw_probe *p, struct mqw_event *e, struct mqw_sink *out)
+/*
+ * A message that was put back has no line of arrival: its first line begins its life. The tracker
+ * takes it well when it is told so again.
+ */
+static int tell_recovered(struct mqw_probe *p, const struct mqw_event *e, struct mqw_sink *out)
 {
 	struct mqw_event opened = *e;
-	int r;
+	char original[MQW_EXIM_ID_MAX + 1];
 
-	if (mqw_exim_original_id(e->queue_id, p->original)) {
-		opened.kind = MQW_EVENT_OPENED;
-		opened.other_id = mqw_slice(p->original, e->queue_id.len);
-		r = give(out, &opened);
-		if (r < 0)
-			return r;
-		opened.kind = MQW_EVENT_QUEUED;
-		r = give(out, &opened);
-		if (r < 0)
-			return r;
-	}
-	return give(out, e);
+	if (!mqw_exim_original_id(e->queue_id, original) ||
+		mqw_slice_eq(e->queue_id, mqw_slice_of(p->recovered)))
+		return 0;
+	memcpy(p->recovered, e->queue_id.ptr, e->queue_id.len);
+	p->recovered[e->queue_id.len] = '\0';
+	opened.kind = MQW_EVENT_OPENED;
+	opened.other_id = mqw_slice_of(original);
+	return give(out, &opened);
 }
 
 static int read_saying(
@@ -348,7 +347,7 @@ static int read_saying(
 			note_failure(p, e->queue_id, e->time);
 		if (e->kind == MQW_EVENT_FILE_LOST)
 			e->reply = s;
-		return e->kind == MQW_EVENT_RELEASED ? tell_released(p, e, out) : give(out, e);
+		return give(out, e);
 	}
 	if (is_lost_file(s)) {
 		e->kind = MQW_EVENT_FILE_LOST;
@@ -365,6 +364,7 @@ static int read_text(
 	struct mqw_event e = mqw_event(MQW_EVENT_COUNT, line->time);
 	bool own = line->tag.ptr == own_tag;
 	enum mqw_exim_flag flag;
+	int r;
 
 	if (!take_id(&s, &e.queue_id))
 		return MQW_LINE_DULL; /* queue runs, refusals, sessions: no message */
@@ -372,6 +372,9 @@ static int read_text(
 	e.instance = line->tag;
 	e.evidence = line->evidence;
 	e.whole_log = own;
+	r = tell_recovered(p, &e, out);
+	if (r < 0)
+		return r;
 	flag = take_flag(&s);
 	if (flag == FLAG_NONE)
 		return read_saying(p, s, &e, out);

@@ -30,7 +30,7 @@ struct mqw_probe {
 	size_t next_hop_count;
 	int64_t id_offset; /* how far the log's stamps are ahead of the ids, in quarters of an hour */
 	uint64_t pieces_seen;
-	char original[MQW_EXIM_ID_MAX + 1]; /* until the event with it is given */
+	char recovered[MQW_EXIM_ID_MAX + 1]; /* the last message put back that was told of */
 	struct mqw_exim_failure failures[MQW_EXIM_FAILURES];
 	struct mqw_exim_pieced pieced[MQW_EXIM_PIECED];
 };

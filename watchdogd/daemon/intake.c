@@ -188,6 +188,7 @@ static int tell_of_file(struct mqw_instance *i, struct mqw_slice id, const struc
 
 	e.queue_id = id;
 	e.sender = mqw_slice_of(f->sender);
+	e.other_id = mqw_slice_of(f->former_id);
 	r = mqw_instance_emit(i, &e);
 	e.kind = MQW_EVENT_QUEUED;
 	e.count = f->recipient_count;

@@ -113,6 +113,10 @@ static int apply_opened(struct mqw_tracker *t, struct mqw_message *m, const stru
 {
 	struct mqw_message *former;
 
+	/* Where nothing but the id tells what it continues, each of its lines may say so. */
+	if (e->other_id.len && m->former_id &&
+		mqw_slice_eq(mqw_slice_of(m->former_id), e->other_id))
+		return 0;
 	m->opening_seen = m->age_known = true;
 	if (e->time < m->opened_at)
 		m->opened_at = e->time;
@@ -125,6 +129,12 @@ static int apply_opened(struct mqw_tracker *t, struct mqw_message *m, const stru
 	if (!former || former == m)
 		return 0;
 	if (!mqw_string_set(&former->successor, e->queue_id, ID_MAX))
+		return -ENOMEM;
+	if (!m->sender && former->sender &&
+		!mqw_string_set(&m->sender, mqw_slice_of(former->sender), REPLY_MAX))
+		return -ENOMEM;
+	if (!m->message_id && former->message_id &&
+		!mqw_string_set(&m->message_id, mqw_slice_of(former->message_id), REPLY_MAX))
 		return -ENOMEM;
 	former->closed_at = e->time;
 	former->last_seen = e->time;
