@@ -33,6 +33,15 @@ static bool ends_address(struct mqw_slice rest)
 	return false;
 }
 
+/* A pipe's command or a file's name may hold anything; behind it stands always "<ORIGINAL>". */
+static size_t command_length(struct mqw_slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.ptr[i] == '>' && (i + 1 == s.len || ends_address(mqw_slice_from(s, i + 1))))
+			return i + 1;
+	return 0;
+}
+
 /*
  * Length of the address with what belongs to it. Quotes count only where a local part begins: a
  * pipe's command may hold any number of them. ":blackhole: <x@y>" begins with a colon.
@@ -41,6 +50,8 @@ static size_t address_length(struct mqw_slice s)
 {
 	bool quoted = false, angle = false;
 
+	if (s.len && (s.ptr[0] == '|' || s.ptr[0] == '/'))
+		return command_length(s);
 	for (size_t i = 0; i < s.len; i++) {
 		char c = s.ptr[i];
 
