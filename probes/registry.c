@@ -9,9 +9,11 @@
 
 #include "probes/exim/exim.h"
 #include "probes/postfix/postfix.h"
+#include "probes/sendmail/sendmail.h"
 #include "probes/syslog/header.h"
 
-const struct mqw_probe_ops *const mqw_probes[] = {&mqw_probe_postfix, &mqw_probe_exim, NULL};
+const struct mqw_probe_ops *const mqw_probes[] = {
+	&mqw_probe_postfix, &mqw_probe_exim, &mqw_probe_sendmail, NULL};
 
 const struct mqw_probe_ops *mqw_probe_find(struct mqw_slice name)
 {

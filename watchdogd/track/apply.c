@@ -248,6 +248,7 @@ int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct
 		m->gone_at = e->time;
 		return 0;
 	case MQW_EVENT_NOTIFIED:
+	case MQW_EVENT_SPLIT:
 	case MQW_EVENT_BULK:
 	case MQW_EVENT_GAP:
 	case MQW_EVENT_COUNT:

@@ -13,6 +13,7 @@ static const char *const event_names[MQW_EVENT_COUNT] = {
 	[MQW_EVENT_ADMIN_REMOVED] = "admin_removed",
 	[MQW_EVENT_HELD] = "held",
 	[MQW_EVENT_RELEASED] = "released",
+	[MQW_EVENT_SPLIT] = "split",
 	[MQW_EVENT_ADMIN_REQUEUED] = "admin_requeued",
 	[MQW_EVENT_DISCARDED] = "discarded",
 	[MQW_EVENT_REFUSED] = "refused",

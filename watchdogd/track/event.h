@@ -25,6 +25,8 @@ enum mqw_event_kind {
 	MQW_EVENT_ADMIN_REMOVED, /* an operator did */
 	MQW_EVENT_HELD, /* on hold, until released */
 	MQW_EVENT_RELEASED, /* off hold */
+	/* other_id carries some of its recipients on; what was tried under this id stays here. */
+	MQW_EVENT_SPLIT,
 	MQW_EVENT_ADMIN_REQUEUED, /* will come back under another id */
 	MQW_EVENT_DISCARDED, /* whole message dropped by policy */
 	MQW_EVENT_REFUSED, /* never accepted: the client was told */
