@@ -107,6 +107,7 @@ struct mqw_probe_ops {
 	const char *default_unit; /* systemd unit that `restart` restarts */
 	int64_t default_lifetime;
 	int64_t default_retry_max;
+	bool removal_unlogged; /* see struct mqw_tracker_options */
 
 	/* NULL when memory is out. next_hops: relays besides this host whose "queued as" is believed. */
 	struct mqw_probe *(*create)(const char *const *next_hops, size_t next_hop_count);

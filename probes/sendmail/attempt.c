@@ -30,7 +30,7 @@ bool mqw_sendmail_take_address(struct mqw_slice *s, struct mqw_slice *ret)
 		else if (c == ',' && (open == SIZE_MAX || close > open))
 			break;
 	}
-	if (quoted || i > s->len || (open != SIZE_MAX && close < open))
+	if (quoted || i > s->len || (open != SIZE_MAX && close <= open))
 		return false;
 	*ret = open == SIZE_MAX ? mqw_slice_head(*s, i)
 				: mqw_slice(s->ptr + open + 1, close - open - 1);
@@ -200,6 +200,16 @@ static bool is_word(struct mqw_slice stat, struct mqw_slice word)
 		(stat.len == word.len || stat.ptr[word.len] == ' ' || stat.ptr[word.len] == ':');
 }
 
+/* The beginning of a word that is not a failure: a line that ends within it says nothing. */
+static bool is_cut(struct mqw_slice stat)
+{
+	return mqw_slice_starts(MQW_LIT("Sent"), stat) ||
+		mqw_slice_starts(MQW_LIT("Deferred"), stat) ||
+		mqw_slice_starts(MQW_LIT("queued"), stat) ||
+		mqw_slice_starts(MQW_LIT("quarantined"), stat) ||
+		mqw_slice_starts(MQW_LIT("discarded"), stat);
+}
+
 static enum mqw_sendmail_stat read_stat(const struct mqw_probe *p, const struct mqw_line *line,
 	bool has_mailer, struct mqw_slice stat, struct mqw_slice reply, struct mqw_event *e)
 {
@@ -212,6 +222,8 @@ static enum mqw_sendmail_stat read_stat(const struct mqw_probe *p, const struct 
 		return STAT_QUARANTINED;
 	} else if (mqw_slice_eq(stat, MQW_LIT("discarded"))) {
 		e->outcome = MQW_OUTCOME_DISCARDED;
+	} else if (is_cut(stat)) {
+		return STAT_STRANGE;
 	} else if (!has_mailer) {
 		/* logundelrcpts() writes these, for what the client could not hand over. */
 		return STAT_REFUSED;
@@ -228,26 +240,23 @@ static enum mqw_sendmail_stat read_stat(const struct mqw_probe *p, const struct 
  */
 static bool part_reply(struct mqw_slice s, struct mqw_slice *ret_reply, struct mqw_slice *ret_stat)
 {
-	size_t at = mqw_slice_find(s, STAT), found = SIZE_MAX, deferred = SIZE_MAX;
+	struct mqw_slice rest = s, reply = MQW_SLICE_NULL, text;
+	bool temporary = is_temporary(code_at(s));
+	size_t at;
 
-	while (at < s.len) {
-		struct mqw_slice stat = mqw_slice_from(s, at + STAT.len);
-
-		found = at;
-		if (mqw_slice_skip(&stat, MQW_LIT("Deferred: "))) {
-			deferred = at;
-			if (mqw_slice_eq(stat, mqw_slice_head(s, at)))
-				break;
+	while ((at = mqw_slice_find(rest, STAT)) < rest.len) {
+		rest = mqw_slice_from(rest, at + STAT.len);
+		text = rest;
+		if (!reply.ptr || !temporary || mqw_slice_starts(text, MQW_LIT("Deferred"))) {
+			reply = mqw_slice_head(s, s.len - rest.len - STAT.len);
+			*ret_reply = reply;
+			*ret_stat = rest;
 		}
-		at += STAT.len + mqw_slice_find(mqw_slice_from(s, at + STAT.len), STAT);
+		if (temporary && mqw_slice_skip(&text, MQW_LIT("Deferred: ")) &&
+			mqw_slice_eq(text, reply))
+			break;
 	}
-	if (found == SIZE_MAX)
-		return false;
-	if (deferred != SIZE_MAX && is_temporary(code_at(s)))
-		found = deferred;
-	*ret_reply = mqw_slice_head(s, found);
-	*ret_stat = mqw_slice_from(s, found + STAT.len);
-	return true;
+	return reply.ptr != NULL;
 }
 
 enum mqw_sendmail_stat mqw_sendmail_read_attempt(const struct mqw_probe *p,
@@ -265,6 +274,8 @@ enum mqw_sendmail_stat mqw_sendmail_read_attempt(const struct mqw_probe *p,
 	while (s.len) {
 		size_t equals = mqw_slice_chr(s, '=');
 
+		if (equals == s.len)
+			return STAT_STRANGE;
 		key = mqw_slice_head(s, equals);
 		s = mqw_slice_from(s, equals + 1);
 		if (mqw_slice_eq(key, MQW_LIT("stat")))

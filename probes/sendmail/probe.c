@@ -11,6 +11,7 @@ const struct mqw_probe_ops mqw_probe_sendmail = {
 	.default_unit = "sendmail.service",
 	.default_lifetime = 5 * MQW_DAY,
 	.default_retry_max = MQW_HOUR,
+	.removal_unlogged = true,
 	.create = mqw_sendmail_log_create,
 	.free = mqw_sendmail_log_free,
 	.line = mqw_sendmail_line,

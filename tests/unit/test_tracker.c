@@ -53,6 +53,31 @@ static void test_transitions(void **state)
 		MQW_RECIPIENT_BOUNCED);
 }
 
+/* Where no line says that a message is done, as many done recipients as were announced do. */
+static void test_seems_done(void **state)
+{
+	(void)state;
+	options.removal_unlogged = true;
+	begin(false);
+	queued("A1", "a@example.com", T0);
+	tried("A1", B, MQW_OUTCOME_SENT, 250, T0);
+	queued("A2", "a@example.com", T0);
+	deferred("A2", T0);
+	mqw_tracker_tick(t, T0 + 10 * MQW_MINUTE - 1);
+	assert_said("");
+	mqw_tracker_tick(t, T0 + 10 * MQW_MINUTE);
+	assert_said("A1 " B " delivered certain\nA1 forgotten\n");
+	/* An address that was deferred keeps it. */
+	mqw_tracker_tick(t, T0 + MQW_DAY);
+	assert_said("");
+	/* Of an unknown number it waits for the rest for a day. */
+	tried("A3", B, MQW_OUTCOME_SENT, 250, T0 + MQW_DAY);
+	mqw_tracker_tick(t, T0 + 2 * MQW_DAY - 1);
+	assert_said("");
+	mqw_tracker_tick(t, T0 + 2 * MQW_DAY);
+	assert_said("A3 " B " delivered certain\nA3 forgotten\n");
+}
+
 static void test_id_used_again(void **state)
 {
 	struct mqw_message *first;
@@ -355,6 +380,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_transitions),
+		TEST(test_seems_done),
 		TEST(test_id_used_again),
 		TEST(test_other_beginnings),
 		TEST(test_read_twice),

@@ -185,6 +185,25 @@ static struct mqw_judgement judge_requeued(struct mqw_tracker *t, const struct m
 	return verdict(MQW_VERDICT_OVERDUE, MQW_CONFIDENCE_PROBABLE);
 }
 
+/*
+ * An MTA that reports in the log only what it reports to the sender: silence at the end of the
+ * lifetime is what a sender gets who wants no report (NOTIFY=NEVER, RFC 3461).
+ */
+static bool ended_unreported(
+	struct mqw_tracker *t, const struct mqw_message *m, const struct mqw_recipient *r)
+{
+	int64_t end = m->removed ? m->closed_at : m->queue_gone ? m->gone_at : MQW_TIME_NONE;
+	int64_t lifetime = any_lifetime(t, m);
+
+	if (!t->options.removal_unlogged || end == MQW_TIME_NONE ||
+		r->state != MQW_RECIPIENT_DEFERRED || end - m->opened_at < lifetime ||
+		lifetime < t->options.min_lifetime)
+		return false;
+	say_span(t, "the queue lifetime of ", lifetime,
+		" ran out; the log has no report, so that its sender wanted none");
+	return true;
+}
+
 /* What was said of the whole message; NONE with confidence COUNT: nothing that settles it. */
 static struct mqw_judgement judge_message_lines(
 	struct mqw_tracker *t, const struct mqw_message *m, const struct mqw_recipient *r)
@@ -206,6 +225,8 @@ static struct mqw_judgement judge_message_lines(
 	}
 	if (m->gave_up)
 		return judge_given_up(t, m, r, m->gave_up_at);
+	if (ended_unreported(t, m, r))
+		return verdict(MQW_VERDICT_EXPIRED, MQW_CONFIDENCE_PROBABLE);
 	if (m->removed && !m->file_lost) {
 		say(t,
 			"the MTA counts it as done, but the log has no last line for this "
@@ -288,6 +309,9 @@ static struct mqw_judgement judge_queue(
 {
 	bool tried = r->state == MQW_RECIPIENT_DEFERRED;
 
+	/* An alias or a list goes on under other names and ids, and leaves no line of its own. */
+	if (m->queue_gone && t->options.removal_unlogged && !r->address)
+		return verdict(MQW_VERDICT_NONE, MQW_CONFIDENCE_UNPROVEN);
 	if (m->queue_gone)
 		return vanished(t, m, r, m->gone_at, MQW_CONFIDENCE_CERTAIN,
 			"its file left the queue without a word in the log");

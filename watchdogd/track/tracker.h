@@ -104,6 +104,11 @@ struct mqw_tracker_options {
 	int64_t reorder; /* lines may come this much out of order */
 	int64_t keep_settled; /* settled messages are kept this long for late lines */
 	bool queue_at_hand; /* QUEUE_PRESENT and QUEUE_GONE events are given */
+	/*
+	 * The MTA's usual log has a line for each recipient that is done and none for the message
+	 * that leaves the queue, nor for one whose lifetime ends and whose sender wants no report.
+	 */
+	bool removal_unlogged;
 	uint64_t max_messages; /* at the cap the oldest settled, then the oldest go; 0: no cap */
 	uint32_t max_recipients; /* of one message; 0: no cap */
 	uint64_t seed; /* for the hash tables */
