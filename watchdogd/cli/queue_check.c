@@ -69,7 +69,7 @@ static void walk_directory(struct walk *w, int fd, int depth)
 		if (entry->d_name[0] == '.' ||
 			fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
-		mqw_buffer_printf(&w->path, "/%s", entry->d_name);
+		mqw_buffer_printf(&w->path, "%s%s", base ? "/" : "", entry->d_name);
 		if (S_ISREG(st.st_mode)) {
 			note_file(w, &st);
 		} else if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX) {
@@ -97,7 +97,9 @@ static void walk_queue(struct walk *w, const char *queue)
 	}
 	w->root = root;
 	for (size_t i = 0; w->error == 0 && w->mta->queue_directories[i]; i++) {
-		int fd = openat(root, w->mta->queue_directories[i],
+		const char *directory = w->mta->queue_directories[i];
+		/* "" is the root itself. */
+		int fd = openat(root, directory[0] ? directory : ".",
 			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 		if (fd < 0) {
@@ -106,7 +108,7 @@ static void walk_queue(struct walk *w, const char *queue)
 			continue;
 		}
 		mqw_buffer_clear(&w->path);
-		mqw_buffer_add_str(&w->path, w->mta->queue_directories[i]);
+		mqw_buffer_add_str(&w->path, directory);
 		walk_directory(w, fd, 1);
 	}
 	close(root);

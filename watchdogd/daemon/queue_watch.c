@@ -232,6 +232,11 @@ struct mqw_queue_watch *mqw_queue_watch_free(struct mqw_queue_watch *w)
 	return NULL;
 }
 
+static void add_name(struct mqw_buffer *path, const char *name)
+{
+	mqw_buffer_printf(path, "%s%s", path->len ? "/" : "", name);
+}
+
 /* Looks for the message's file in the directory at fd. 1 and its name added to path, 0, -errno. */
 static int search_here(
 	const struct mqw_probe_ops *probe, int fd, const char *id, struct mqw_buffer *path)
@@ -247,7 +252,7 @@ static int search_here(
 			(int)sizeof(name))
 			return -ENAMETOOLONG;
 		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-			mqw_buffer_printf(path, "/%s", name);
+			add_name(path, name);
 			return 1;
 		}
 		if (errno != ENOENT)
@@ -293,7 +298,7 @@ static int search(const struct mqw_probe_ops *probe, int fd, const char *id,
 				r = -errno;
 			continue;
 		}
-		mqw_buffer_printf(path, "/%s", entry->d_name);
+		add_name(path, entry->d_name);
 		r = search(probe, sub, id, path, depth + 1);
 		if (r == 0)
 			path->len = base;
@@ -318,7 +323,9 @@ static int look_once(struct mqw_queue_watch *w, const struct entry *e, struct mq
 
 		if (mqw_queue_watch_root(w) < 0)
 			return -errno;
-		fd = openat(w->fd, directory.ptr, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		/* "" is the root itself. */
+		fd = openat(w->fd, directory.len ? directory.ptr : ".",
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0) {
 			if (errno != ENOENT ||
 				(mqw_slice_skip(&rest, directory) &&
