@@ -19,20 +19,20 @@
 #define CONFIG_NAME "sendmail.cf"
 
 int mqw_sendmail_run_queue(
-	const struct mqw_control *c, const char *which, char *ret_text, size_t size)
+	const struct mqw_control *c, const char *queue_id, char *ret_text, size_t size)
 {
 	static const char *const by_systemd[] = {"systemd-run", "--quiet", "--collect",
 		"--no-block", "--description=Sendmail queue run for mailq-watchdog", "--"};
-	const char *argv[16];
+	const char *argv[20];
 	struct mqw_process p = {
 		.argv = argv, .timeout = COMMAND_TIMEOUT, .max_output = COMMAND_OUTPUT_MAX};
 	struct mqw_slice complaint;
-	char config[512];
+	char config[512], which[64];
 	size_t n = 0;
+	bool systemd = access("/run/systemd/system", F_OK) == 0; /* sd_booted(3) */
 	int r;
 
-	/* sd_booted(3) */
-	if (access("/run/systemd/system", F_OK) == 0)
+	if (systemd)
 		for (; n < sizeof(by_systemd) / sizeof(by_systemd[0]); n++)
 			argv[n] = by_systemd[n];
 	argv[n++] = "sendmail";
@@ -46,7 +46,17 @@ int mqw_sendmail_run_queue(
 	/* What was tried a moment ago is tried again, and what is known of its host is forgotten. */
 	argv[n++] = "-OMinQueueAge=0";
 	argv[n++] = "-OTimeout.hoststatus=0";
-	argv[n++] = which;
+	/* A unit lives as long as its first process: that one has to do the work itself. */
+	if (systemd)
+		argv[n++] = "-qf";
+	if (queue_id) {
+		/* It means every id that holds this one: no other of the same length does. */
+		if (snprintf(which, sizeof(which), "-qI%s", queue_id) >= (int)sizeof(which))
+			return -EINVAL;
+		argv[n++] = which;
+	} else if (!systemd) {
+		argv[n++] = "-q";
+	}
 	argv[n] = NULL;
 	r = mqw_process_run(&p);
 	if (r < 0) {
@@ -63,17 +73,12 @@ int mqw_sendmail_run_queue(
 
 static int requeue(const struct mqw_control *c, const char *queue_id, char *ret_text, size_t size)
 {
-	char which[64];
-
-	/* It means every id that holds this one: no other of the same length does. */
-	if (snprintf(which, sizeof(which), "-qI%s", queue_id) >= (int)sizeof(which))
-		return -EINVAL;
-	return mqw_sendmail_run_queue(c, which, ret_text, size);
+	return mqw_sendmail_run_queue(c, queue_id, ret_text, size);
 }
 
 static int flush(const struct mqw_control *c, char *ret_text, size_t size)
 {
-	return mqw_sendmail_run_queue(c, "-q", ret_text, size);
+	return mqw_sendmail_run_queue(c, NULL, ret_text, size);
 }
 
 /* Whether a process of that number is alive and called sendmail or sendmail-mta. */

@@ -5,9 +5,9 @@
 
 #include "probes/sendmail/sendmail.h"
 
-/* Starts a run of the queue, which goes on when this returns: "-q", or "-qIID" for one message. */
+/* Starts a run of the queue, which goes on when this returns; queue_id NULL: of all of it. */
 int mqw_sendmail_run_queue(
-	const struct mqw_control *c, const char *which, char *ret_text, size_t size);
+	const struct mqw_control *c, const char *queue_id, char *ret_text, size_t size);
 
 int mqw_sendmail_healthy(const struct mqw_control *c, char *ret_text, size_t size);
 

@@ -290,7 +290,7 @@ static int recover_into(const struct mqw_control *c, int root, const char *queue
 int mqw_sendmail_recover(
 	const struct mqw_control *c, const char *queue_id, int file_fd, char *ret_text, size_t size)
 {
-	char which[64], ignored[256];
+	char ignored[256];
 	int root, r;
 
 	if (!mqw_sendmail_valid_id(mqw_slice_of(queue_id)))
@@ -303,9 +303,7 @@ int mqw_sendmail_recover(
 	r = recover_into(c, root, queue_id, file_fd, ret_text, size);
 	close(root);
 	/* In the queue it is; where this fails, or nothing shall run now, the next run takes it. */
-	if (r == 0 && mqw_sendmail_healthy(c, ignored, sizeof(ignored)) == 0) {
-		snprintf(which, sizeof(which), "-qI%s", queue_id);
-		(void)mqw_sendmail_run_queue(c, which, ignored, sizeof(ignored));
-	}
+	if (r == 0 && mqw_sendmail_healthy(c, ignored, sizeof(ignored)) == 0)
+		(void)mqw_sendmail_run_queue(c, queue_id, ignored, sizeof(ignored));
 	return r;
 }

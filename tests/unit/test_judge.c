@@ -82,6 +82,13 @@ static void test_unlogged_removal(void **state)
 	deferred("A5", T0 + 1);
 	happens(MQW_EVENT_REMOVED, "A5", T0 + LIFETIME - 1);
 	assert_judged("A5", B, UNKNOWN, UNPROVEN);
+	/* An operator holds what is to be deleted, and nothing says that it was. */
+	accepted("A7", T0);
+	deferred("A7", T0 + 1);
+	happens(MQW_EVENT_HELD, "A7", T0 + 2);
+	assert_judged("A7", B, HELD, CERTAIN);
+	happens(MQW_EVENT_QUEUE_GONE, "A7", T0 + 3);
+	assert_judged("A7", B, REMOVED, PROBABLE);
 	/* A lifetime that is too short for greylisting is no excuse. */
 	options.lifetime = MQW_HOUR;
 	begin(true);

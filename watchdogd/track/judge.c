@@ -312,6 +312,11 @@ static struct mqw_judgement judge_queue(
 	/* An alias or a list goes on under other names and ids, and leaves no line of its own. */
 	if (m->queue_gone && t->options.removal_unlogged && !r->address)
 		return verdict(MQW_VERDICT_NONE, MQW_CONFIDENCE_UNPROVEN);
+	/* Its operators take out by hand what they have on hold; the MTA itself never does. */
+	if (m->queue_gone && t->options.removal_unlogged && m->held) {
+		say(t, "put on hold, then taken out of the queue by hand");
+		return verdict(MQW_VERDICT_REMOVED, MQW_CONFIDENCE_PROBABLE);
+	}
 	if (m->queue_gone)
 		return vanished(t, m, r, m->gone_at, MQW_CONFIDENCE_CERTAIN,
 			"its file left the queue without a word in the log");
