@@ -27,10 +27,22 @@ enum mqw_line_result {
 	MQW_LINE_STRANGE, /* this MTA's, form not understood: counted and sampled */
 };
 
+/* How well a raw line fits an MTA's own form, see mqw_probe_ops.own_form. */
+enum mqw_form {
+	MQW_FORM_NONE, /* it does not: perhaps it has a syslog header */
+	MQW_FORM_POSSIBLE, /* it does, as lines of other programs may */
+	MQW_FORM_CERTAIN, /* no other program writes such a line */
+};
+
 /* A name in a queue directory, relative to the queue's root: "deferred/9/99464ACEAF2". */
 struct mqw_queue_name {
 	struct mqw_slice queue_id;
 	enum mqw_place place;
+};
+
+/* What a message's file is called: these words around its queue id. */
+struct mqw_queue_file_form {
+	const char *prefix, *suffix;
 };
 
 /* What a queue file says about its message. Strings are owned by the structure. */
@@ -39,10 +51,12 @@ struct mqw_queue_file {
 	int64_t created_at; /* when its lifetime began; MQW_TIME_NONE unknown */
 	char *sender; /* "" the null sender */
 	char *message_id; /* NULL unknown */
+	char *former_id; /* of the message that it continues, where its id tells; NULL none */
+	bool held;
 	struct mqw_queue_file_recipient {
 		char *address;
 		bool done;
-		size_t offset; /* of its record in the file */
+		size_t offset; /* of its record in the file, where that matters */
 	} * recipients;
 	size_t recipient_count;
 };
@@ -75,13 +89,16 @@ struct mqw_control_ops {
 	/* 0: whatever delivers is alive. -ESRCH: it is not. */
 	int (*healthy)(const struct mqw_control *c, char *ret_text, size_t size);
 	/*
-	 * Puts the queue file open at file_fd back, for the recipients still to do in it. 1 when
-	 * it waits to be taken up already; -EBUSY when the message is in the queue.
+	 * Puts the queue file open at file_fd back, for the recipients still to do in it; a bundle
+	 * (base/bundle.h) where a message is several files. What is in it is a stranger's: it is read
+	 * once, into memory, and checked. 1 when it waits to be taken up already; -EBUSY when the
+	 * message is in the queue.
 	 */
 	int (*recover)(const struct mqw_control *c, const char *queue_id, int file_fd,
 		char *ret_text, size_t size);
 };
 
+struct mqw_syslog_reader; /* probes/syslog/header.h */
 struct mqw_probe; /* state of one probe: whatever it has to remember between two lines */
 
 struct mqw_probe_ops {
@@ -90,31 +107,53 @@ struct mqw_probe_ops {
 	const char *default_unit; /* systemd unit that `restart` restarts */
 	int64_t default_lifetime;
 	int64_t default_retry_max;
+	bool removal_unlogged; /* see struct mqw_tracker_options */
 
 	/* NULL when memory is out. next_hops: relays besides this host whose "queued as" is believed. */
 	struct mqw_probe *(*create)(const char *const *next_hops, size_t next_hop_count);
 	struct mqw_probe *(*free)(struct mqw_probe *p);
 	/* Hot path. Emits events; a negative errno from the sink ends up as the return value. */
 	int (*line)(struct mqw_probe *p, const struct mqw_line *line, struct mqw_sink *out);
+	/*
+	 * Takes a line apart that the MTA wrote itself, without a syslog header: fills time, tag, text
+	 * and pid of *ret, host is empty. Hot path. stamps is the log's reader of stamps. NULL: it logs
+	 * through syslog alone.
+	 */
+	enum mqw_form (*own_form)(
+		struct mqw_syslog_reader *stamps, struct mqw_slice raw, struct mqw_line *ret);
 	/* Whether a line is this MTA's, by its tag alone: for recognising the MTA of a log. */
 	bool (*is_mine)(struct mqw_slice tag);
 
 	/* Directories of the queue that hold messages, relative to its root, NULL-terminated. */
 	const char *const *queue_directories;
-	/* Takes a name below the queue's root apart; false when it is no message's file. */
+	/*
+	 * Takes a name below the queue's root apart; false when it is no message's file. Where a
+	 * message is several files, only the one with its envelope counts here.
+	 */
 	bool (*queue_name)(struct mqw_slice relative_path, struct mqw_queue_name *ret);
+	/* How that file is called, for looking for one; ends with prefix NULL. NULL: the id itself. */
+	const struct mqw_queue_file_form *queue_file_forms;
+	/*
+	 * The path of the message's n-th further file, n from 0, made out of that of the one with the
+	 * envelope, into ret (size bytes, terminated). False: there is no n-th, or no room. All of
+	 * them have to be there, or the message cannot be delivered. NULL: a message is one file.
+	 */
+	bool (*companion)(struct mqw_slice path, size_t n, char *ret, size_t size);
+	/* The file's modification time is when the message is to be tried again. */
+	bool mtime_is_retry;
 	/* Whether a string is a queue id of this MTA; for everything that acts on one. */
 	bool (*valid_id)(struct mqw_slice id);
 	/* Reads a queue file's bytes. 0, -EBADMSG when it is none, -ENOMEM. */
 	int (*queue_file)(struct mqw_slice content, struct mqw_queue_file *ret);
-	/* Permission bits of a finished queue file, which alone is fit for a copy. */
+	/* Permission bits of a finished queue file, which alone is fit for a copy; 0: any. */
 	unsigned int complete_mode;
 	/*
-	 * Marks all recipients of a queue file but those in keep as done, in its bytes. How many are
-	 * left to do, -EBADMSG or -ENOMEM.
+	 * Marks all recipients of a queue file (of several, the one with the envelope) but those in
+	 * keep as done, in its bytes, which may become more or fewer. How many are left to do,
+	 * -EBADMSG or -ENOMEM.
 	 */
 	int (*keep_recipients)(
-		char *content, size_t len, const struct mqw_slice *keep, size_t keep_count);
+		struct mqw_buffer *file, const struct mqw_slice *keep, size_t keep_count);
 	/*
 	 * Whether an entry of the journal is this instance's own, by what journald vouches for.
 	 * service: the instance's unit, NULL where none is configured.
@@ -132,6 +171,20 @@ struct mqw_probe_ops {
 
 /* All probes, NULL-terminated, in the order in which they are tried. */
 extern const struct mqw_probe_ops *const mqw_probes[];
+
+/*
+ * Takes a raw log line apart into *ret, but for its evidence: by the MTA's own form or by its
+ * syslog header. *mta is NULL while it is not known, and is set by a line that only one MTA writes.
+ * False when the line has no stamp that is known.
+ */
+bool mqw_probe_parse(const struct mqw_probe_ops **mta, struct mqw_syslog_reader *stamps,
+	struct mqw_slice raw, struct mqw_line *ret);
+
+/*
+ * Whether all further files of the message are there whose first is at path below the directory
+ * root. A look that fails in another way than by ENOENT counts as there.
+ */
+bool mqw_probe_is_whole(const struct mqw_probe_ops *probe, int root, struct mqw_slice path);
 
 /* The probe of that name, or NULL. */
 const struct mqw_probe_ops *mqw_probe_find(struct mqw_slice name);

@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "probes/probe.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
+#include "probes/exim/exim.h"
 #include "probes/postfix/postfix.h"
+#include "probes/sendmail/sendmail.h"
+#include "probes/syslog/header.h"
 
-const struct mqw_probe_ops *const mqw_probes[] = {&mqw_probe_postfix, NULL};
+const struct mqw_probe_ops *const mqw_probes[] = {
+	&mqw_probe_postfix, &mqw_probe_exim, &mqw_probe_sendmail, NULL};
 
 const struct mqw_probe_ops *mqw_probe_find(struct mqw_slice name)
 {
@@ -15,6 +23,41 @@ const struct mqw_probe_ops *mqw_probe_find(struct mqw_slice name)
 	return NULL;
 }
 
+static const struct mqw_probe_ops *certain_of(
+	struct mqw_syslog_reader *stamps, struct mqw_slice raw, struct mqw_line *ret)
+{
+	for (size_t i = 0; mqw_probes[i]; i++)
+		if (mqw_probes[i]->own_form &&
+			mqw_probes[i]->own_form(stamps, raw, ret) == MQW_FORM_CERTAIN)
+			return mqw_probes[i];
+	return NULL;
+}
+
+bool mqw_probe_parse(const struct mqw_probe_ops **mta, struct mqw_syslog_reader *stamps,
+	struct mqw_slice raw, struct mqw_line *ret)
+{
+	if (*mta) {
+		if ((*mta)->own_form && (*mta)->own_form(stamps, raw, ret) != MQW_FORM_NONE)
+			return true;
+		return mqw_syslog_parse(stamps, raw, ret);
+	}
+	*mta = certain_of(stamps, raw, ret);
+	if (*mta)
+		return true;
+	return mqw_syslog_parse(stamps, raw, ret);
+}
+
+bool mqw_probe_is_whole(const struct mqw_probe_ops *probe, int root, struct mqw_slice path)
+{
+	char name[PATH_MAX];
+	struct stat st;
+
+	for (size_t n = 0; probe->companion && probe->companion(path, n, name, sizeof(name)); n++)
+		if (fstatat(root, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+			return false;
+	return true;
+}
+
 void mqw_queue_file_done(struct mqw_queue_file *f)
 {
 	for (size_t i = 0; i < f->recipient_count; i++)
@@ -22,5 +65,6 @@ void mqw_queue_file_done(struct mqw_queue_file *f)
 	free(f->recipients);
 	free(f->sender);
 	free(f->message_id);
+	free(f->former_id);
 	*f = (struct mqw_queue_file){0};
 }

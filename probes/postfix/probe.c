@@ -36,6 +36,11 @@ static bool is_genuine(
 		mqw_slice_eq(uid, MQW_LIT("0")) || is_mail_owner(uid);
 }
 
+static int keep_recipients(struct mqw_buffer *file, const struct mqw_slice *keep, size_t keep_count)
+{
+	return mqw_postfix_keep_recipients(file->ptr, file->len, keep, keep_count);
+}
+
 /* Defaults of Postfix 3.7: maximal_queue_lifetime 5d, maximal_backoff_time 4000s (postconf(5)). */
 const struct mqw_probe_ops mqw_probe_postfix = {
 	.name = "postfix",
@@ -49,10 +54,11 @@ const struct mqw_probe_ops mqw_probe_postfix = {
 	.is_mine = mqw_postfix_is_mine,
 	.queue_directories = mqw_postfix_queue_directories,
 	.queue_name = mqw_postfix_queue_name,
+	.mtime_is_retry = true,
 	.valid_id = mqw_postfix_valid_id,
 	.queue_file = mqw_postfix_queue_file,
 	.complete_mode = 0700, /* MAIL_QUEUE_STAT_READY, global/mail_queue.h */
-	.keep_recipients = mqw_postfix_keep_recipients,
+	.keep_recipients = keep_recipients,
 	.is_genuine = is_genuine,
 	.ask = mqw_postfix_ask,
 	.control = &mqw_postfix_control,

@@ -138,6 +138,7 @@ static bool read_hour(struct mqw_syslog_reader *r, const char *p, enum stamp_for
 	if (year < 0 || month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 || hour > 23)
 		return false;
 	r->hour_zoneless = form != STAMP_ISO;
+	r->hour_local = MQW_TIME_NONE;
 	r->hour_start = form == STAMP_ISO  ? utc_hour(year, month, day, hour)
 		: form == STAMP_YEAR_FIRST ? local_hour(year, month, day, hour)
 					   : yearless_hour(r, month, day, hour);
@@ -165,6 +166,10 @@ static bool take_zone(struct mqw_slice *s, int64_t *ret_offset)
 {
 	int h, m;
 
+	/* "03:41:21 +0100 text", as Exim has it. */
+	if (s->len > 6 && s->ptr[0] == ' ' && (s->ptr[1] == '+' || s->ptr[1] == '-') &&
+		digits(s->ptr + 2, 4) >= 0 && s->ptr[6] == ' ')
+		*s = mqw_slice_from(*s, 1);
 	if (mqw_slice_skip(s, MQW_LIT("Z"))) {
 		*ret_offset = 0;
 		return true;
@@ -184,8 +189,22 @@ static bool take_zone(struct mqw_slice *s, int64_t *ret_offset)
 	return true;
 }
 
-static bool take_stamp(struct mqw_syslog_reader *r, struct mqw_slice *s, int64_t *ret)
+/* The cached hour's figures on the local clock: mktime() is asked once an hour of the log. */
+static int64_t hour_on_local_clock(struct mqw_syslog_reader *r)
 {
+	int year, month, day;
+
+	if (r->hour_local == MQW_TIME_NONE) {
+		mqw_civil_from_days(r->hour_start / MQW_DAY, &year, &month, &day);
+		r->hour_local =
+			local_hour(year, month, day, (int)(r->hour_start % MQW_DAY / MQW_HOUR));
+	}
+	return r->hour_local;
+}
+
+bool mqw_syslog_take_stamp(struct mqw_syslog_reader *r, struct mqw_slice *stamped, int64_t *ret)
+{
+	struct mqw_slice rest = *stamped, *s = &rest;
 	size_t n = 0;
 	enum stamp_form form = form_of(*s, &n);
 	int minute, second;
@@ -207,19 +226,16 @@ static bool take_stamp(struct mqw_syslog_reader *r, struct mqw_slice *s, int64_t
 	*s = mqw_slice_from(*s, n + 6);
 	t = r->hour_start + minute * MQW_MINUTE + second * MQW_SECOND + take_fraction(s);
 	if (form == STAMP_ISO) {
-		if (take_zone(s, &offset)) {
+		if (take_zone(s, &offset))
 			t -= offset;
-		} else {
-			/* No zone: the same figures on the local clock. */
-			int y, mo, d;
-
-			mqw_civil_from_days(r->hour_start / MQW_DAY, &y, &mo, &d);
-			t += local_hour(y, mo, d, (int)(r->hour_start % MQW_DAY / MQW_HOUR)) -
-				r->hour_start;
-		}
+		else
+			t += hour_on_local_clock(r) - r->hour_start;
 	}
+	if (!mqw_slice_skip(s, MQW_LIT(" ")) && s->len)
+		return false;
 	*ret = t;
-	return mqw_slice_skip(s, MQW_LIT(" ")) || s->len == 0;
+	*stamped = rest;
+	return true;
 }
 
 static struct mqw_slice take_word(struct mqw_slice *s)
@@ -299,7 +315,7 @@ bool mqw_syslog_parse(struct mqw_syslog_reader *r, struct mqw_slice raw, struct 
 			return false;
 		rfc5424 = mqw_slice_skip(&s, MQW_LIT("1 "));
 	}
-	if (!take_stamp(r, &s, &ret->time))
+	if (!mqw_syslog_take_stamp(r, &s, &ret->time))
 		return false;
 	if (rfc5424) {
 		read_5424(s, ret);

@@ -19,6 +19,7 @@ struct mqw_syslog_reader {
 	char hour_text[20]; /* the stamp up to the hour, as text, that hour_start stands for */
 	size_t hour_len;
 	int64_t hour_start;
+	int64_t hour_local; /* the same figures on the local clock; MQW_TIME_NONE: not asked yet */
 	bool hour_zoneless;
 };
 
@@ -30,6 +31,13 @@ void mqw_syslog_reader_init(struct mqw_syslog_reader *r, int year, int64_t refer
 
 /* The next file of a rotated set: keeps the year that was reached. */
 void mqw_syslog_reader_next_file(struct mqw_syslog_reader *r, int64_t reference);
+
+/*
+ * Takes a stamp and the blank behind it off the front of *s: "2026-11-25 03:41:21", with "T" or a
+ * blank, a fraction, and a zone with or without a blank before it; or one of syslog's own. False,
+ * and *s is left alone, when there is none.
+ */
+bool mqw_syslog_take_stamp(struct mqw_syslog_reader *r, struct mqw_slice *s, int64_t *ret);
 
 /*
  * Fills time, host, tag, text and pid of *ret; evidence is left alone. False when the line has no

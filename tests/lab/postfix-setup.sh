@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# packages: postfix postgrey
 # Configures the Postfix lab. root.sh runs it inside the new root, never on a host: it overwrites /etc/postfix.
 #
 # postfix       the sender: Debian's default instance, unit postfix@-.service, SMTP on 127.0.0.1, log /var/log/mail.log

@@ -1,30 +1,31 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Makes the lab's root, a Debian 12 with systemd, Postfix and postgrey, or finds the one made before, and prints its path.
+# Makes the lab's root of one MTA, a Debian 12 with systemd, or finds the one made before, and prints its path.
 #
 #   root.sh           print the path of the root, after making it where it is missing
 #   root.sh path      print where it is or would be; makes nothing
 #   root.sh prune     remove roots of older recipes that no machine uses
 #
+# MQW_LAB_MTA names the MTA (postfix): MTA-setup.sh configures it inside, and lists its packages in a line "# packages:".
 # The root is a folder under $MQW_LAB_CACHE (/var/cache/mailq-watchdog-lab), read-only by convention: each machine
-# gets an overlay of it. Its name holds a hash of the recipe (this file and postfix-setup.sh), so that a changed recipe
-# makes a new root. Postfix is configured here, not at each boot: postmulti(1) sleeps for seconds after each change.
+# gets an overlay of it. Its name holds a hash of the recipe (this file and MTA-setup.sh), so that a changed recipe
+# makes a new root. The MTA is configured here, not at each boot: postmulti(1) sleeps for seconds after each change.
 set -euo pipefail
 
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 SUITE=bookworm
+MTA=${MQW_LAB_MTA:-postfix}
 # For debootstrap, which cannot resolve virtual packages.
 BASE_PACKAGES="systemd systemd-sysv dbus rsyslog logrotate iproute2 procps ca-certificates"
-# For apt inside the root: the MTA, real greylisting, and what the daemon is linked with.
-MORE_PACKAGES="postfix postgrey
-	libinotifytools0 libsystemd0 libyaml-0-2 libsqlite3-0 libpcre2-8-0 libmicrohttpd12 libcurl3-gnutls libjansson4
+# For apt inside the root, with the MTA's own: what the daemon is linked with.
+MORE_PACKAGES="libinotifytools0 libsystemd0 libyaml-0-2 libsqlite3-0 libpcre2-8-0 libmicrohttpd12 libcurl3-gnutls libjansson4
 	libxxhash0 zlib1g liblzma5 libzstd1 libbz2-1.0"
 
 root_path() {
 	local hash
-	hash=$(cat "${BASH_SOURCE[0]}" "$LAB_DIR/postfix-setup.sh" | sha256sum | cut -c 1-12)
-	printf '%s/%s-%s-%s\n' "$LAB_CACHE" "$SUITE" "$(uname -m)" "$hash"
+	hash=$(cat "${BASH_SOURCE[0]}" "$LAB_DIR/$MTA-setup.sh" | sha256sum | cut -c 1-12)
+	printf '%s/%s-%s-%s-%s\n' "$LAB_CACHE" "$SUITE" "$(uname -m)" "$MTA" "$hash"
 }
 
 # --- which Debian to ask ---------------------------------------------------------------------------------------------
@@ -123,9 +124,10 @@ install_more() {
 	END
 	phase "fetching package lists"
 	chroot "$root" apt-get -q update
-	phase "installing Postfix, postgrey and the daemon's libraries"
+	phase "installing $MTA and the daemon's libraries"
 	# shellcheck disable=SC2086 # a list of words
-	chroot "$root" apt-get -q -y -o Dpkg::Use-Pty=0 install $MORE_PACKAGES
+	chroot "$root" apt-get -q -y -o Dpkg::Use-Pty=0 install $MORE_PACKAGES \
+		$(sed -n 's/^# packages: //p' "$LAB_DIR/$MTA-setup.sh")
 	rm "$root/usr/sbin/policy-rc.d"
 }
 
@@ -166,8 +168,8 @@ build_inside() {
 	write_apt_settings "$root"
 	install_more "$root"
 	phase "configuring sender and receiver"
-	cp "$LAB_DIR/postfix-setup.sh" "$root/root/"
-	chroot "$root" bash /root/postfix-setup.sh
+	cp "$LAB_DIR/$MTA-setup.sh" "$root/root/"
+	chroot "$root" bash "/root/$MTA-setup.sh"
 	phase "cleaning up"
 	clean_root "$root"
 }
@@ -241,11 +243,14 @@ make_root() {
 }
 
 prune() {
-	local root path
+	local roots="" path
 	lab_need_root
-	root=$(root_path)
+	for path in "$LAB_DIR"/*-setup.sh; do
+		MTA=$(basename "$path" -setup.sh)
+		roots="$roots $(root_path) "
+	done
 	for path in "$LAB_CACHE/$SUITE"-*; do
-		if [ ! -d "$path" ] || [ "$path" = "$root" ]; then
+		if [ ! -d "$path" ] || [[ $roots == *" $path "* ]]; then
 			continue
 		fi
 		if grep -qF "lowerdir=$path," /proc/mounts; then

@@ -53,6 +53,51 @@ static void test_no_mail(void **state)
 	assert_said("");
 }
 
+/* An MTA whose log has no line for a message that leaves the queue. */
+static void test_unlogged_removal(void **state)
+{
+	(void)state;
+	options.removal_unlogged = true;
+	begin(true);
+	/* A list goes on under other ids, and nothing is said of the first. */
+	accepted("A1", T0);
+	happens(MQW_EVENT_QUEUE_GONE, "A1", T0 + MQW_MINUTE);
+	assert_judged("A1", NULL, NONE, UNPROVEN);
+	/* What was tried and is gone is lost, whatever is usual. */
+	accepted("A2", T0);
+	deferred("A2", T0 + 1);
+	happens(MQW_EVENT_QUEUE_GONE, "A2", T0 + LIFETIME - 1);
+	assert_judged("A2", B, VANISHED, CERTAIN);
+	/* At the end of its lifetime it goes without a word, if the sender wants none. */
+	accepted("A3", T0);
+	deferred("A3", T0 + 1);
+	happens(MQW_EVENT_QUEUE_GONE, "A3", T0 + LIFETIME);
+	assert_judged("A3", B, EXPIRED, PROBABLE);
+	assert_reason("A3", B, "its sender wanted none");
+	accepted("A4", T0);
+	deferred("A4", T0 + 1);
+	happens(MQW_EVENT_REMOVED, "A4", T0 + LIFETIME);
+	assert_judged("A4", B, EXPIRED, PROBABLE);
+	accepted("A5", T0);
+	deferred("A5", T0 + 1);
+	happens(MQW_EVENT_REMOVED, "A5", T0 + LIFETIME - 1);
+	assert_judged("A5", B, UNKNOWN, UNPROVEN);
+	/* An operator holds what is to be deleted, and nothing says that it was. */
+	accepted("A7", T0);
+	deferred("A7", T0 + 1);
+	happens(MQW_EVENT_HELD, "A7", T0 + 2);
+	assert_judged("A7", B, HELD, CERTAIN);
+	happens(MQW_EVENT_QUEUE_GONE, "A7", T0 + 3);
+	assert_judged("A7", B, REMOVED, PROBABLE);
+	/* A lifetime that is too short for greylisting is no excuse. */
+	options.lifetime = MQW_HOUR;
+	begin(true);
+	accepted("A6", T0);
+	deferred("A6", T0 + 1);
+	happens(MQW_EVENT_QUEUE_GONE, "A6", T0 + MQW_HOUR);
+	assert_judged("A6", B, VANISHED, CERTAIN);
+}
+
 static void test_operators(void **state)
 {
 	struct mqw_event e = about(MQW_EVENT_GAVE_UP, "A4", T0 + 6 * MQW_DAY + 2);
@@ -474,6 +519,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_final_words),
 		TEST(test_no_mail),
+		TEST(test_unlogged_removal),
 		TEST(test_operators),
 		TEST(test_given_up),
 		TEST(test_given_up_null_sender),

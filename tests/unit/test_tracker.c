@@ -14,21 +14,24 @@
 
 static void test_transitions(void **state)
 {
-	/* One letter a state; columns: sent, handed off, deferred, bounced, discarded, probe. */
-	static const char letters[MQW_RECIPIENT_COUNT + 1] = "WDSHBMXP";
+	/* One letter a state; columns: sent, handed off, deferred, bounced, discarded,
+	 * probe, skipped, expired, withdrawn. */
+	static const char letters[MQW_RECIPIENT_COUNT + 1] = "WDSHBMXPGO";
 	static const struct {
 		enum mqw_recipient_state from;
 		const char *by_5xx, *by_4xx;
 	} rows[MQW_RECIPIENT_COUNT] = {
-		{MQW_RECIPIENT_WAITING, "SHDBXP", "SHDMXP"},
-		{MQW_RECIPIENT_DEFERRED, "SHDBXP", "SHDMXP"},
-		{MQW_RECIPIENT_SENT, "SSSSSS", "SSSSSS"},
-		{MQW_RECIPIENT_HANDED_OFF, "HHHHHH", "HHHHHH"},
+		{MQW_RECIPIENT_WAITING, "SHDBXPDGO", "SHDMXPDGO"},
+		{MQW_RECIPIENT_DEFERRED, "SHDBXPDGO", "SHDMXPDGO"},
+		{MQW_RECIPIENT_SENT, "SSSSSSSSS", "SSSSSSSSS"},
+		{MQW_RECIPIENT_HANDED_OFF, "HHHHHHHHH", "HHHHHHHHH"},
 		/* A late deferral after a failure leaves the failure as it was. */
-		{MQW_RECIPIENT_BOUNCED, "SHBBXB", "SHBMXB"},
-		{MQW_RECIPIENT_MISBOUNCED, "SHMBXM", "SHMMXM"},
-		{MQW_RECIPIENT_DISCARDED, "XXXXXX", "XXXXXX"},
-		{MQW_RECIPIENT_PROBED, "SHDBXP", "SHDMXP"},
+		{MQW_RECIPIENT_BOUNCED, "SHBBXBBBB", "SHBMXBBBB"},
+		{MQW_RECIPIENT_MISBOUNCED, "SHMBXMMMM", "SHMMXMMMM"},
+		{MQW_RECIPIENT_DISCARDED, "XXXXXXXXX", "XXXXXXXXX"},
+		{MQW_RECIPIENT_PROBED, "SHDBXPDGO", "SHDMXPDGO"},
+		{MQW_RECIPIENT_GIVEN_UP, "SHGBXGGGO", "SHGMXGGGO"},
+		{MQW_RECIPIENT_WITHDRAWN, "SHDBXODGO", "SHDMXODGO"},
 	};
 
 	(void)state;
@@ -48,6 +51,31 @@ static void test_transitions(void **state)
 		}
 	assert_int_equal(mqw_recipient_step(MQW_RECIPIENT_DEFERRED, MQW_OUTCOME_BOUNCED, 399),
 		MQW_RECIPIENT_BOUNCED);
+}
+
+/* Where no line says that a message is done, as many done recipients as were announced do. */
+static void test_seems_done(void **state)
+{
+	(void)state;
+	options.removal_unlogged = true;
+	begin(false);
+	queued("A1", "a@example.com", T0);
+	tried("A1", B, MQW_OUTCOME_SENT, 250, T0);
+	queued("A2", "a@example.com", T0);
+	deferred("A2", T0);
+	mqw_tracker_tick(t, T0 + 10 * MQW_MINUTE - 1);
+	assert_said("");
+	mqw_tracker_tick(t, T0 + 10 * MQW_MINUTE);
+	assert_said("A1 " B " delivered certain\nA1 forgotten\n");
+	/* An address that was deferred keeps it. */
+	mqw_tracker_tick(t, T0 + MQW_DAY);
+	assert_said("");
+	/* Of an unknown number it waits for the rest for a day. */
+	tried("A3", B, MQW_OUTCOME_SENT, 250, T0 + MQW_DAY);
+	mqw_tracker_tick(t, T0 + 2 * MQW_DAY - 1);
+	assert_said("");
+	mqw_tracker_tick(t, T0 + 2 * MQW_DAY);
+	assert_said("A3 " B " delivered certain\nA3 forgotten\n");
 }
 
 static void test_id_used_again(void **state)
@@ -352,6 +380,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_transitions),
+		TEST(test_seems_done),
 		TEST(test_id_used_again),
 		TEST(test_other_beginnings),
 		TEST(test_read_twice),

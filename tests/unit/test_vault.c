@@ -176,7 +176,7 @@ static void refuses_names(void **state)
 	static const char long_name[] =
 		"01234567890123456789012345678901234567890123456789012345678901234";
 	const struct mqw_slice bad[] = {MQW_LIT(""), MQW_LIT(".."), MQW_LIT("a/b"), MQW_LIT("a.b"),
-		MQW_LIT("a\0b"), MQW_LIT("a-b"), MQW_LIT("\xc3\xa4"), MQW_LIT("a\n"),
+		MQW_LIT("a\0b"), MQW_LIT("-ab"), MQW_LIT("\xc3\xa4"), MQW_LIT("a\n"),
 		mqw_slice_of(long_name)};
 	struct mqw_vault *other = NULL;
 	struct mqw_buffer b = {0};

@@ -12,6 +12,7 @@
 
 #include "watchdogd/act/alert.h"
 #include "watchdogd/act/internal.h"
+#include "watchdogd/base/bundle.h"
 
 #define COPY_MAX ((uint64_t)256 * 1024 * 1024)
 #define LAST_LINES (5 * MQW_SECOND) /* what may still come after the MTA said that it is done */
@@ -53,15 +54,56 @@ bool mqw_act_is_over(const struct mqw_message *m, int64_t now)
 		(m->removed && now - m->closed_at >= LAST_LINES);
 }
 
+/* The files of a copy, the one with the envelope first. How many, or -EBADMSG. */
+static int files_of(const struct mqw_act_instance *i, const struct mqw_buffer *content,
+	struct mqw_slice ret[MQW_BUNDLE_MAX])
+{
+	if (i->probe->companion)
+		return mqw_bundle_split(mqw_buffer_slice(content), ret);
+	ret[0] = mqw_buffer_slice(content);
+	return 1;
+}
+
+/* How many of these recipients the copy has still to do; the others are marked as done in it. */
+static int keep_recipients(const struct mqw_act_instance *i, struct mqw_buffer *content,
+	const struct mqw_slice *keep, size_t count)
+{
+	struct mqw_buffer envelope = {0}, changed = {0};
+	struct mqw_slice files[MQW_BUNDLE_MAX];
+	uint64_t lengths[MQW_BUNDLE_MAX];
+	int n, r;
+
+	if (!i->probe->companion)
+		return i->probe->keep_recipients(content, keep, count);
+	n = files_of(i, content, files);
+	if (n < 0)
+		return n;
+	mqw_buffer_add(&envelope, files[0]);
+	r = envelope.failed ? -ENOMEM : i->probe->keep_recipients(&envelope, keep, count);
+	files[0] = mqw_buffer_slice(&envelope);
+	for (int f = 0; f < n; f++)
+		lengths[f] = files[f].len;
+	mqw_bundle_add_head(&changed, lengths, (size_t)n);
+	for (int f = 0; f < n; f++)
+		mqw_buffer_add(&changed, files[f]);
+	if (r >= 0 && changed.failed)
+		r = -ENOMEM;
+	mqw_buffer_done(&envelope);
+	mqw_buffer_done(content);
+	*content = changed;
+	return r;
+}
+
 /* Ids are used again: a copy may be left of an earlier message that had this one's. */
 static bool is_of_earlier_life(const struct mqw_act_instance *i, const struct mqw_message *m,
 	const struct mqw_buffer *content)
 {
+	struct mqw_slice files[MQW_BUNDLE_MAX];
 	struct mqw_queue_file f;
 	bool earlier;
 
-	if (!m->opening_seen || m->former_id ||
-		i->probe->queue_file(mqw_buffer_slice(content), &f) < 0)
+	if (!m->opening_seen || m->former_id || files_of(i, content, files) < 0 ||
+		i->probe->queue_file(files[0], &f) < 0)
 		return false;
 	earlier = f.created_at != MQW_TIME_NONE && f.created_at < m->opened_at - EARLIER;
 	mqw_queue_file_done(&f);
@@ -94,7 +136,7 @@ static const char *prepare(struct mqw_act_instance *i, const struct mqw_message 
 	if (r == 0 && m->recipients && count == 0)
 		r = -ENODATA;
 	if (r == 0 && count)
-		r = i->probe->keep_recipients(content->ptr, content->len, keep, count);
+		r = keep_recipients(i, content, keep, count);
 	free(keep);
 	if (r == -ENODATA)
 		return "no recipient of this message is lost any more";

@@ -5,11 +5,12 @@
 #include <string.h>
 
 void mqw_input_init(struct mqw_input *s, const struct mqw_log_set *set, uint32_t first_source,
-	int year, struct mqw_buffer *errors)
+	int year, const struct mqw_probe_ops **mta, struct mqw_buffer *errors)
 {
 	*s = (struct mqw_input){.set = set,
 		.first_source = first_source,
 		.last_time = MQW_TIME_NONE,
+		.mta = mta,
 		.errors = errors};
 	mqw_syslog_reader_init(&s->syslog, year, MQW_TIME_NONE);
 }
@@ -111,7 +112,7 @@ static int read_file(struct mqw_input *s, bool *ret_stamped)
 	if (n <= 0)
 		return n;
 	s->text = raw.text;
-	*ret_stamped = mqw_syslog_parse(&s->syslog, raw.text, &s->line);
+	*ret_stamped = mqw_probe_parse(s->mta, &s->syslog, raw.text, &s->line);
 	s->line.evidence.line = raw.number;
 	return 1;
 }

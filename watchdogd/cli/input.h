@@ -30,15 +30,16 @@ struct mqw_input {
 	uint64_t file_lines;
 	bool hole; /* lines may be missing before the line in hand: see hole_why */
 	const char *hole_why;
+	const struct mqw_probe_ops **mta; /* the MTA, *mta NULL until a line told it; borrowed */
 	struct mqw_buffer *errors; /* one "path: why" a line; borrowed */
 };
 
 /*
  * Nothing is opened yet. first_source is the number of the set's first file. year as in
- * mqw_syslog_reader_init(). set and errors are borrowed.
+ * mqw_syslog_reader_init(). set, mta and errors are borrowed.
  */
 void mqw_input_init(struct mqw_input *s, const struct mqw_log_set *set, uint32_t first_source,
-	int year, struct mqw_buffer *errors);
+	int year, const struct mqw_probe_ops **mta, struct mqw_buffer *errors);
 void mqw_input_done(struct mqw_input *s);
 
 /*

@@ -8,7 +8,8 @@
 #include <time.h>
 
 const char mqw_cli_options_help[] =
-	"  --mta TYPE          the MTA that wrote the log (default: recognised): postfix\n"
+	"  --mta TYPE          the MTA that wrote the log (default: recognised): postfix, exim,\n"
+	"                      sendmail\n"
 	"  --queue DIR         check open messages against this live queue directory\n"
 	"  --format FORMAT     text (default) or json, one object a line\n"
 	"  --all               every recipient, not only those in trouble; also what was\n"
@@ -187,6 +188,7 @@ struct mqw_tracker_options mqw_cli_tracker_options(const struct mqw_cli_options 
 		t.default_lifetime = o->mta->default_lifetime;
 		t.retry_max = o->mta->default_retry_max;
 		t.remedy = o->mta->remedy;
+		t.removal_unlogged = o->mta->removal_unlogged;
 	}
 	return t;
 }

@@ -22,6 +22,7 @@ struct found {
 };
 
 struct mqw_queue_snapshot {
+	const struct mqw_probe_ops *mta;
 	struct mqw_map ids;
 	struct found *all;
 	int64_t time; /* of the look */
@@ -32,6 +33,7 @@ struct walk {
 	struct mqw_queue_snapshot *snapshot;
 	struct mqw_buffer path; /* relative to the root */
 	bool any; /* one of the queue's directories is there */
+	int root;
 	int error;
 };
 
@@ -45,7 +47,8 @@ static void note_file(struct walk *w, const struct stat *st)
 	struct mqw_queue_name name;
 	struct found *f;
 
-	if (!w->mta->queue_name(mqw_buffer_slice(&w->path), &name))
+	if (!w->mta->queue_name(mqw_buffer_slice(&w->path), &name) ||
+		!mqw_probe_is_whole(w->mta, w->root, mqw_buffer_slice(&w->path)))
 		return;
 	f = mqw_map_get(&w->snapshot->ids, name.queue_id);
 	if (f) {
@@ -95,7 +98,7 @@ static void walk_directory(struct walk *w, int fd, int depth)
 			w->error = errno == ENOENT ? 0 : -errno;
 			continue;
 		}
-		mqw_buffer_printf(&w->path, "/%s", entry->d_name);
+		mqw_buffer_printf(&w->path, "%s%s", base ? "/" : "", entry->d_name);
 		if (S_ISREG(st.st_mode)) {
 			note_file(w, &st);
 		} else if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX) {
@@ -121,8 +124,11 @@ static void walk_queue(struct walk *w, const char *queue)
 		w->error = -errno;
 		return;
 	}
+	w->root = root;
 	for (size_t i = 0; w->error == 0 && w->mta->queue_directories[i]; i++) {
-		int fd = openat(root, w->mta->queue_directories[i],
+		const char *directory = w->mta->queue_directories[i];
+		/* "" is the root itself. */
+		int fd = openat(root, directory[0] ? directory : ".",
 			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 		if (fd < 0) {
@@ -132,7 +138,7 @@ static void walk_queue(struct walk *w, const char *queue)
 		}
 		w->any = true;
 		mqw_buffer_clear(&w->path);
-		mqw_buffer_add_str(&w->path, w->mta->queue_directories[i]);
+		mqw_buffer_add_str(&w->path, directory);
 		walk_directory(w, fd, 1);
 	}
 	close(root);
@@ -167,6 +173,7 @@ int mqw_queue_snapshot_take(const struct mqw_probe_ops *mta, const char *queue, 
 
 	if (!s)
 		return -ENOMEM;
+	s->mta = mta;
 	s->time = now;
 	mqw_map_init(&s->ids, mqw_map_random_seed());
 	for (int i = 0; w.error == 0 && i < LOOKS; i++)
@@ -204,7 +211,8 @@ static int tell_of(const struct mqw_queue_snapshot *s, struct mqw_tracker *t,
 	e.queue_id = mqw_slice_of(m->queue_id);
 	if (f) {
 		e.place = f->place;
-		e.retry_at = f->mtime;
+		if (s->mta->mtime_is_retry)
+			e.retry_at = f->mtime;
 	}
 	return mqw_tracker_event(t, &e);
 }

@@ -15,6 +15,7 @@
 struct run {
 	struct mqw_reading *r;
 	struct mqw_sink *sink;
+	const struct mqw_probe_ops *mta; /* as soon as a line told it */
 	struct mqw_probe *probe;
 	struct mqw_input *inputs;
 	size_t input_count;
@@ -55,9 +56,14 @@ static const struct mqw_probe_ops *recognise(struct run *run, const struct mqw_l
 {
 	struct mqw_reading *r = run->r;
 
-	for (size_t i = 0; !r->mta && mqw_probes[i]; i++)
+	for (size_t i = 0; !run->mta && mqw_probes[i]; i++)
 		if (mqw_probes[i]->is_mine(line->tag))
-			r->mta = mqw_probes[i];
+			run->mta = mqw_probes[i];
+	if (run->mta && !r->mta) {
+		r->mta = run->mta;
+		if (r->recognised)
+			r->recognised(r->recognised_ctx, r->mta);
+	}
 	if (r->mta && !run->probe)
 		run->probe = r->mta->create(NULL, 0);
 	return run->probe ? r->mta : NULL;
@@ -163,7 +169,8 @@ static int prepare(struct run *run, const struct mqw_fileset *files)
 	for (size_t i = 0; i < files->set_count; i++) {
 		struct mqw_input *s = &run->inputs[i];
 
-		mqw_input_init(s, &files->sets[i], (uint32_t)r->name_count, r->year, &r->errors);
+		mqw_input_init(s, &files->sets[i], (uint32_t)r->name_count, r->year, &run->mta,
+			&r->errors);
 		for (size_t f = 0; f < s->set->count; f++) {
 			r->names[r->name_count++] = s->set->files[f].path;
 			bytes += s->set->files[f].size;
@@ -176,7 +183,7 @@ static int prepare(struct run *run, const struct mqw_fileset *files)
 
 int mqw_reading_run(struct mqw_reading *r, const struct mqw_fileset *files, struct mqw_sink *sink)
 {
-	struct run run = {.r = r, .sink = sink};
+	struct run run = {.r = r, .sink = sink, .mta = r->mta};
 	struct mqw_event gap;
 	int result;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Reads whole logs for the offline commands: files of several sets merged by time, through the
- * syslog header and the MTA's probe, into a sink.
+ * head of each line and the MTA's probe, into a sink.
  */
 #ifndef MQW_CLI_READING_H
 #define MQW_CLI_READING_H
@@ -20,6 +20,9 @@ struct mqw_reading {
 	/* Called after each line with a stamp, in order; may be NULL. */
 	void (*time)(void *ctx, int64_t now);
 	void *time_ctx;
+	/* Called once, before the first event, when the lines have told the MTA; may be NULL. */
+	void (*recognised)(void *ctx, const struct mqw_probe_ops *mta);
+	void *recognised_ctx;
 
 	/* Told afterwards. */
 	uint64_t lines, unparsed, used;

@@ -50,6 +50,17 @@ static void on_time(void *ctx, int64_t now)
 	mqw_tracker_tick(ctx, now);
 }
 
+/* Lifetime and retry times are the MTA's. */
+static void on_recognised(void *ctx, const struct mqw_probe_ops *mta)
+{
+	struct scan *s = ctx;
+	struct mqw_tracker_options options;
+
+	s->options.mta = mta;
+	options = mqw_cli_tracker_options(&s->options);
+	mqw_tracker_set_options(s->tracker, &options);
+}
+
 static void print_help(void)
 {
 	printf("usage: mailq-watchdog scan [OPTION...] FILE|DIR|-|journal...\n\n"
@@ -116,9 +127,6 @@ static int run(struct scan *s)
 	struct mqw_tracker_counts counts;
 	int r;
 
-	/* One MTA today; with more, the first line of a known one decides before tracking begins. */
-	if (!s->options.mta)
-		s->options.mta = mqw_probes[0];
 	options = mqw_cli_tracker_options(&s->options);
 	s->tracker = mqw_tracker_create(&options, &ops, false);
 	if (!s->tracker)
@@ -129,6 +137,8 @@ static int run(struct scan *s)
 	s->reading.progress = !s->options.no_progress;
 	s->reading.time = on_time;
 	s->reading.time_ctx = s->tracker;
+	s->reading.recognised = on_recognised;
+	s->reading.recognised_ctx = s;
 	sink = (struct mqw_sink){.emit = mqw_tracker_event, .ctx = s->tracker};
 	mqw_report_start(&s->report, s->options.format, &s->reading);
 	r = look_at_queue(s);
@@ -170,7 +180,7 @@ int mqw_cli_scan(int argc, char **argv)
 		status = s.trouble ? 1 : 0;
 	if (s.reading.lines && !s.reading.used && status == 0)
 		fprintf(stderr, "mailq-watchdog scan: no line of %s in the log\n",
-			s.options.mta->name);
+			s.options.mta ? s.options.mta->name : "an MTA that is known");
 	mqw_tracker_free(s.tracker);
 	mqw_queue_snapshot_free(s.queue);
 	mqw_buffer_done(&s.queue_errors);

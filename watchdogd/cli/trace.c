@@ -114,6 +114,7 @@ static void describe(struct trace *t, const struct mqw_event *e)
 		[MQW_EVENT_ADMIN_REMOVED] = "deleted by an operator",
 		[MQW_EVENT_HELD] = "put on hold",
 		[MQW_EVENT_RELEASED] = "released from hold",
+		[MQW_EVENT_SPLIT] = "some of its recipients go on as ",
 		[MQW_EVENT_ADMIN_REQUEUED] = "requeued by an operator",
 		[MQW_EVENT_DISCARDED] = "dropped by policy",
 		[MQW_EVENT_REFUSED] = "refused, the client was told",
@@ -129,7 +130,8 @@ static void describe(struct trace *t, const struct mqw_event *e)
 		add(t, "", e->message_id, ">");
 	else if (e->kind == MQW_EVENT_QUEUED)
 		add(t, "", e->sender, ">");
-	else if (e->kind == MQW_EVENT_NDR || e->kind == MQW_EVENT_NOTIFIED)
+	else if (e->kind == MQW_EVENT_NDR || e->kind == MQW_EVENT_NOTIFIED ||
+		e->kind == MQW_EVENT_SPLIT)
 		add(t, "", e->other_id, "");
 	else if (e->kind == MQW_EVENT_FILE_LOST)
 		add(t, "", e->reply, "");
@@ -180,13 +182,16 @@ static void on_verdict(void *ctx, const struct mqw_message *m, const struct mqw_
 static int one_pass(struct trace *t, int (*emit)(void *ctx, const struct mqw_event *e))
 {
 	struct mqw_sink sink = {.emit = emit, .ctx = t};
+	int r;
 
 	mqw_reading_done(&t->reading);
-	t->reading.mta = t->options.mta ? t->options.mta : mqw_probes[0];
+	t->reading.mta = t->options.mta;
 	t->reading.year = t->options.year;
 	t->reading.until = t->options.until;
 	t->reading.progress = !t->options.no_progress;
-	return mqw_reading_run(&t->reading, &t->files, &sink);
+	r = mqw_reading_run(&t->reading, &t->files, &sink);
+	t->options.mta = t->reading.mta;
+	return r;
 }
 
 static int run(struct trace *t)

@@ -3,12 +3,14 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <syslog.h>
 #include <unistd.h>
 
 #include "probes/source/reader.h"
 #include "watchdogd/act/alert.h"
+#include "watchdogd/base/bundle.h"
 #include "watchdogd/daemon/instance_internal.h"
 
 #define UNNAMED (2 * MQW_MINUTE) /* so long a waiting file may be there before its lines come */
@@ -21,13 +23,19 @@ int mqw_instance_emit(void *ctx, const struct mqw_event *e)
 	struct mqw_instance *i = ctx;
 	struct mqw_event own = *e;
 	int64_t now = mqw_clock_now();
+	int r;
 
 	/* A stamp of a fast clock or another zone shall make nothing look late before it is. */
 	if (own.time > now)
 		own.time = now;
 	own.realm = MQW_SLICE_NULL;
 	own.instance = mqw_slice_of(i->act.name);
-	return mqw_tracker_event(i->act.tracker, &own);
+	r = mqw_tracker_event(i->act.tracker, &own);
+	/* Where its place in the queue does not tell that a message waits, this line does. */
+	if (r == 0 && i->queue && i->act.caught_up && e->kind == MQW_EVENT_ATTEMPT &&
+		e->outcome == MQW_OUTCOME_DEFERRED && i->act.probe->companion)
+		mqw_queue_watch_look(i->queue, e->queue_id);
+	return r;
 }
 
 static void take_line(struct mqw_instance *i, const struct mqw_line *line)
@@ -56,12 +64,13 @@ static void take_line(struct mqw_instance *i, const struct mqw_line *line)
 static void on_line(void *ctx, const struct mqw_raw_line *raw, struct mqw_evidence evidence)
 {
 	struct mqw_instance *i = ctx;
+	const struct mqw_probe_ops *mta = i->act.probe;
 	struct mqw_line line = {.evidence = evidence};
 
 	/* A year-less stamp is of the year that makes it the latest not in the future. */
 	if (i->syslog.year == 0)
 		i->syslog.reference = mqw_clock_now();
-	if (mqw_syslog_parse(&i->syslog, raw->text, &line))
+	if (mqw_probe_parse(&mta, &i->syslog, raw->text, &line))
 		take_line(i, &line);
 	else
 		i->moved = true;
@@ -179,6 +188,7 @@ static int tell_of_file(struct mqw_instance *i, struct mqw_slice id, const struc
 
 	e.queue_id = id;
 	e.sender = mqw_slice_of(f->sender);
+	e.other_id = mqw_slice_of(f->former_id);
 	r = mqw_instance_emit(i, &e);
 	e.kind = MQW_EVENT_QUEUED;
 	e.count = f->recipient_count;
@@ -197,6 +207,11 @@ static int tell_of_file(struct mqw_instance *i, struct mqw_slice id, const struc
 		e.recipient = mqw_slice_of(f->recipients[n].address);
 		if (!f->recipients[n].done)
 			r = mqw_instance_emit(i, &e);
+	}
+	if (r == 0 && f->held) {
+		e = mqw_event(MQW_EVENT_HELD, e.time);
+		e.queue_id = id;
+		r = mqw_instance_emit(i, &e);
 	}
 	return r;
 }
@@ -218,18 +233,38 @@ static void adopt(
 	mqw_buffer_done(&content);
 }
 
-static void keep_copy(
-	struct mqw_instance *i, struct mqw_slice id, enum mqw_place place, const char *path)
+static int copy_files(struct mqw_instance *i, struct mqw_slice id, const char *path)
 {
+	const struct mqw_probe_ops *probe = i->act.probe;
+	char further[MQW_BUNDLE_MAX - 1][PATH_MAX];
+	const char *paths[MQW_BUNDLE_MAX] = {path};
+	size_t n = 0;
+
+	if (!probe->companion)
+		return mqw_vault_copy_in(i->act.vault, mqw_queue_watch_root(i->queue), path, id,
+			probe->complete_mode, (uint64_t)QUEUE_FILE_MAX);
+	while (n < MQW_BUNDLE_MAX - 1 &&
+		probe->companion(mqw_slice_of(path), n, further[n], sizeof(further[n]))) {
+		paths[n + 1] = further[n];
+		n++;
+	}
+	return mqw_vault_copy_bundle_in(i->act.vault, mqw_queue_watch_root(i->queue), paths, n + 1,
+		id, probe->complete_mode, (uint64_t)QUEUE_FILE_MAX);
+}
+
+/* deferred: the message had a temporary failure, where its place in the queue does not tell. */
+static void keep_copy(struct mqw_instance *i, struct mqw_slice id, enum mqw_place place,
+	bool deferred, const char *path)
+{
+	bool waits = place == MQW_PLACE_WAITING || (place == MQW_PLACE_QUEUED && deferred);
 	bool wanted = i->host.keep == MQW_KEEP_ALL
-		? place == MQW_PLACE_WAITING || place == MQW_PLACE_ACTIVE
-		: i->host.keep == MQW_KEEP_DEFERRED && place == MQW_PLACE_WAITING;
+		? waits || place == MQW_PLACE_ACTIVE || place == MQW_PLACE_QUEUED
+		: i->host.keep == MQW_KEEP_DEFERRED && waits;
 	int r;
 
 	if (!wanted || !i->act.vault)
 		return;
-	r = mqw_vault_copy_in(i->act.vault, mqw_queue_watch_root(i->queue), path, id,
-		i->act.probe->complete_mode, (uint64_t)QUEUE_FILE_MAX);
+	r = copy_files(i, id, path);
 	if (r == 1)
 		i->said_no_copy = false;
 	if (r >= 0 || r == -ENOENT || r == -EAGAIN || r == -EPERM || i->said_no_copy)
@@ -249,17 +284,18 @@ void mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place p
 	struct mqw_event e = mqw_event(MQW_EVENT_QUEUE_PRESENT, mqw_clock_now());
 	bool rests =
 		place == MQW_PLACE_WAITING || place == MQW_PLACE_HELD || place == MQW_PLACE_DAMAGED;
+	bool may_rest = rests || place == MQW_PLACE_QUEUED;
 	int64_t changed = (int64_t)st->st_ctim.tv_sec * MQW_SECOND;
 	const struct mqw_message *m;
 
 	if (!i->queue)
 		return;
-	keep_copy(i, queue_id, place, path);
 	m = mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, queue_id);
+	keep_copy(i, queue_id, place, m && m->deferred_at != MQW_TIME_NONE, path);
 	if (!i->act.caught_up)
 		return; /* the log first; every file is given again then */
 	/* The first time all; later what the log has kept silent about. */
-	if (!m && rests && (!i->adopted || e.time - changed > UNNAMED)) {
+	if (!m && may_rest && (!i->adopted || e.time - changed > UNNAMED)) {
 		adopt(i, queue_id, path, st);
 		m = mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, queue_id);
 	}
@@ -268,7 +304,7 @@ void mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place p
 		return;
 	e.queue_id = queue_id;
 	e.place = place;
-	if (place == MQW_PLACE_WAITING)
+	if (place == MQW_PLACE_WAITING && i->act.probe->mtime_is_retry)
 		e.retry_at = (int64_t)st->st_mtim.tv_sec * MQW_SECOND;
 	mqw_instance_emit(i, &e);
 }

@@ -82,6 +82,19 @@ static void forget(struct mqw_queue_watch *w, struct entry *e)
 	free_entry(e);
 }
 
+static void suspect(struct mqw_queue_watch *w, struct entry *e, int64_t now)
+{
+	if (e->missing_since == MQW_TIME_NONE) {
+		e->missing_since = now;
+		e->look_at = MQW_TIME_NONE;
+	}
+	if (e->suspect)
+		return;
+	e->suspect = true;
+	e->next_suspect = w->suspects;
+	w->suspects = e;
+}
+
 static void seen(struct mqw_queue_watch *w, struct mqw_slice path, const struct stat *st)
 {
 	struct mqw_queue_name name;
@@ -106,21 +119,13 @@ static void seen(struct mqw_queue_watch *w, struct mqw_slice path, const struct 
 	}
 	e->place = name.place;
 	e->generation = w->generation;
+	/* One file of several is gone: as the MTA works on it, or for good. */
+	if (mqw_queue_watch_root(w) >= 0 && !mqw_probe_is_whole(w->probe, w->fd, path)) {
+		suspect(w, e, mqw_clock_now());
+		return;
+	}
 	e->missing_since = MQW_TIME_NONE;
 	w->ops.present(w->ops.ctx, mqw_slice_of(e->id), e->place, e->path, st);
-}
-
-static void suspect(struct mqw_queue_watch *w, struct entry *e, int64_t now)
-{
-	if (e->missing_since == MQW_TIME_NONE) {
-		e->missing_since = now;
-		e->look_at = MQW_TIME_NONE;
-	}
-	if (e->suspect)
-		return;
-	e->suspect = true;
-	e->next_suspect = w->suspects;
-	w->suspects = e;
 }
 
 static void on_name(void *userdata, struct mqw_slice path, bool present)
@@ -227,24 +232,47 @@ struct mqw_queue_watch *mqw_queue_watch_free(struct mqw_queue_watch *w)
 	return NULL;
 }
 
+static void add_name(struct mqw_buffer *path, const char *name)
+{
+	mqw_buffer_printf(path, "%s%s", path->len ? "/" : "", name);
+}
+
+/* Looks for the message's file in the directory at fd. 1 and its name added to path, 0, -errno. */
+static int search_here(
+	const struct mqw_probe_ops *probe, int fd, const char *id, struct mqw_buffer *path)
+{
+	static const struct mqw_queue_file_form plain[] = {{"", ""}, {NULL, NULL}};
+	const struct mqw_queue_file_form *form =
+		probe->queue_file_forms ? probe->queue_file_forms : plain;
+	char name[NAME_MAX + 1];
+	struct stat st;
+
+	for (; form->prefix; form++) {
+		if (snprintf(name, sizeof(name), "%s%s%s", form->prefix, id, form->suffix) >=
+			(int)sizeof(name))
+			return -ENAMETOOLONG;
+		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+			add_name(path, name);
+			return 1;
+		}
+		if (errno != ENOENT)
+			return -errno;
+	}
+	return 0;
+}
+
 /*
- * Looks for id under the directory at fd, which it closes, and its hash directories, whose names
- * are one character long (mail_queue(3)). 1 found and path completed, 0 not, -errno: cannot tell.
+ * Looks for id under the directory at fd, which it closes, and those in it: hash directories, or
+ * qf/ and the like. 1 found and path completed, 0 not, -errno: cannot tell.
  */
-static int search(int fd, const char *id, struct mqw_buffer *path, int depth)
+static int search(const struct mqw_probe_ops *probe, int fd, const char *id,
+	struct mqw_buffer *path, int depth)
 {
 	size_t base = path->len;
-	struct stat st;
 	const struct dirent *entry;
 	DIR *dir;
-	int r = 0;
+	int r = search_here(probe, fd, id, path);
 
-	if (fstatat(fd, id, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-		close(fd);
-		mqw_buffer_printf(path, "/%s", id);
-		return 1;
-	}
-	r = errno == ENOENT ? 0 : -errno;
 	dir = r == 0 ? fdopendir(fd) : NULL;
 	if (!dir) {
 		r = r == 0 ? -errno : r;
@@ -260,7 +288,8 @@ static int search(int fd, const char *id, struct mqw_buffer *path, int depth)
 			r = -errno;
 			break;
 		}
-		if (entry->d_name[0] == '.' || entry->d_name[1] != '\0')
+		if (entry->d_name[0] == '.' ||
+			(entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN))
 			continue;
 		sub = openat(
 			dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -269,8 +298,8 @@ static int search(int fd, const char *id, struct mqw_buffer *path, int depth)
 				r = -errno;
 			continue;
 		}
-		mqw_buffer_printf(path, "/%s", entry->d_name);
-		r = search(sub, id, path, depth + 1);
+		add_name(path, entry->d_name);
+		r = search(probe, sub, id, path, depth + 1);
 		if (r == 0)
 			path->len = base;
 	}
@@ -294,7 +323,9 @@ static int look_once(struct mqw_queue_watch *w, const struct entry *e, struct mq
 
 		if (mqw_queue_watch_root(w) < 0)
 			return -errno;
-		fd = openat(w->fd, directory.ptr, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		/* "" is the root itself. */
+		fd = openat(w->fd, directory.len ? directory.ptr : ".",
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0) {
 			if (errno != ENOENT ||
 				(mqw_slice_skip(&rest, directory) &&
@@ -305,7 +336,7 @@ static int look_once(struct mqw_queue_watch *w, const struct entry *e, struct mq
 		any = true;
 		mqw_buffer_clear(path);
 		mqw_buffer_add(path, directory);
-		r = search(fd, e->id, path, 0);
+		r = search(w->probe, fd, e->id, path, 0);
 		if (r != 0)
 			return r;
 	}
@@ -325,7 +356,8 @@ static int look_everywhere(
 /* True: nothing more to look after. */
 static bool settle_suspect(struct mqw_queue_watch *w, struct entry *e, int64_t now)
 {
-	bool worked_on = e->place == MQW_PLACE_ACTIVE || e->place == MQW_PLACE_ARRIVING;
+	bool worked_on = e->place == MQW_PLACE_ACTIVE || e->place == MQW_PLACE_ARRIVING ||
+		e->place == MQW_PLACE_QUEUED;
 	struct mqw_buffer path = {0};
 	struct stat st;
 	int r;
@@ -341,8 +373,12 @@ static bool settle_suspect(struct mqw_queue_watch *w, struct entry *e, int64_t n
 		return true;
 	}
 	r = look_everywhere(w, e, &path);
-	if (r == 1 && fstatat(w->fd, mqw_buffer_str(&path), &st, AT_SYMLINK_NOFOLLOW) == 0)
+	if (r == 1 && fstatat(w->fd, mqw_buffer_str(&path), &st, AT_SYMLINK_NOFOLLOW) == 0) {
 		seen(w, mqw_slice_of(mqw_buffer_str(&path)), &st);
+		/* There, and not whole: as good as gone. */
+		if (e->missing_since != MQW_TIME_NONE)
+			r = 0;
+	}
 	mqw_buffer_done(&path);
 	if (r != 0)
 		return e->missing_since == MQW_TIME_NONE;
@@ -378,6 +414,16 @@ void mqw_queue_watch_expect(
 	e->place = place;
 	e->generation = w->generation;
 	suspect(w, e, now);
+}
+
+void mqw_queue_watch_look(struct mqw_queue_watch *w, struct mqw_slice queue_id)
+{
+	const struct entry *e = find(w, queue_id);
+	struct stat st;
+
+	if (e && e->path && mqw_queue_watch_root(w) >= 0 &&
+		fstatat(w->fd, e->path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		w->ops.present(w->ops.ctx, mqw_slice_of(e->id), e->place, e->path, &st);
 }
 
 void mqw_queue_watch_repeat(struct mqw_queue_watch *w)

@@ -45,6 +45,9 @@ void mqw_queue_watch_tick(struct mqw_queue_watch *w, int64_t now);
 /* Calls present() for every file that is known, as if it were seen anew. */
 void mqw_queue_watch_repeat(struct mqw_queue_watch *w);
 
+/* Calls present() for this message, when it is known and there. */
+void mqw_queue_watch_look(struct mqw_queue_watch *w, struct mqw_slice queue_id);
+
 /*
  * A message that ought to be in the queue: where it is not known here, it is looked for as if it
  * had just been missed. For messages that the log or the ledger tells of.

@@ -12,8 +12,8 @@
  */
 _Static_assert(MQW_VERDICT_COUNT == 15, "verdict numbers are part of the schema");
 _Static_assert(MQW_CONFIDENCE_COUNT == 3, "confidence numbers are part of the schema");
-_Static_assert(MQW_RECIPIENT_COUNT == 8, "recipient states are part of the schema");
-_Static_assert(MQW_PLACE_COUNT == 6, "places are part of the schema");
+_Static_assert(MQW_RECIPIENT_COUNT == 10, "recipient states are part of the schema");
+_Static_assert(MQW_PLACE_COUNT == 7, "places are part of the schema");
 _Static_assert(MQW_ACTION_STATE_COUNT == 6, "action states are part of the schema");
 
 /*

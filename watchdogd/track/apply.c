@@ -6,6 +6,59 @@
 
 #define REPLY_MAX 512
 #define ID_MAX 64
+#define LOST_UNSAID "the MTA counted the message as done without a word on this recipient"
+
+/* Outcomes that are no try: what the last try had said stays, code and reply. */
+static bool is_no_try(enum mqw_outcome outcome)
+{
+	return outcome == MQW_OUTCOME_SKIPPED || outcome == MQW_OUTCOME_EXPIRED ||
+		outcome == MQW_OUTCOME_WITHDRAWN;
+}
+
+static void apply_no_try(struct mqw_message *m, struct mqw_recipient *r, const struct mqw_event *e)
+{
+	if (r->last_attempt != MQW_TIME_NONE && e->time < r->last_attempt)
+		return;
+	if (r->first_attempt == MQW_TIME_NONE) {
+		r->first_attempt = e->time;
+		r->first_seen_at = e->evidence;
+	}
+	r->state = (uint8_t)mqw_recipient_step(
+		(enum mqw_recipient_state)r->state, e->outcome, e->code);
+	r->last_attempt = e->time;
+	r->last_seen_at = e->evidence;
+	if (!r->reply && e->reply.len)
+		mqw_string_set(&r->reply, e->reply, REPLY_MAX);
+	if (r->state == MQW_RECIPIENT_DEFERRED && m->deferred_at == MQW_TIME_NONE)
+		m->deferred_at = e->time;
+}
+
+/*
+ * An operator may have marked what an address expands to, and recipients are known by the address
+ * that they came with: which of them it was cannot be told, so that none is claimed to be lost.
+ */
+static void withdraw_unknown(struct mqw_message *m)
+{
+	for (struct mqw_recipient *r = m->recipients; r; r = r->next)
+		if (r->state == MQW_RECIPIENT_DEFERRED)
+			r->state = MQW_RECIPIENT_WITHDRAWN;
+}
+
+/* No report was made of these failures: the program that handed the message in was told. */
+static void drop_unreported(struct mqw_message *m)
+{
+	for (struct mqw_recipient *r = m->recipients; r && !m->ndr_id; r = r->next)
+		if (r->state == MQW_RECIPIENT_MISBOUNCED)
+			r->state = MQW_RECIPIENT_BOUNCED;
+}
+
+static bool has_deferred_recipient(const struct mqw_message *m)
+{
+	for (const struct mqw_recipient *r = m->recipients; r; r = r->next)
+		if (r->state == MQW_RECIPIENT_DEFERRED)
+			return true;
+	return false;
+}
 
 static void apply_attempt(struct mqw_tracker *t, struct mqw_message *m, struct mqw_recipient *r,
 	const struct mqw_event *e)
@@ -14,6 +67,10 @@ static void apply_attempt(struct mqw_tracker *t, struct mqw_message *m, struct m
 		mqw_recipient_step((enum mqw_recipient_state)r->state, e->outcome, e->code);
 	const struct mqw_greylist *g;
 
+	if (is_no_try(e->outcome)) {
+		apply_no_try(m, r, e);
+		return;
+	}
 	if (e->outcome == MQW_OUTCOME_PROBE)
 		m->probe = true;
 	if (!r->attempts || e->time < r->first_attempt) {
@@ -56,6 +113,10 @@ static int apply_opened(struct mqw_tracker *t, struct mqw_message *m, const stru
 {
 	struct mqw_message *former;
 
+	/* Where nothing but the id tells what it continues, each of its lines may say so. */
+	if (e->other_id.len && m->former_id &&
+		mqw_slice_eq(mqw_slice_of(m->former_id), e->other_id))
+		return 0;
 	m->opening_seen = m->age_known = true;
 	if (e->time < m->opened_at)
 		m->opened_at = e->time;
@@ -68,6 +129,12 @@ static int apply_opened(struct mqw_tracker *t, struct mqw_message *m, const stru
 	if (!former || former == m)
 		return 0;
 	if (!mqw_string_set(&former->successor, e->queue_id, ID_MAX))
+		return -ENOMEM;
+	if (!m->sender && former->sender &&
+		!mqw_string_set(&m->sender, mqw_slice_of(former->sender), REPLY_MAX))
+		return -ENOMEM;
+	if (!m->message_id && former->message_id &&
+		!mqw_string_set(&m->message_id, mqw_slice_of(former->message_id), REPLY_MAX))
 		return -ENOMEM;
 	former->closed_at = e->time;
 	former->last_seen = e->time;
@@ -106,6 +173,9 @@ int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct
 											  : -ENOMEM;
 	case MQW_EVENT_ATTEMPT:
 		m->queued = true;
+		if (e->outcome == MQW_OUTCOME_WITHDRAWN &&
+			!mqw_message_find_recipient(m, e->recipient))
+			withdraw_unknown(m);
 		r = mqw_message_recipient(m, e->recipient, t->options.max_recipients);
 		if (!r)
 			return t->options.max_recipients &&
@@ -136,6 +206,14 @@ int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct
 		return mqw_string_set(&m->ndr_id, e->other_id, ID_MAX) ? 0 : -ENOMEM;
 	case MQW_EVENT_REMOVED:
 		close_message(t, m, &m->removed, e->time);
+		if (e->whole_log)
+			drop_unreported(m);
+		if (e->whole_log && m->opening_seen && has_deferred_recipient(m)) {
+			m->file_lost = true;
+			return mqw_string_set(&m->lost_how, MQW_LIT(LOST_UNSAID), REPLY_MAX)
+				? 0
+				: -ENOMEM;
+		}
 		return 0;
 	case MQW_EVENT_ADMIN_REMOVED:
 		close_message(t, m, &m->admin_removed, e->time);
@@ -164,7 +242,8 @@ int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct
 		m->retry_at = e->retry_at;
 		m->queue_gone = false;
 		m->gone_at = MQW_TIME_NONE;
-		m->held = e->place == MQW_PLACE_HELD;
+		if (e->place != MQW_PLACE_QUEUED)
+			m->held = e->place == MQW_PLACE_HELD;
 		return 0;
 	case MQW_EVENT_QUEUE_GONE:
 		m->place = MQW_PLACE_NONE;
@@ -172,6 +251,7 @@ int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct
 		m->gone_at = e->time;
 		return 0;
 	case MQW_EVENT_NOTIFIED:
+	case MQW_EVENT_SPLIT:
 	case MQW_EVENT_BULK:
 	case MQW_EVENT_GAP:
 	case MQW_EVENT_COUNT:

@@ -13,6 +13,7 @@ static const char *const event_names[MQW_EVENT_COUNT] = {
 	[MQW_EVENT_ADMIN_REMOVED] = "admin_removed",
 	[MQW_EVENT_HELD] = "held",
 	[MQW_EVENT_RELEASED] = "released",
+	[MQW_EVENT_SPLIT] = "split",
 	[MQW_EVENT_ADMIN_REQUEUED] = "admin_requeued",
 	[MQW_EVENT_DISCARDED] = "discarded",
 	[MQW_EVENT_REFUSED] = "refused",
@@ -30,6 +31,9 @@ static const char *const outcome_names[MQW_OUTCOME_COUNT] = {
 	[MQW_OUTCOME_BOUNCED] = "bounced",
 	[MQW_OUTCOME_DISCARDED] = "discarded",
 	[MQW_OUTCOME_PROBE] = "probe",
+	[MQW_OUTCOME_SKIPPED] = "skipped",
+	[MQW_OUTCOME_EXPIRED] = "expired",
+	[MQW_OUTCOME_WITHDRAWN] = "withdrawn",
 };
 
 const char *mqw_event_name(enum mqw_event_kind kind)

@@ -25,6 +25,8 @@ enum mqw_event_kind {
 	MQW_EVENT_ADMIN_REMOVED, /* an operator did */
 	MQW_EVENT_HELD, /* on hold, until released */
 	MQW_EVENT_RELEASED, /* off hold */
+	/* other_id carries some of its recipients on; what was tried under this id stays here. */
+	MQW_EVENT_SPLIT,
 	MQW_EVENT_ADMIN_REQUEUED, /* will come back under another id */
 	MQW_EVENT_DISCARDED, /* whole message dropped by policy */
 	MQW_EVENT_REFUSED, /* never accepted: the client was told */
@@ -44,6 +46,9 @@ enum mqw_outcome {
 	MQW_OUTCOME_BOUNCED,
 	MQW_OUTCOME_DISCARDED,
 	MQW_OUTCOME_PROBE, /* an address verification, not a mail */
+	MQW_OUTCOME_SKIPPED, /* in the queue and not tried: its time had not come */
+	MQW_OUTCOME_EXPIRED, /* given up after temporary failures, of which earlier lines tell */
+	MQW_OUTCOME_WITHDRAWN, /* an operator said that it counts as done */
 	MQW_OUTCOME_COUNT
 };
 
@@ -55,6 +60,7 @@ enum mqw_place {
 	MQW_PLACE_WAITING, /* deferred until retry_at */
 	MQW_PLACE_HELD,
 	MQW_PLACE_DAMAGED,
+	MQW_PLACE_QUEUED, /* in the queue: its place does not tell which of them it is */
 	MQW_PLACE_COUNT
 };
 
@@ -69,6 +75,8 @@ struct mqw_event {
 	enum mqw_outcome outcome;
 	enum mqw_place place;
 	bool forced;
+	/* Of REMOVED: the MTA writes its log itself, line by line, so that no earlier one is missing. */
+	bool whole_log;
 	int code; /* three-digit reply as it was on the wire; 0 unknown */
 	uint64_t count;
 	int64_t time;

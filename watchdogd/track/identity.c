@@ -193,6 +193,9 @@ static bool begins_another_life(
 		return false; /* a late line, or the same log read twice */
 	switch (e->kind) {
 	case MQW_EVENT_OPENED:
+		if (e->other_id.len && m->former_id &&
+			mqw_slice_eq(mqw_slice_of(m->former_id), e->other_id))
+			return false;
 		/* One life has one opening; a cleanup line may come a little before it. */
 		return m->opening_seen && e->time > m->first_seen + t->options.reorder;
 	case MQW_EVENT_MESSAGE_ID:

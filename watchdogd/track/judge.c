@@ -76,10 +76,10 @@ static struct mqw_judgement unknown(void)
 }
 
 /* Given up on a temporary failure: the age decides whether that was rightful. */
-static struct mqw_judgement judge_given_up(
-	struct mqw_tracker *t, const struct mqw_message *m, const struct mqw_recipient *r)
+static struct mqw_judgement judge_given_up(struct mqw_tracker *t, const struct mqw_message *m,
+	const struct mqw_recipient *r, int64_t at)
 {
-	int64_t age = m->gave_up_at - m->opened_at, known = known_lifetime(t, m);
+	int64_t age = at - m->opened_at, known = known_lifetime(t, m);
 	/* The MTA counts in whole seconds, and an age from the log's own "delay=" is rounded. */
 	int64_t tolerance = m->opening_seen ? 2 * MQW_SECOND : age / 50 + 2 * MQW_SECOND;
 
@@ -156,6 +156,14 @@ static struct mqw_judgement judge_own_lines(
 		return verdict(MQW_VERDICT_DISCARDED, MQW_CONFIDENCE_CERTAIN);
 	case MQW_RECIPIENT_PROBED:
 		return verdict(MQW_VERDICT_NONE, MQW_CONFIDENCE_CERTAIN);
+	case MQW_RECIPIENT_WITHDRAWN:
+		say(t, "marked as done by an operator");
+		return verdict(MQW_VERDICT_REMOVED, MQW_CONFIDENCE_CERTAIN);
+	case MQW_RECIPIENT_GIVEN_UP:
+		/* Nobody takes a report's report: the MTA keeps such a message on hold. */
+		if (!m->held)
+			return judge_given_up(t, m, r, r->last_attempt);
+		break;
 	case MQW_RECIPIENT_WAITING:
 	case MQW_RECIPIENT_DEFERRED:
 	case MQW_RECIPIENT_COUNT:
@@ -175,6 +183,25 @@ static struct mqw_judgement judge_requeued(struct mqw_tracker *t, const struct m
 	say_span(t, "requeued by an operator ", t->now - m->requeued_at,
 		" ago and not taken up again since");
 	return verdict(MQW_VERDICT_OVERDUE, MQW_CONFIDENCE_PROBABLE);
+}
+
+/*
+ * An MTA that reports in the log only what it reports to the sender: silence at the end of the
+ * lifetime is what a sender gets who wants no report (NOTIFY=NEVER, RFC 3461).
+ */
+static bool ended_unreported(
+	struct mqw_tracker *t, const struct mqw_message *m, const struct mqw_recipient *r)
+{
+	int64_t end = m->removed ? m->closed_at : m->queue_gone ? m->gone_at : MQW_TIME_NONE;
+	int64_t lifetime = any_lifetime(t, m);
+
+	if (!t->options.removal_unlogged || end == MQW_TIME_NONE ||
+		r->state != MQW_RECIPIENT_DEFERRED || end - m->opened_at < lifetime ||
+		lifetime < t->options.min_lifetime)
+		return false;
+	say_span(t, "the queue lifetime of ", lifetime,
+		" ran out; the log has no report, so that its sender wanted none");
+	return true;
 }
 
 /* What was said of the whole message; NONE with confidence COUNT: nothing that settles it. */
@@ -197,8 +224,10 @@ static struct mqw_judgement judge_message_lines(
 		return verdict(MQW_VERDICT_RELOCATED, MQW_CONFIDENCE_CERTAIN);
 	}
 	if (m->gave_up)
-		return judge_given_up(t, m, r);
-	if (m->removed) {
+		return judge_given_up(t, m, r, m->gave_up_at);
+	if (ended_unreported(t, m, r))
+		return verdict(MQW_VERDICT_EXPIRED, MQW_CONFIDENCE_PROBABLE);
+	if (m->removed && !m->file_lost) {
 		say(t,
 			"the MTA counts it as done, but the log has no last line for this "
 			"recipient: "
@@ -280,6 +309,14 @@ static struct mqw_judgement judge_queue(
 {
 	bool tried = r->state == MQW_RECIPIENT_DEFERRED;
 
+	/* An alias or a list goes on under other names and ids, and leaves no line of its own. */
+	if (m->queue_gone && t->options.removal_unlogged && !r->address)
+		return verdict(MQW_VERDICT_NONE, MQW_CONFIDENCE_UNPROVEN);
+	/* Its operators take out by hand what they have on hold; the MTA itself never does. */
+	if (m->queue_gone && t->options.removal_unlogged && m->held) {
+		say(t, "put on hold, then taken out of the queue by hand");
+		return verdict(MQW_VERDICT_REMOVED, MQW_CONFIDENCE_PROBABLE);
+	}
 	if (m->queue_gone)
 		return vanished(t, m, r, m->gone_at, MQW_CONFIDENCE_CERTAIN,
 			"its file left the queue without a word in the log");

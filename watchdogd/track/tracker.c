@@ -8,6 +8,7 @@
 
 #define UNQUEUED_LIFE MQW_DAY /* an id that was never queued is a session that came to nothing */
 #define UNSETTLED_LIFE MQW_DAY /* all recipients final, but no line says that the file is gone */
+#define SEEMS_DONE_LIFE (10 * MQW_MINUTE) /* an alias has more recipients than were announced */
 #define TROUBLE_LIFE (7 * MQW_DAY) /* live: how long a lost message is kept in sight */
 #define CLOSED_TROUBLE_LIFE MQW_DAY /* live: a false report is acted on after it was sent */
 #define LOG_HOLE MQW_DAY /* a log that says nothing at all for so long may lack lines */
@@ -42,6 +43,14 @@ struct mqw_tracker *mqw_tracker_create(
 	mqw_map_init(&t->names, options->seed);
 	mqw_pool_init(&t->pool, options->seed);
 	return t;
+}
+
+void mqw_tracker_set_options(struct mqw_tracker *t, const struct mqw_tracker_options *options)
+{
+	uint64_t seed = t->options.seed;
+
+	t->options = *options;
+	t->options.seed = seed;
 }
 
 struct mqw_tracker *mqw_tracker_free(struct mqw_tracker *t)
@@ -97,6 +106,13 @@ static int64_t trouble_since(const struct mqw_tracker *t, const struct mqw_messa
 	return t->released_at > m->last_seen ? t->released_at : m->last_seen;
 }
 
+/* Where no line says that a message is done: as many recipients as were announced are. */
+static bool seems_done(const struct mqw_tracker *t, const struct mqw_message *m)
+{
+	return t->options.removal_unlogged &&
+		(m->queue_gone || (m->announced && m->recipient_count >= m->announced));
+}
+
 int64_t mqw_tracker_next_look(const struct mqw_tracker *t, const struct mqw_message *m)
 {
 	int64_t due, patience = t->options.retry_max + t->options.slack;
@@ -107,7 +123,7 @@ int64_t mqw_tracker_next_look(const struct mqw_tracker *t, const struct mqw_mess
 	if (!m->queued && !m->held && !m->recipients)
 		return m->last_seen + UNQUEUED_LIFE;
 	if (!has_open_recipient(m))
-		return m->last_seen + UNSETTLED_LIFE;
+		return m->last_seen + (seems_done(t, m) ? SEEMS_DONE_LIFE : UNSETTLED_LIFE);
 	if (!t->live)
 		return INT64_MAX;
 	due = m->place == MQW_PLACE_WAITING && m->retry_at != MQW_TIME_NONE

@@ -23,6 +23,8 @@ enum mqw_recipient_state {
 	MQW_RECIPIENT_MISBOUNCED, /* failed for good on a temporary answer */
 	MQW_RECIPIENT_DISCARDED,
 	MQW_RECIPIENT_PROBED, /* address verification, no mail */
+	MQW_RECIPIENT_GIVEN_UP, /* this one alone was given up after temporary failures */
+	MQW_RECIPIENT_WITHDRAWN, /* an operator marked it as done */
 	MQW_RECIPIENT_COUNT
 };
 
@@ -120,6 +122,11 @@ struct mqw_tracker_options {
 	int64_t reorder; /* lines may come this much out of order */
 	int64_t keep_settled; /* settled messages are kept this long for late lines */
 	bool queue_at_hand; /* QUEUE_PRESENT and QUEUE_GONE events are given */
+	/*
+	 * The MTA's usual log has a line for each recipient that is done and none for the message
+	 * that leaves the queue, nor for one whose lifetime ends and whose sender wants no report.
+	 */
+	bool removal_unlogged;
 	uint64_t max_messages; /* at the cap the oldest settled, then the oldest go; 0: no cap */
 	uint32_t max_recipients; /* of one message; 0: no cap */
 	uint32_t loose_messages; /* more than so many are packed */
@@ -161,6 +168,9 @@ struct mqw_tracker;
 struct mqw_tracker *mqw_tracker_create(
 	const struct mqw_tracker_options *options, const struct mqw_tracker_ops *ops, bool live);
 struct mqw_tracker *mqw_tracker_free(struct mqw_tracker *t);
+
+/* Other options from now on, but for the seed; for as long as no message is followed. */
+void mqw_tracker_set_options(struct mqw_tracker *t, const struct mqw_tracker_options *options);
 
 /* Takes one event. 0, or -ENOMEM. The signature fits struct mqw_sink. */
 int mqw_tracker_event(void *tracker, const struct mqw_event *e);

@@ -86,14 +86,11 @@ static int copy_by_hand(int from, int to, uint64_t at, uint64_t size)
 	return 0;
 }
 
-int mqw_copy_bytes(int from, int to, uint64_t size)
+int mqw_copy_append(int from, int to, uint64_t size)
 {
 	uint64_t done = 0;
 	off_t at = 0;
 
-	/* Takes the whole file as it is; a size that is another one shows in the caller's check. */
-	if (size && ioctl(to, FICLONE, from) == 0)
-		return 0;
 	while (done < size) {
 		ssize_t n = copy_file_range(from, &at, to, NULL, (size_t)(size - done), 0);
 
@@ -105,4 +102,12 @@ int mqw_copy_bytes(int from, int to, uint64_t size)
 		done += (uint64_t)n;
 	}
 	return 0;
+}
+
+int mqw_copy_bytes(int from, int to, uint64_t size)
+{
+	/* Takes the whole file as it is; a size that is another one shows in the caller's check. */
+	if (size && ioctl(to, FICLONE, from) == 0)
+		return 0;
+	return mqw_copy_append(from, to, size);
 }

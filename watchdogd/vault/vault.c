@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "watchdogd/base/bundle.h"
 #include "watchdogd/base/clock.h"
 #include "watchdogd/vault/copy.h"
 
@@ -46,7 +47,7 @@ struct file_name {
 
 static bool make_name(struct mqw_slice queue_id, const char *suffix, struct file_name *ret)
 {
-	if (!is_name(queue_id, ""))
+	if (!is_name(queue_id, "-"))
 		return false;
 	snprintf(ret->text, sizeof(ret->text), "%.*s%s", (int)queue_id.len, queue_id.ptr, suffix);
 	return true;
@@ -263,7 +264,7 @@ int mqw_vault_copy_in(struct mqw_vault *v, int root, const char *path, struct mq
 {
 	int source, r = -EAGAIN;
 
-	if (!is_name(queue_id, ""))
+	if (!is_name(queue_id, "-"))
 		return -EINVAL;
 	source = mqw_open_beneath(root, path);
 	if (source < 0)
@@ -271,6 +272,93 @@ int mqw_vault_copy_in(struct mqw_vault *v, int root, const char *path, struct mq
 	for (int i = 0; i < TRIES && r == -EAGAIN; i++)
 		r = copy_once(v, source, queue_id, mode, limit);
 	close(source);
+	return r;
+}
+
+/* The open files of a message; -1 where none is. */
+struct parts {
+	int fds[MQW_BUNDLE_MAX];
+	struct stat st[MQW_BUNDLE_MAX];
+	uint64_t lengths[MQW_BUNDLE_MAX];
+	size_t count;
+};
+
+static int open_parts(struct parts *p, int root, const char *const *paths)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		p->fds[i] = mqw_open_beneath(root, paths[i]);
+		if (p->fds[i] < 0)
+			return p->fds[i];
+		if (fstat(p->fds[i], &p->st[i]) < 0)
+			return -errno;
+		if (!S_ISREG(p->st[i].st_mode))
+			return -EINVAL;
+		p->lengths[i] = (uint64_t)p->st[i].st_size;
+	}
+	return 0;
+}
+
+static int fill_bundle(const struct parts *p, struct mqw_slice head, int fd)
+{
+	struct stat begun, after;
+	int r = fstat(fd, &begun) < 0 ? -errno : mqw_write_bytes(fd, head);
+
+	for (size_t i = 0; r == 0 && i < p->count; i++)
+		r = mqw_copy_append(p->fds[i], fd, p->lengths[i]);
+	for (size_t i = 0; r == 0 && i < p->count; i++)
+		if (fstat(p->fds[i], &after) < 0)
+			r = -errno;
+		else if (!is_unchanged(&p->st[i], &after))
+			r = -EAGAIN;
+	return r == 0 ? mark_copy(fd, &p->st[0], &begun) : r;
+}
+
+static int copy_parts(struct mqw_vault *v, const struct parts *p, struct mqw_slice queue_id,
+	mode_t mode, uint64_t limit)
+{
+	struct file_name name, temporary;
+	struct mqw_buffer head = {0};
+	struct stat whole = p->st[0];
+	int r, fd;
+
+	mqw_bundle_add_head(&head, p->lengths, p->count);
+	whole.st_size = (off_t)head.len;
+	for (size_t i = 0; i < p->count; i++)
+		whole.st_size += p->st[i].st_size;
+	r = head.failed ? -ENOMEM : check_source(&whole, mode, limit);
+	if (r < 0 || mqw_vault_fresh(v, queue_id, &whole))
+		goto out;
+	r = -EINVAL;
+	if (!make_name(queue_id, "", &name) || !make_name(queue_id, TEMPORARY, &temporary))
+		goto out;
+	r = fd = make_temporary(v, temporary.text);
+	if (fd < 0)
+		goto out;
+	r = settle(v, fd, temporary.text, name.text, fill_bundle(p, mqw_buffer_slice(&head), fd));
+	r = r < 0 ? r : 1;
+out:
+	mqw_buffer_done(&head);
+	return r;
+}
+
+int mqw_vault_copy_bundle_in(struct mqw_vault *v, int root, const char *const *paths, size_t count,
+	struct mqw_slice queue_id, mode_t mode, uint64_t limit)
+{
+	int r = -EAGAIN;
+
+	if (!is_name(queue_id, "-") || count == 0 || count > MQW_BUNDLE_MAX)
+		return -EINVAL;
+	for (int i = 0; i < TRIES && r == -EAGAIN; i++) {
+		struct parts p = {.fds = {-1, -1, -1, -1}, .count = count};
+
+		/* Each time by its name: a file with an envelope is changed by replacing it. */
+		r = open_parts(&p, root, paths);
+		if (r == 0)
+			r = copy_parts(v, &p, queue_id, mode, limit);
+		for (size_t n = 0; n < count; n++)
+			if (p.fds[n] >= 0)
+				close(p.fds[n]);
+	}
 	return r;
 }
 
@@ -392,7 +480,7 @@ static int give_entry(struct mqw_vault *v, const char *name, void *ctx)
 	e.recover = mqw_slice_ends(e.queue_id, MQW_LIT(RECOVER));
 	if (e.recover)
 		e.queue_id.len -= sizeof(RECOVER) - 1;
-	if (!is_name(e.queue_id, "") || fstatat(v->dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	if (!is_name(e.queue_id, "-") || fstatat(v->dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 		!S_ISREG(st.st_mode))
 		return 0;
 	e.size = (uint64_t)st.st_size;

@@ -8,8 +8,8 @@
  * chmod and rename, and what nobody can set back: so a copy says by itself which state of the file
  * it holds, and no second record can disagree.
  *
- * An instance's name and a queue id are [0-9A-Za-z], of the name also "-", "_" and ".", not first;
- * 1 to 64 of them. Anything else: -EINVAL. Besides what each function says: -EACCES, -ENOSPC,
+ * An instance's name and a queue id are [0-9A-Za-z], not first also "-", of the name "_" and "."
+ * too; 1 to 64 of them. Anything else: -EINVAL. Besides what each function says: -EACCES, -ENOSPC,
  * -EIO, -ENOMEM and the like. One process and thread writes to the vault.
  */
 #ifndef MQW_VAULT_VAULT_H
@@ -39,6 +39,15 @@ struct mqw_vault *mqw_vault_close(struct mqw_vault *v);
  */
 int mqw_vault_copy_in(struct mqw_vault *v, int root, const char *path, struct mqw_slice queue_id,
 	mode_t mode, uint64_t limit);
+
+/*
+ * The same for a message that is several files: paths, of which there are count, 1 to
+ * MQW_BUNDLE_MAX; the first has the envelope, and the others never change once it is there. The
+ * copy is a bundle (base/bundle.h) with the first one's time. -ENOENT also when one of the others
+ * is gone.
+ */
+int mqw_vault_copy_bundle_in(struct mqw_vault *v, int root, const char *const *paths, size_t count,
+	struct mqw_slice queue_id, mode_t mode, uint64_t limit);
 
 /* Whether there is a copy of the file as st says it is now. */
 bool mqw_vault_fresh(const struct mqw_vault *v, struct mqw_slice queue_id, const struct stat *st);

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The commands that make Exim act. */
+#include "probes/exim/control_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define COMMAND_TIMEOUT (20 * MQW_SECOND)
+#define COMMAND_OUTPUT_MAX 16384
+#define ARGUMENTS_MAX 4
+#define WORDS_MAX 24
+
+static int conclude(
+	const char *program, int r, const struct mqw_process *p, char *ret_text, size_t size)
+{
+	struct mqw_slice complaint;
+
+	if (r < 0) {
+		snprintf(ret_text, size, "%s could not be run: %s", program, strerror(-r));
+		return r;
+	}
+	if (p->status == 0)
+		return 0;
+	complaint = mqw_slice_head(mqw_process_complaint(p), 200);
+	snprintf(ret_text, size, "%s ended with status %d: %.*s", program, p->status,
+		(int)complaint.len, complaint.len ? complaint.ptr : "");
+	return -EIO;
+}
+
+/* Adds what follows the program's name; argv has room for it. */
+static void add_arguments(
+	const struct mqw_control *c, const char *const *arguments, const char **argv, size_t n)
+{
+	if (c->config_dir) {
+		argv[n++] = "-C";
+		argv[n++] = c->config_dir;
+	}
+	for (size_t i = 0; arguments[i] && i < ARGUMENTS_MAX; i++)
+		argv[n++] = arguments[i];
+	argv[n] = NULL;
+}
+
+static const char *const names[] = {"exim4", "exim"};
+
+int mqw_exim_command(const struct mqw_control *c, const char *const *arguments, size_t max_output,
+	struct mqw_process *ret, char *ret_text, size_t size)
+{
+	const char *argv[WORDS_MAX];
+	int r = -ENOENT;
+
+	for (size_t i = 0; r == -ENOENT && i < 2; i++) {
+		argv[0] = names[i];
+		add_arguments(c, arguments, argv, 1);
+		*ret = (struct mqw_process){
+			.argv = argv, .timeout = COMMAND_TIMEOUT, .max_output = max_output};
+		r = mqw_process_run(ret);
+		ret->argv = NULL;
+	}
+	return conclude(argv[0], r, ret, ret_text, size);
+}
+
+/* The path of the program, for systemd, which wants to know it before it starts anything. */
+static const char *find_program(void)
+{
+	static const char *const paths[] = {
+		"/usr/sbin/exim4", "/usr/sbin/exim", "/usr/bin/exim", "/usr/exim/bin/exim"};
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		if (access(paths[i], X_OK) == 0)
+			return paths[i];
+	return NULL;
+}
+
+int mqw_exim_start(
+	const struct mqw_control *c, const char *const *arguments, char *ret_text, size_t size)
+{
+	const char *argv[WORDS_MAX] = {"systemd-run", "--quiet", "--collect", "--no-block",
+		"--description=Delivery asked for by mailq-watchdog", "--", find_program()};
+	struct mqw_process p = {
+		.argv = argv, .timeout = COMMAND_TIMEOUT, .max_output = COMMAND_OUTPUT_MAX};
+	int r;
+
+	if (!argv[6]) {
+		snprintf(ret_text, size, "there is no exim on this host");
+		return -ENOENT;
+	}
+	add_arguments(c, arguments, argv, 7);
+	r = conclude(argv[0], mqw_process_run(&p), &p, ret_text, size);
+	mqw_process_done(&p);
+	return r;
+}
+
+static int requeue(const struct mqw_control *c, const char *queue_id, char *ret_text, size_t size)
+{
+	const char *const arguments[] = {"-M", queue_id, NULL};
+
+	return mqw_exim_start(c, arguments, ret_text, size);
+}
+
+static int flush(const struct mqw_control *c, char *ret_text, size_t size)
+{
+	static const char *const arguments[] = {"-qf", NULL};
+
+	return mqw_exim_start(c, arguments, ret_text, size);
+}
+
+/* The words of a command line: whether it is a daemon's, "-bd", "-bdf", or "-q30m" alone. */
+static bool is_daemon(struct mqw_slice words)
+{
+	struct mqw_slice word, name;
+	bool daemon = false;
+
+	if (!mqw_slice_take_until(&words, '\0', &name))
+		return false;
+	for (size_t i = name.len; i > 0; i--)
+		if (name.ptr[i - 1] == '/') {
+			name = mqw_slice_from(name, i);
+			break;
+		}
+	if (!mqw_slice_eq(name, MQW_LIT("exim")) && !mqw_slice_eq(name, MQW_LIT("exim4")))
+		return false;
+	while (mqw_slice_take_until(&words, '\0', &word)) {
+		size_t digit = mqw_slice_starts(word, MQW_LIT("-qq")) ? 3 : 2;
+
+		daemon = daemon || mqw_slice_eq(word, MQW_LIT("-bd")) ||
+			mqw_slice_eq(word, MQW_LIT("-bdf")) ||
+			(mqw_slice_starts(word, MQW_LIT("-q")) && word.len > digit &&
+				word.ptr[digit] >= '0' && word.ptr[digit] <= '9');
+	}
+	return daemon;
+}
+
+static bool look_at(int proc, const char *pid)
+{
+	char path[64], words[1024];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "%.20s/cmdline", pid);
+	fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false; /* a process may end between any two calls */
+	n = read(fd, words, sizeof(words));
+	close(fd);
+	return n > 0 && is_daemon(mqw_slice(words, (size_t)n));
+}
+
+/* A queue runner that cron starts is no daemon: where there is none, nothing takes mail. */
+static int healthy(const struct mqw_control *c, char *ret_text, size_t size)
+{
+	DIR *proc = opendir("/proc");
+	const struct dirent *e;
+	bool found = false;
+
+	(void)c;
+	if (!proc) {
+		snprintf(ret_text, size, "the processes could not be looked at");
+		return -errno;
+	}
+	while (!found && (e = readdir(proc)))
+		found = e->d_name[0] >= '1' && e->d_name[0] <= '9' &&
+			look_at(dirfd(proc), e->d_name);
+	closedir(proc);
+	if (!found)
+		snprintf(ret_text, size, "no daemon of Exim is running");
+	return found ? 0 : -ESRCH;
+}
+
+const struct mqw_control_ops mqw_exim_control = {
+	.requeue = requeue,
+	.flush = flush,
+	.healthy = healthy,
+	.recover = mqw_exim_recover,
+};

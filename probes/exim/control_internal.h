@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What settings.c, control.c and recover.c share. */
+#ifndef MQW_PROBES_EXIM_CONTROL_INTERNAL_H
+#define MQW_PROBES_EXIM_CONTROL_INTERNAL_H
+
+#include "probes/exim/exim.h"
+#include "watchdogd/base/process.h"
+
+/*
+ * Runs exim4 (Debian's name) or exim: [-C FILE] ARGUMENTS. 0 when it ended with status 0; otherwise
+ * a negative errno (-EIO for other exit statuses) and a sentence. The caller frees ret by
+ * mqw_process_done() in any case.
+ */
+int mqw_exim_command(const struct mqw_control *c, const char *const *arguments, size_t max_output,
+	struct mqw_process *ret, char *ret_text, size_t size);
+
+/* Has a delivery started by systemd, with arguments as above; not waited for. 0 or as above. */
+int mqw_exim_start(
+	const struct mqw_control *c, const char *const *arguments, char *ret_text, size_t size);
+
+/* recover.c: see struct mqw_control_ops. */
+int mqw_exim_recover(const struct mqw_control *c, const char *queue_id, int file_fd, char *ret_text,
+	size_t size);
+
+#endif

@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Exim's main log: "YYYY-MM-DD HH:MM:SS[.mmm][ +ZZZZ][ [PID]] ID FLAG ..." or "... ID words", in a
+ * file of its own or through syslog, where the stamp may come a second time and long lines come in
+ * pieces (log.c of Exim 4.96: log_write and write_syslog). Words behind an id are Exim's own.
+ */
+#include "probes/exim/log_internal.h"
+
+#include <stdlib.h>
+
+#include "probes/syslog/header.h"
+
+#define REPORT_LAG MQW_MINUTE /* between a failure's line and that of the report about it */
+#define RECEPTION_MAX (2 * MQW_MINUTE) /* between the id's seconds and the line of arrival */
+#define QUARTER (15 * MQW_MINUTE) /* what zones differ by */
+
+/* The tag of lines that Exim wrote itself; known by its address. */
+static const char own_tag[] = "exim";
+
+struct mqw_probe *mqw_exim_log_create(const char *const *next_hops, size_t next_hop_count)
+{
+	struct mqw_probe *p = calloc(1, sizeof(*p));
+
+	if (p) {
+		p->next_hops = next_hops;
+		p->next_hop_count = next_hop_count;
+	}
+	return p;
+}
+
+struct mqw_probe *mqw_exim_log_free(struct mqw_probe *p)
+{
+	free(p);
+	return NULL;
+}
+
+/* "exim", "exim4", "exim-out": what -oX or the name of the binary makes of it. */
+bool mqw_exim_is_mine(struct mqw_slice tag)
+{
+	return mqw_slice_skip(&tag, MQW_LIT("exim")) &&
+		(tag.len == 0 || tag.ptr[0] == '4' || tag.ptr[0] == '-');
+}
+
+/* "[1234] " of the selector +pid. */
+static uint32_t skip_pid(struct mqw_slice *s)
+{
+	struct mqw_slice rest = *s;
+	uint64_t pid;
+
+	if (!mqw_slice_skip(&rest, MQW_LIT("[")) || !mqw_slice_take_u64(&rest, &pid) ||
+		pid > UINT32_MAX || !mqw_slice_skip(&rest, MQW_LIT("] ")))
+		return 0;
+	*s = rest;
+	return (uint32_t)pid;
+}
+
+static enum mqw_exim_flag take_flag(struct mqw_slice *s)
+{
+	enum mqw_exim_flag flag = FLAG_NONE;
+	const char *c = s->ptr;
+
+	if (s->len < 3 || c[2] != ' ')
+		return FLAG_NONE;
+	if (c[1] == '=')
+		flag = c[0] == '<' || c[0] == '(' ? FLAG_ARRIVED
+			: c[0] == '='             ? FLAG_DEFERRED
+						  : FLAG_NONE;
+	else if (c[1] == '>')
+		flag = c[0] == '=' || c[0] == '-' || c[0] == '>' ? FLAG_DELIVERED
+			: c[0] == '*'                            ? FLAG_SUPPRESSED
+								 : FLAG_NONE;
+	else if (c[0] == '*' && c[1] == '*')
+		flag = FLAG_FAILED;
+	if (flag != FLAG_NONE)
+		*s = mqw_slice_from(*s, 3);
+	return flag;
+}
+
+/* "ID " off the front. */
+static bool take_id(struct mqw_slice *s, struct mqw_slice *ret)
+{
+	size_t n = mqw_exim_id_length(*s);
+
+	if (n == 0 || n >= s->len || s->ptr[n] != ' ')
+		return false;
+	*ret = mqw_slice_head(*s, n);
+	*s = mqw_slice_from(*s, n + 1);
+	return true;
+}
+
+/* "HOST exim[PID]: ...": a syslog header whose stamp has a blank where others have a T. */
+static bool has_syslog_tag(struct mqw_slice s)
+{
+	struct mqw_slice tag = mqw_slice_from(s, mqw_slice_chr(s, ' ') + 1);
+
+	tag = mqw_slice_head(tag, mqw_slice_chr(tag, ' '));
+	return mqw_slice_ends(tag, MQW_LIT(":")) && mqw_slice_starts(tag, MQW_LIT("exim"));
+}
+
+enum mqw_form mqw_exim_own_form(
+	struct mqw_syslog_reader *stamps, struct mqw_slice raw, struct mqw_line *ret)
+{
+	struct mqw_slice s = raw, rest, id;
+
+	if (s.len < 20 || s.ptr[4] != '-' || s.ptr[10] != ' ' ||
+		!mqw_syslog_take_stamp(stamps, &s, &ret->time))
+		return MQW_FORM_NONE;
+	ret->pid = skip_pid(&s);
+	rest = s;
+	if (!take_id(&rest, &id) && has_syslog_tag(s))
+		return MQW_FORM_NONE;
+	ret->host = MQW_SLICE_NULL;
+	ret->tag = mqw_slice(own_tag, sizeof(own_tag) - 1);
+	ret->text = s;
+	if (rest.ptr != s.ptr)
+		return take_flag(&rest) != FLAG_NONE || mqw_slice_starts(rest, MQW_LIT("Completed"))
+			? MQW_FORM_CERTAIN
+			: MQW_FORM_POSSIBLE;
+	return mqw_slice_starts(s, MQW_LIT("Start queue run: pid=")) ||
+			mqw_slice_starts(s, MQW_LIT("End queue run: pid=")) ||
+			mqw_slice_starts(s, MQW_LIT("exim 4."))
+		? MQW_FORM_CERTAIN
+		: MQW_FORM_POSSIBLE;
+}
+
+static bool is_digits(const char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (p[i] < '0' || p[i] > '9')
+			return false;
+	return true;
+}
+
+/* The stamp that a line through syslog has a second time, unless syslog_timestamp is off. */
+static void skip_inner_stamp(struct mqw_slice *s)
+{
+	const char *p = s->ptr;
+	size_t n = 19;
+
+	if (s->len < 20 || p[4] != '-' || p[7] != '-' || p[10] != ' ' || p[13] != ':' ||
+		!is_digits(p, 4) || !is_digits(p + 11, 2))
+		return;
+	if (p[n] == '.' && s->len > n + 4 && is_digits(p + n + 1, 3))
+		n += 4;
+	if (s->len > n + 6 && p[n] == ' ' && (p[n + 1] == '+' || p[n + 1] == '-') &&
+		is_digits(p + n + 2, 4))
+		n += 6;
+	if (n < s->len && p[n] == ' ')
+		*s = mqw_slice_from(*s, n + 1);
+}
+
+static struct mqw_exim_failure *failure_of(struct mqw_probe *p, struct mqw_slice id)
+{
+	uint32_t hash =
+		2166136261u; /* FNV-1a; who makes ids collide spoils only a name in a trace */
+
+	for (size_t i = 0; i < id.len; i++)
+		hash = (hash ^ (unsigned char)id.ptr[i]) * 16777619u;
+	return &p->failures[hash % MQW_EXIM_FAILURES];
+}
+
+static void note_failure(struct mqw_probe *p, struct mqw_slice id, int64_t time)
+{
+	struct mqw_exim_failure *f = failure_of(p, id);
+
+	f->time = time;
+	f->len = id.len;
+	memcpy(f->id, id.ptr, id.len);
+}
+
+static bool failed_just_now(struct mqw_probe *p, struct mqw_slice id, int64_t time)
+{
+	const struct mqw_exim_failure *f = failure_of(p, id);
+
+	return mqw_slice_eq(mqw_slice(f->id, f->len), id) && time - f->time <= REPORT_LAG;
+}
+
+static int give(struct mqw_sink *out, const struct mqw_event *e)
+{
+	int r = out->emit(out->ctx, e);
+
+	return r < 0 ? r : MQW_LINE_USED;
+}
+
+/* Ids tell the time in UTC: how far the stamps of lines of arrival are from it is their zone. */
+static void learn_offset(struct mqw_probe *p, const struct mqw_event *e)
+{
+	int64_t ahead = e->time - mqw_exim_id_time(e->queue_id);
+	int64_t offset = (ahead + QUARTER + 5 * MQW_SECOND) / QUARTER * QUARTER - QUARTER;
+
+	if (ahead > -MQW_DAY && ahead < MQW_DAY && ahead - offset < RECEPTION_MAX)
+		p->id_offset = offset;
+}
+
+static struct mqw_slice take_sender(struct mqw_slice *s)
+{
+	bool quoted = false;
+	size_t i = 0;
+	struct mqw_slice sender;
+
+	if (mqw_slice_skip(s, MQW_LIT("<>")))
+		return mqw_slice("", 0);
+	for (; i < s->len && (quoted || s->ptr[i] != ' '); i++) {
+		if (quoted && s->ptr[i] == '\\')
+			i++;
+		else if (s->ptr[i] == '"' && (quoted || i == 0))
+			quoted = !quoted;
+	}
+	sender = mqw_slice_head(*s, i);
+	*s = mqw_slice_from(*s, i);
+	return sender;
+}
+
+/* " id=" of the Message-ID, which stands before what is a stranger's: T="subject". */
+static struct mqw_slice message_id_of(struct mqw_slice s)
+{
+	size_t at;
+
+	s = mqw_slice_head(s, mqw_slice_find(s, MQW_LIT(" T=\"")));
+	at = mqw_slice_find(s, MQW_LIT(" id="));
+	s = mqw_slice_from(s, at + 4);
+	return mqw_slice_head(s, mqw_slice_chr(s, ' '));
+}
+
+/*
+ * "<= SENDER [R=ID] H=... P=... S=n [id=...]". R= behind a null sender names the message that a
+ * report is about; a warning of a delay looks the same, but there nothing has failed just before.
+ */
+static int read_arrival(
+	struct mqw_probe *p, struct mqw_slice s, struct mqw_event *e, struct mqw_sink *out)
+{
+	struct mqw_event about = *e;
+	int r;
+
+	e->kind = MQW_EVENT_OPENED;
+	e->sender = take_sender(&s);
+	if (e->sender.len == 0 && mqw_slice_skip(&s, MQW_LIT(" R="))) {
+		about.other_id = e->queue_id;
+		about.queue_id = mqw_slice_head(s, mqw_exim_id_length(s));
+		about.kind = failed_just_now(p, about.queue_id, e->time) ? MQW_EVENT_NDR
+									 : MQW_EVENT_NOTIFIED;
+		if (about.queue_id.len && (r = give(out, &about)) < 0)
+			return r;
+	}
+	learn_offset(p, e);
+	r = give(out, e);
+	if (r < 0)
+		return r;
+	e->message_id = message_id_of(s);
+	if (e->message_id.len) {
+		e->kind = MQW_EVENT_MESSAGE_ID;
+		r = give(out, e);
+		if (r < 0)
+			return r;
+	}
+	e->kind = MQW_EVENT_QUEUED;
+	return give(out, e);
+}
+
+/* What the words behind an id mean; the first that fits counts. */
+static const struct {
+	struct mqw_slice words;
+	bool whole; /* nothing may follow */
+	bool reported; /* the sender gets a report about it */
+	bool forced;
+	enum mqw_event_kind kind;
+} sayings[] = {
+	{MQW_LIT("Completed"), true, false, false, MQW_EVENT_REMOVED},
+	{MQW_LIT("Completed QT="), false, false, false, MQW_EVENT_REMOVED},
+	{MQW_LIT("removed by "), false, false, false, MQW_EVENT_ADMIN_REMOVED},
+	{MQW_LIT("all recipients marked delivered by "), false, false, false,
+		MQW_EVENT_ADMIN_REMOVED},
+	{MQW_LIT("all addresses marked delivered by "), false, false, false,
+		MQW_EVENT_ADMIN_REMOVED},
+	/* Too long on hold, or a filter's will: policy, whatever its last answer was. */
+	{MQW_LIT("cancelled by timeout_frozen_after"), false, true, false, MQW_EVENT_DISCARDED},
+	{MQW_LIT("cancelled by system filter"), false, true, false, MQW_EVENT_DISCARDED},
+	{MQW_LIT("cancelled by "), false, true, true, MQW_EVENT_GAVE_UP},
+	{MQW_LIT("Frozen"), true, false, false, MQW_EVENT_HELD},
+	{MQW_LIT("Frozen ("), false, false, false, MQW_EVENT_HELD},
+	{MQW_LIT("Frozen by "), false, false, false, MQW_EVENT_HELD},
+	{MQW_LIT("frozen by "), false, false, false, MQW_EVENT_HELD},
+	{MQW_LIT("*** Frozen ("), false, false, false, MQW_EVENT_HELD},
+	{MQW_LIT("Message is frozen"), true, false, false, MQW_EVENT_HELD},
+	/* move_frozen_messages: it waits in another directory for somebody to look at it. */
+	{MQW_LIT("moved from "), false, false, false, MQW_EVENT_HELD},
+	{MQW_LIT("unfrozen by "), false, false, false, MQW_EVENT_RELEASED},
+	{MQW_LIT("Unfrozen by "), false, false, false, MQW_EVENT_RELEASED},
+	{MQW_LIT("Format error in spool file "), false, false, false, MQW_EVENT_FILE_LOST},
+	{MQW_LIT("Message removed because older than "), false, false, false, MQW_EVENT_FILE_LOST},
+};
+
+/* "Spool file ID-D not found": of a file that is gone; the others are of one that is at work. */
+static bool is_lost_file(struct mqw_slice s)
+{
+	return mqw_slice_starts(s, MQW_LIT("Spool ")) && mqw_slice_ends(s, MQW_LIT(" not found"));
+}
+
+/* "address <a@b> marked delivered by root" and "a@b: error ignored"; false when it is neither. */
+static bool read_recipient_saying(struct mqw_slice s, struct mqw_event *e)
+{
+	struct mqw_slice child;
+
+	e->kind = MQW_EVENT_ATTEMPT;
+	if (mqw_slice_skip(&s, MQW_LIT("address <"))) {
+		size_t at = mqw_slice_find(s, MQW_LIT("> marked delivered by "));
+
+		e->recipient = mqw_slice_head(s, at);
+		e->outcome = MQW_OUTCOME_WITHDRAWN;
+		return at && at < s.len;
+	}
+	e->outcome = MQW_OUTCOME_DISCARDED;
+	return mqw_slice_ends(s, MQW_LIT(": error ignored")) &&
+		mqw_exim_take_recipient(&s, &child, &e->recipient) &&
+		mqw_slice_eq(s, MQW_LIT(": error ignored"));
+}
+
+/*
+ * A message that was put back has no line of arrival: its first line begins its life. The tracker
+ * takes it well when it is told so again.
+ */
+static int tell_recovered(struct mqw_probe *p, const struct mqw_event *e, struct mqw_sink *out)
+{
+	struct mqw_event opened = *e;
+	char original[MQW_EXIM_ID_MAX + 1];
+
+	if (!mqw_exim_original_id(e->queue_id, original) ||
+		mqw_slice_eq(e->queue_id, mqw_slice_of(p->recovered)))
+		return 0;
+	memcpy(p->recovered, e->queue_id.ptr, e->queue_id.len);
+	p->recovered[e->queue_id.len] = '\0';
+	opened.kind = MQW_EVENT_OPENED;
+	opened.other_id = mqw_slice_of(original);
+	return give(out, &opened);
+}
+
+static int read_saying(
+	struct mqw_probe *p, struct mqw_slice s, struct mqw_event *e, struct mqw_sink *out)
+{
+	for (size_t i = 0; i < sizeof(sayings) / sizeof(sayings[0]); i++) {
+		if (sayings[i].whole ? !mqw_slice_eq(s, sayings[i].words)
+				     : !mqw_slice_starts(s, sayings[i].words))
+			continue;
+		e->kind = sayings[i].kind;
+		e->forced = sayings[i].forced;
+		if (sayings[i].reported)
+			note_failure(p, e->queue_id, e->time);
+		if (e->kind == MQW_EVENT_FILE_LOST)
+			e->reply = s;
+		return give(out, e);
+	}
+	if (is_lost_file(s)) {
+		e->kind = MQW_EVENT_FILE_LOST;
+		e->reply = s;
+		return give(out, e);
+	}
+	return read_recipient_saying(s, e) ? give(out, e) : MQW_LINE_DULL;
+}
+
+/* A line behind stamp and pid. */
+static int read_text(
+	struct mqw_probe *p, const struct mqw_line *line, struct mqw_slice s, struct mqw_sink *out)
+{
+	struct mqw_event e = mqw_event(MQW_EVENT_COUNT, line->time);
+	bool own = line->tag.ptr == own_tag;
+	enum mqw_exim_flag flag;
+	int r;
+
+	if (!take_id(&s, &e.queue_id))
+		return MQW_LINE_DULL; /* queue runs, refusals, sessions: no message */
+	e.realm = line->host;
+	e.instance = line->tag;
+	e.evidence = line->evidence;
+	e.whole_log = own;
+	r = tell_recovered(p, &e, out);
+	if (r < 0)
+		return r;
+	flag = take_flag(&s);
+	if (flag == FLAG_NONE)
+		return read_saying(p, s, &e, out);
+	if (flag == FLAG_ARRIVED)
+		return read_arrival(p, s, &e, out);
+	if (!mqw_exim_read_attempt(p, line, flag, s, &e))
+		return MQW_LINE_STRANGE;
+	if (flag == FLAG_FAILED)
+		note_failure(p, e.queue_id, e.time);
+	return give(out, &e);
+}
+
+/* The process's line in pieces; with first the one to give way where there is none. */
+static struct mqw_exim_pieced *pieced_of(struct mqw_probe *p, uint32_t pid, bool first)
+{
+	struct mqw_exim_pieced *oldest = &p->pieced[0];
+
+	for (size_t i = 0; i < MQW_EXIM_PIECED; i++) {
+		struct mqw_exim_pieced *l = &p->pieced[i];
+
+		if (l->next && l->pid == pid)
+			return l;
+		if (l->used < oldest->used)
+			oldest = l;
+	}
+	return first ? oldest : NULL;
+}
+
+static void add_piece(struct mqw_exim_pieced *l, struct mqw_slice s)
+{
+	s = mqw_slice_head(s, sizeof(l->text) - l->len);
+	if (s.len)
+		memcpy(l->text + l->len, s.ptr, s.len);
+	l->len += s.len;
+}
+
+/* "[1/3] " and "[2\3] ", the latter where the piece before ended with a line of its own. */
+static bool take_piece_head(struct mqw_slice *s, uint64_t *ret_number, uint64_t *ret_count)
+{
+	struct mqw_slice rest = *s;
+
+	if (!mqw_slice_skip(&rest, MQW_LIT("[")) || !mqw_slice_take_u64(&rest, ret_number) ||
+		(!mqw_slice_skip(&rest, MQW_LIT("/")) && !mqw_slice_skip(&rest, MQW_LIT("\\"))) ||
+		!mqw_slice_take_u64(&rest, ret_count) || !mqw_slice_skip(&rest, MQW_LIT("] ")) ||
+		*ret_number == 0 || *ret_number > *ret_count || *ret_count > 1000)
+		return false;
+	*s = rest;
+	return true;
+}
+
+/* Text through syslog: perhaps with stamp and pid once more. */
+static int read_syslog_text(
+	struct mqw_probe *p, const struct mqw_line *line, struct mqw_slice s, struct mqw_sink *out)
+{
+	skip_inner_stamp(&s);
+	skip_pid(&s);
+	return read_text(p, line, s, out);
+}
+
+/*
+ * The first piece is read at once: flag and address are in it, and the rest may never come. The
+ * whole line is read when its last piece is there; that the first said the same changes nothing.
+ */
+static int read_piece(struct mqw_probe *p, const struct mqw_line *line, struct mqw_slice s,
+	uint64_t number, uint64_t count, struct mqw_sink *out)
+{
+	struct mqw_exim_pieced *l = pieced_of(p, line->pid, number == 1);
+
+	if (!l || (number > 1 && (l->next != number || l->count != count)))
+		return MQW_LINE_DULL;
+	if (number == 1)
+		l->len = 0;
+	l->pid = line->pid;
+	l->count = (unsigned int)count;
+	l->next = (unsigned int)number + 1;
+	l->used = ++p->pieces_seen;
+	add_piece(l, s);
+	if (number > 1 && number < count)
+		return MQW_LINE_DULL;
+	if (number == count)
+		l->next = 0;
+	return read_syslog_text(p, line, mqw_slice(l->text, l->len), out);
+}
+
+int mqw_exim_line(struct mqw_probe *p, const struct mqw_line *line, struct mqw_sink *out)
+{
+	struct mqw_slice s = line->text;
+	uint64_t number, count;
+
+	if (line->tag.ptr == own_tag)
+		return read_text(p, line, s, out);
+	if (!mqw_exim_is_mine(line->tag))
+		return MQW_LINE_FOREIGN;
+	if (s.len && s.ptr[0] == '[' && take_piece_head(&s, &number, &count))
+		return read_piece(p, line, s, number, count, out);
+	return read_syslog_text(p, line, s, out);
+}

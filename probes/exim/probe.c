@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "probes/exim/exim.h"
+
+#include <pwd.h>
+#include <stdio.h>
+
+/* Whether uid is that of Exim's own user by one of its usual names; looked up once. */
+static bool is_mail_owner(struct mqw_slice uid)
+{
+	static char owner[16];
+	const struct passwd *pw;
+
+	if (!owner[0]) {
+		pw = getpwnam("Debian-exim");
+		if (!pw)
+			pw = getpwnam("exim");
+		if (!pw)
+			pw = getpwnam("mail");
+		snprintf(owner, sizeof(owner), "%ld", pw ? (long)pw->pw_uid : -1L);
+	}
+	return mqw_slice_eq(uid, mqw_slice_of(owner));
+}
+
+/*
+ * Exim logs as its own user, or as root at the start and for an operator, from the daemon's unit
+ * and from any session that hands in mail: the program is set-uid, and nobody else is it.
+ */
+static bool is_genuine(
+	const char *service, struct mqw_slice unit, struct mqw_slice uid, struct mqw_slice exe)
+{
+	if (service ? mqw_slice_eq(unit, mqw_slice_of(service))
+		    : mqw_slice_eq(unit, MQW_LIT("exim4.service")) ||
+				mqw_slice_eq(unit, MQW_LIT("exim.service")))
+		return true;
+	return mqw_slice_eq(exe, MQW_LIT("/usr/sbin/exim4")) ||
+		mqw_slice_eq(exe, MQW_LIT("/usr/sbin/exim")) || mqw_slice_eq(uid, MQW_LIT("0")) ||
+		is_mail_owner(uid);
+}
+
+/*
+ * Lifetime and longest pause are those of the retry rule that Debian and Exim itself ship:
+ * F,2h,15m; G,16h,1h,1.5; F,4d,6h.
+ */
+const struct mqw_probe_ops mqw_probe_exim = {
+	.name = "exim",
+	.default_log = "/var/log/exim4/mainlog",
+	.default_unit = "exim4.service",
+	.default_lifetime = 4 * MQW_DAY,
+	.default_retry_max = 6 * MQW_HOUR,
+	.create = mqw_exim_log_create,
+	.free = mqw_exim_log_free,
+	.line = mqw_exim_line,
+	.own_form = mqw_exim_own_form,
+	.is_mine = mqw_exim_is_mine,
+	.queue_directories = mqw_exim_queue_directories,
+	.queue_name = mqw_exim_queue_name,
+	.queue_file_forms = mqw_exim_queue_file_forms,
+	.companion = mqw_exim_companion,
+	.valid_id = mqw_exim_valid_id,
+	.queue_file = mqw_exim_queue_file,
+	/* Any: ID-H comes by a rename, when it is complete. */
+	.complete_mode = 0,
+	.keep_recipients = mqw_exim_keep_recipients,
+	.is_genuine = is_genuine,
+	.ask = mqw_exim_ask,
+	.control = &mqw_exim_control,
+	.remedy = mqw_exim_remedy,
+};

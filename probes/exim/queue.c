@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Exim's spool: input/ID-H with the envelope and the headers, input/ID-D with the body, or both in
+ * input/C/ where C is the sixth character of the id (split_spool_directory); Exim looks in either.
+ * The layout of ID-H (spool_in.c and spool_out.c of 4.96):
+ *   ID-H
+ *   LOGIN UID GID
+ *   <SENDER>
+ *   RECEIVED-AT WARNINGS-SENT           seconds, decimal
+ *   -NAME VALUE                         any number; --NAME for tainted values
+ *   XX, or a tree of those done         "YN ADDRESS": has a left child, has no right one
+ *   COUNT, and as many recipients       done ones included
+ *   (empty), and headers "NNNF text"    NNN bytes, flag F
+ */
+#include "probes/exim/queue_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define RECIPIENTS_MAX 1000000
+#define MESSAGE_ID_MAX 998
+#define SPLIT_DIGIT 5
+
+const char *const mqw_exim_queue_directories[] = {"input", NULL};
+const struct mqw_queue_file_form mqw_exim_queue_file_forms[] = {{"", "-H"}, {NULL, NULL}};
+
+bool mqw_exim_queue_name(struct mqw_slice relative_path, struct mqw_queue_name *ret)
+{
+	struct mqw_slice s = relative_path, split, id;
+
+	if (!mqw_slice_skip(&s, MQW_LIT("input/")) || !mqw_slice_ends(s, MQW_LIT("-H")))
+		return false;
+	if (!mqw_slice_take_until(&s, '/', &split))
+		split = MQW_SLICE_NULL;
+	id = mqw_slice_head(s, s.len - 2);
+	if (!mqw_exim_valid_id(id) ||
+		(split.ptr && (split.len != 1 || split.ptr[0] != id.ptr[SPLIT_DIGIT])))
+		return false;
+	*ret = (struct mqw_queue_name){id, MQW_PLACE_QUEUED};
+	return true;
+}
+
+bool mqw_exim_companion(struct mqw_slice path, size_t n, char *ret, size_t size)
+{
+	if (n > 0 || path.len == 0 || path.len >= size)
+		return false;
+	memcpy(ret, path.ptr, path.len);
+	ret[path.len - 1] = 'D';
+	ret[path.len] = '\0';
+	return true;
+}
+
+static bool take_line(struct mqw_slice *s, struct mqw_slice *ret)
+{
+	return mqw_slice_take_until(s, '\n', ret) && mqw_slice_chr(*ret, '\0') == ret->len;
+}
+
+/* "-aclm NAME LENGTH": the value is of that many bytes and may hold line ends. */
+static bool skip_acl_value(struct mqw_slice line, struct mqw_slice *s)
+{
+	struct mqw_slice name = line;
+	uint64_t len;
+	size_t blank = line.len;
+
+	mqw_slice_skip(&name, MQW_LIT("-"));
+	if (!mqw_slice_starts(name, MQW_LIT("-acl")))
+		return true;
+	while (blank && line.ptr[blank - 1] != ' ')
+		blank--;
+	line = mqw_slice_from(line, blank);
+	if (!mqw_slice_take_u64(&line, &len) || line.len || len >= s->len || s->ptr[len] != '\n')
+		return false;
+	*s = mqw_slice_from(*s, (size_t)len + 1);
+	return true;
+}
+
+static bool take_options(struct mqw_slice *s, struct mqw_exim_envelope *ret)
+{
+	struct mqw_slice line, rest;
+
+	ret->options = *s;
+	while (s->len && s->ptr[0] == '-') {
+		rest = *s;
+		if (!take_line(&rest, &line) || !skip_acl_value(line, &rest))
+			return false;
+		if (mqw_slice_starts(line, MQW_LIT("-frozen ")))
+			ret->frozen = true;
+		*s = rest;
+	}
+	ret->options.len -= s->len;
+	return true;
+}
+
+/* The tree in the order of the file: each node before its left, then its right children. */
+static bool take_tree(struct mqw_slice *s, struct mqw_exim_envelope *ret)
+{
+	struct mqw_slice line;
+	size_t expected = 1;
+
+	ret->tree = *s;
+	if (mqw_slice_skip(s, MQW_LIT("XX\n"))) {
+		ret->tree.len = 0;
+		return true;
+	}
+	while (expected) {
+		if (!take_line(s, &line) || line.len < 4 || line.ptr[2] != ' ' ||
+			(line.ptr[0] != 'Y' && line.ptr[0] != 'N') ||
+			(line.ptr[1] != 'Y' && line.ptr[1] != 'N') ||
+			ret->done_count++ == RECIPIENTS_MAX)
+			return false;
+		expected += (size_t)(line.ptr[0] == 'Y') + (size_t)(line.ptr[1] == 'Y') - 1;
+	}
+	ret->tree.len -= s->len;
+	return true;
+}
+
+static bool take_recipients(struct mqw_slice *s, struct mqw_exim_envelope *ret)
+{
+	struct mqw_slice line, number;
+	uint64_t count;
+
+	if (!take_line(s, &number) || !mqw_slice_take_u64(&number, &count) || number.len ||
+		count == 0 || count > RECIPIENTS_MAX)
+		return false;
+	ret->recipients = *s;
+	ret->recipient_count = (size_t)count;
+	for (uint64_t i = 0; i < count; i++)
+		if (!take_line(s, &line) || line.len == 0)
+			return false;
+	ret->recipients.len -= s->len;
+	return mqw_slice_skip(s, MQW_LIT("\n"));
+}
+
+static bool take_header(struct mqw_slice *s, char *ret_flag, struct mqw_slice *ret)
+{
+	uint64_t len;
+
+	if (!mqw_slice_take_u64(s, &len) || s->len < 2 || s->ptr[1] != ' ')
+		return false;
+	*ret_flag = s->ptr[0];
+	*s = mqw_slice_from(*s, 2);
+	if (len > s->len)
+		return false;
+	*ret = mqw_slice_head(*s, (size_t)len);
+	*s = mqw_slice_from(*s, (size_t)len);
+	return true;
+}
+
+static void note_message_id(struct mqw_slice header, struct mqw_exim_envelope *ret)
+{
+	size_t open;
+
+	if (ret->message_id.len ||
+		!mqw_slice_eq_nocase(mqw_slice_head(header, 11), MQW_LIT("Message-ID:")))
+		return;
+	header = mqw_slice_from(header, 11);
+	open = mqw_slice_chr(header, '<');
+	header = mqw_slice_from(header, open + 1);
+	ret->message_id = mqw_slice_head(header, mqw_slice_chr(header, '>'));
+	ret->message_id = mqw_slice_head(ret->message_id, MESSAGE_ID_MAX);
+	if (mqw_slice_chr(ret->message_id, '\0') < ret->message_id.len)
+		ret->message_id = MQW_SLICE_NULL;
+}
+
+static bool take_head(struct mqw_slice *s, struct mqw_exim_envelope *ret)
+{
+	struct mqw_slice line;
+	uint64_t seconds;
+
+	if (!take_line(s, &line) || !mqw_slice_ends(line, MQW_LIT("-H")))
+		return false;
+	ret->id = mqw_slice_head(line, line.len - 2);
+	if (!mqw_exim_valid_id(ret->id) || !take_line(s, &ret->login) || !take_line(s, &line) ||
+		line.len < 2 || line.ptr[0] != '<' || line.ptr[line.len - 1] != '>')
+		return false;
+	ret->sender = mqw_slice(line.ptr + 1, line.len - 2);
+	if (!take_line(s, &line) || !mqw_slice_take_u64(&line, &seconds) ||
+		seconds > (uint64_t)(INT64_MAX / MQW_SECOND))
+		return false;
+	ret->received_at = (int64_t)seconds * MQW_SECOND;
+	return true;
+}
+
+int mqw_exim_read_envelope(struct mqw_slice content, struct mqw_exim_envelope *ret)
+{
+	struct mqw_slice s = content, header;
+	char flag;
+
+	*ret = (struct mqw_exim_envelope){0};
+	if (!take_head(&s, ret) || !take_options(&s, ret) || !take_tree(&s, ret) ||
+		!take_recipients(&s, ret))
+		return -EBADMSG;
+	ret->headers = s;
+	while (s.len) {
+		if (!take_header(&s, &flag, &header))
+			return -EBADMSG;
+		if (flag != '*')
+			note_message_id(header, ret);
+	}
+	return 0;
+}
+
+/* Cuts " TEXT LENGTH,NUMBER" off the end, where TEXT has LENGTH bytes. */
+static bool cut_annotation(struct mqw_slice *s)
+{
+	size_t at = s->len;
+	struct mqw_slice number;
+	uint64_t len;
+
+	while (at &&
+		((s->ptr[at - 1] >= '0' && s->ptr[at - 1] <= '9') || s->ptr[at - 1] == ',' ||
+			s->ptr[at - 1] == '-'))
+		at--;
+	number = mqw_slice_from(*s, at);
+	if (at == 0 || s->ptr[at - 1] != ' ' || !mqw_slice_take_u64(&number, &len))
+		return false;
+	at--;
+	if (len + 1 > at || s->ptr[at - len - 1] != ' ')
+		return false;
+	*s = mqw_slice_head(*s, at - (size_t)len - 1);
+	return true;
+}
+
+/*
+ * "ADDRESS", or with data for delivery reports "ADDRESS ORCPT LENGTH,FLAGS ERRORS-TO LENGTH,PARENT#3"
+ * (spool_out.c:327), of which the digit says which parts there are.
+ */
+struct mqw_slice mqw_exim_recipient_address(struct mqw_slice line)
+{
+	struct mqw_slice s = line;
+	char flags;
+
+	if (s.len < 3 || s.ptr[s.len - 2] != '#')
+		return line;
+	flags = s.ptr[s.len - 1];
+	if (flags < '1' || flags > '3')
+		return line;
+	s.len -= 2;
+	for (int i = 0; i < (flags == '3' ? 2 : 1); i++)
+		if (!cut_annotation(&s))
+			return line;
+	return s;
+}
+
+static int compare_slices(const void *a, const void *b)
+{
+	return mqw_slice_cmp(*(const struct mqw_slice *)a, *(const struct mqw_slice *)b);
+}
+
+int mqw_exim_done_list(
+	const struct mqw_exim_envelope *e, size_t room, struct mqw_slice **ret, size_t *ret_count)
+{
+	struct mqw_slice *list = calloc(e->done_count + room + 1, sizeof(*list)), s = e->tree, line;
+	size_t n = 0;
+
+	if (!list)
+		return -ENOMEM;
+	while (n < e->done_count && take_line(&s, &line))
+		list[n++] = mqw_slice_from(line, 3);
+	qsort(list, n, sizeof(*list), compare_slices);
+	*ret = list;
+	*ret_count = n;
+	return 0;
+}
+
+bool mqw_exim_is_done(const struct mqw_slice *done, size_t count, struct mqw_slice address)
+{
+	return count && bsearch(&address, done, count, sizeof(*done), compare_slices);
+}
+
+static int add_recipients(const struct mqw_exim_envelope *e, struct mqw_queue_file *ret)
+{
+	struct mqw_slice s = e->recipients, line, *done = NULL;
+	size_t done_count = 0;
+	int r = mqw_exim_done_list(e, 0, &done, &done_count);
+
+	ret->recipients = calloc(e->recipient_count, sizeof(*ret->recipients));
+	if (r == 0 && !ret->recipients)
+		r = -ENOMEM;
+	while (r == 0 && take_line(&s, &line)) {
+		struct mqw_slice address = mqw_exim_recipient_address(line);
+		char *copy = mqw_slice_dup(address);
+
+		if (!copy) {
+			r = -ENOMEM;
+			break;
+		}
+		ret->recipients[ret->recipient_count].address = copy;
+		ret->recipients[ret->recipient_count++].done =
+			mqw_exim_is_done(done, done_count, address);
+	}
+	free(done);
+	return r;
+}
+
+int mqw_exim_queue_file(struct mqw_slice content, struct mqw_queue_file *ret)
+{
+	struct mqw_exim_envelope e;
+	char original[MQW_EXIM_ID_MAX + 1];
+	int r = mqw_exim_read_envelope(content, &e);
+
+	*ret = (struct mqw_queue_file){.arrived_at = MQW_TIME_NONE, .created_at = MQW_TIME_NONE};
+	if (r < 0)
+		return r;
+	ret->arrived_at = ret->created_at = e.received_at;
+	ret->held = e.frozen;
+	if (mqw_exim_original_id(e.id, original))
+		ret->former_id = mqw_slice_dup(mqw_slice_of(original));
+	ret->sender = mqw_slice_dup(e.sender);
+	if (e.message_id.len)
+		ret->message_id = mqw_slice_dup(e.message_id);
+	if (!ret->sender || (e.message_id.len && !ret->message_id))
+		r = -ENOMEM;
+	if (r == 0)
+		r = add_recipients(&e, ret);
+	if (r < 0)
+		mqw_queue_file_done(ret);
+	return r;
+}

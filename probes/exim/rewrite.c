@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Writes ID-H anew: with more recipients done, or as another message. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "probes/exim/queue_internal.h"
+
+/* Of balanced trees; a million recipients are 20 deep. */
+#define DEPTH_MAX 64
+
+static bool address_eq(struct mqw_slice a, struct mqw_slice b)
+{
+	size_t at = a.len;
+
+	if (a.len != b.len)
+		return false;
+	while (at && a.ptr[at - 1] != '@')
+		at--;
+	return mqw_slice_eq(mqw_slice_head(a, at), mqw_slice_head(b, at)) &&
+		mqw_slice_eq_nocase(mqw_slice_from(a, at), mqw_slice_from(b, at));
+}
+
+static bool is_in(struct mqw_slice address, const struct mqw_slice *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (address_eq(address, list[i]))
+			return true;
+	return false;
+}
+
+/*
+ * A sorted list as Exim writes its tree: the middle first, then what is left of it, then what is
+ * right. Exim finds an address in it by comparing bytes.
+ */
+static void add_tree(struct mqw_buffer *b, const struct mqw_slice *sorted, size_t count)
+{
+	struct {
+		size_t from, to;
+	} todo[DEPTH_MAX] = {{0, count}};
+	size_t depth = 1;
+
+	if (count == 0)
+		mqw_buffer_add_str(b, "XX\n");
+	while (count && depth) {
+		size_t from = todo[--depth].from, to = todo[depth].to, middle = (from + to) / 2;
+
+		mqw_buffer_printf(
+			b, "%c%c ", middle > from ? 'Y' : 'N', to > middle + 1 ? 'Y' : 'N');
+		mqw_buffer_add(b, sorted[middle]);
+		mqw_buffer_add_str(b, "\n");
+		if (to > middle + 1) {
+			todo[depth].from = middle + 1;
+			todo[depth++].to = to;
+		}
+		if (middle > from) {
+			todo[depth].from = from;
+			todo[depth++].to = middle;
+		}
+	}
+}
+
+static int compare_slices(const void *a, const void *b)
+{
+	return mqw_slice_cmp(*(const struct mqw_slice *)a, *(const struct mqw_slice *)b);
+}
+
+/* Adds those to the list that are neither done nor to be kept. How many are left to do. */
+static int mark_done(const struct mqw_exim_envelope *e, const struct mqw_slice *keep,
+	size_t keep_count, struct mqw_slice *done, size_t *done_count)
+{
+	struct mqw_slice s = e->recipients, line;
+	size_t before = *done_count, unique = 0;
+	int left = 0;
+
+	while (mqw_slice_take_until(&s, '\n', &line)) {
+		struct mqw_slice address = mqw_exim_recipient_address(line);
+
+		if (mqw_exim_is_done(done, before, address))
+			continue;
+		if (is_in(address, keep, keep_count))
+			left++;
+		else
+			done[(*done_count)++] = address;
+	}
+	qsort(done, *done_count, sizeof(*done), compare_slices);
+	for (size_t i = 0; i < *done_count; i++)
+		if (unique == 0 || !mqw_slice_eq(done[unique - 1], done[i]))
+			done[unique++] = done[i];
+	*done_count = unique;
+	return left;
+}
+
+int mqw_exim_keep_recipients(
+	struct mqw_buffer *file, const struct mqw_slice *keep, size_t keep_count)
+{
+	struct mqw_slice content = mqw_buffer_slice(file), *done;
+	struct mqw_buffer changed = {0};
+	struct mqw_exim_envelope e;
+	size_t done_count;
+	int r = mqw_exim_read_envelope(content, &e), left;
+
+	if (r == 0)
+		r = mqw_exim_done_list(&e, e.recipient_count, &done, &done_count);
+	if (r < 0)
+		return r;
+	left = mark_done(&e, keep, keep_count, done, &done_count);
+	mqw_buffer_add(&changed,
+		mqw_slice(content.ptr, (size_t)(e.options.ptr + e.options.len - content.ptr)));
+	add_tree(&changed, done, done_count);
+	mqw_buffer_printf(&changed, "%zu\n", e.recipient_count);
+	mqw_buffer_add(&changed,
+		mqw_slice(
+			e.recipients.ptr, (size_t)(content.ptr + content.len - e.recipients.ptr)));
+	free(done);
+	if (changed.failed) {
+		mqw_buffer_done(&changed);
+		return -ENOMEM;
+	}
+	mqw_buffer_done(file);
+	*file = changed;
+	return left;
+}
+
+/* Lines that tell of the former life; the values of -acl... are not looked into. */
+static bool is_of_former_life(struct mqw_slice line)
+{
+	return mqw_slice_starts(line, MQW_LIT("-frozen ")) ||
+		mqw_slice_eq(line, MQW_LIT("-manual_thaw")) ||
+		mqw_slice_starts(line, MQW_LIT("-received_time_"));
+}
+
+static void add_options(struct mqw_buffer *b, struct mqw_slice options)
+{
+	struct mqw_slice line, number;
+	uint64_t len;
+
+	while (mqw_slice_take_until(&options, '\n', &line)) {
+		if (!is_of_former_life(line)) {
+			mqw_buffer_add(b, line);
+			mqw_buffer_add_str(b, "\n");
+		}
+		if (!mqw_slice_starts(line, MQW_LIT("-acl")) &&
+			!mqw_slice_starts(line, MQW_LIT("--acl")))
+			continue;
+		number = line;
+		for (size_t i = line.len; i && line.ptr[i - 1] != ' '; i--)
+			number = mqw_slice_from(line, i - 1);
+		if (!mqw_slice_take_u64(&number, &len))
+			continue;
+		mqw_buffer_add(b, mqw_slice_head(options, (size_t)len + 1));
+		options = mqw_slice_from(options, (size_t)len + 1);
+	}
+}
+
+static int count_left(const struct mqw_exim_envelope *e)
+{
+	struct mqw_slice s = e->recipients, line, *done;
+	size_t done_count;
+	int left = 0, r = mqw_exim_done_list(e, 0, &done, &done_count);
+
+	if (r < 0)
+		return r;
+	while (mqw_slice_take_until(&s, '\n', &line))
+		left += !mqw_exim_is_done(done, done_count, mqw_exim_recipient_address(line));
+	free(done);
+	return left;
+}
+
+int mqw_exim_renew_file(
+	struct mqw_slice content, const char *new_id, int64_t now, struct mqw_buffer *ret)
+{
+	struct mqw_exim_envelope e;
+	int r = mqw_exim_read_envelope(content, &e);
+	size_t from;
+
+	if (r < 0)
+		return r;
+	mqw_buffer_printf(ret, "%s-H\n", new_id);
+	mqw_buffer_add(ret, e.login);
+	mqw_buffer_add_str(ret, "\n<");
+	mqw_buffer_add(ret, e.sender);
+	mqw_buffer_printf(ret, ">\n%lld 0\n", (long long)(now / MQW_SECOND));
+	add_options(ret, e.options);
+	/* From the tree, or its XX, to the end. */
+	from = (size_t)(e.options.ptr + e.options.len - content.ptr);
+	mqw_buffer_add(ret, mqw_slice_from(content, from));
+	return ret->failed ? -ENOMEM : count_left(&e);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The commands that make Sendmail act. It has no queue manager to be told: whoever runs the queue
+ * delivers, as root and over the network, for as long as that takes. So that this is done neither
+ * within the helper's walls nor within its time, systemd starts it, where there is systemd.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "probes/sendmail/control_internal.h"
+#include "probes/sendmail/settings_internal.h"
+#include "watchdogd/base/process.h"
+
+#define COMMAND_TIMEOUT (60 * MQW_SECOND)
+#define COMMAND_OUTPUT_MAX 16384
+#define CONFIG_NAME "sendmail.cf"
+
+int mqw_sendmail_run_queue(
+	const struct mqw_control *c, const char *queue_id, char *ret_text, size_t size)
+{
+	static const char *const by_systemd[] = {"systemd-run", "--quiet", "--collect",
+		"--no-block", "--description=Sendmail queue run for mailq-watchdog", "--"};
+	const char *argv[20];
+	struct mqw_process p = {
+		.argv = argv, .timeout = COMMAND_TIMEOUT, .max_output = COMMAND_OUTPUT_MAX};
+	struct mqw_slice complaint;
+	char config[512], which[64];
+	size_t n = 0;
+	bool systemd = access("/run/systemd/system", F_OK) == 0; /* sd_booted(3) */
+	int r;
+
+	if (systemd)
+		for (; n < sizeof(by_systemd) / sizeof(by_systemd[0]); n++)
+			argv[n] = by_systemd[n];
+	argv[n++] = "sendmail";
+	argv[n++] = "-Am";
+	if (c->config_dir) {
+		if (snprintf(config, sizeof(config), "-C%s/" CONFIG_NAME, c->config_dir) >=
+			(int)sizeof(config))
+			return -ENAMETOOLONG;
+		argv[n++] = config;
+	}
+	/* What was tried a moment ago is tried again, and what is known of its host is forgotten. */
+	argv[n++] = "-OMinQueueAge=0";
+	argv[n++] = "-OTimeout.hoststatus=0";
+	/* A unit lives as long as its first process: that one has to do the work itself. */
+	if (systemd)
+		argv[n++] = "-qf";
+	if (queue_id) {
+		/* It means every id that holds this one: no other of the same length does. */
+		if (snprintf(which, sizeof(which), "-qI%s", queue_id) >= (int)sizeof(which))
+			return -EINVAL;
+		argv[n++] = which;
+	} else if (!systemd) {
+		argv[n++] = "-q";
+	}
+	argv[n] = NULL;
+	r = mqw_process_run(&p);
+	if (r < 0) {
+		snprintf(ret_text, size, "%s could not be run: %s", argv[0], strerror(-r));
+	} else if (p.status != 0) {
+		complaint = mqw_slice_head(mqw_process_complaint(&p), 200);
+		snprintf(ret_text, size, "%s ended with status %d: %.*s", argv[0], p.status,
+			(int)complaint.len, complaint.len ? complaint.ptr : "");
+		r = -EIO;
+	}
+	mqw_process_done(&p);
+	return r;
+}
+
+static int requeue(const struct mqw_control *c, const char *queue_id, char *ret_text, size_t size)
+{
+	return mqw_sendmail_run_queue(c, queue_id, ret_text, size);
+}
+
+static int flush(const struct mqw_control *c, char *ret_text, size_t size)
+{
+	return mqw_sendmail_run_queue(c, NULL, ret_text, size);
+}
+
+/* Whether a process of that number is alive and called sendmail or sendmail-mta. */
+static bool is_sendmail(int pid)
+{
+	char path[64], name[64];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, name, sizeof(name));
+	close(fd);
+	return n > 0 && mqw_slice_starts(mqw_slice(name, (size_t)n), MQW_LIT("sendmail"));
+}
+
+int mqw_sendmail_healthy(const struct mqw_control *c, char *ret_text, size_t size)
+{
+	struct mqw_sendmail_settings s;
+	int r = mqw_sendmail_settings_read(c->config_dir, &s), pid;
+
+	if (r < 0) {
+		snprintf(ret_text, size, "Sendmail's configuration could not be read: %s",
+			strerror(-r));
+		return r;
+	}
+	pid = s.pid;
+	mqw_sendmail_settings_done(&s);
+	if (pid && is_sendmail(pid))
+		return 0;
+	snprintf(ret_text, size, "Sendmail is not running");
+	return -ESRCH;
+}
+
+const struct mqw_control_ops mqw_sendmail_control = {
+	.requeue = requeue,
+	.flush = flush,
+	.healthy = mqw_sendmail_healthy,
+	.recover = mqw_sendmail_recover,
+};

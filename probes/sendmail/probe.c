@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "probes/sendmail/sendmail.h"
+
+#include <pwd.h>
+#include <stdio.h>
+
+/* Whether uid is that of one of these users, or root; looked up once. */
+static bool is_of_sendmail(struct mqw_slice uid)
+{
+	static const char *const names[] = {"smmta", "smmsp", "mailnull"};
+	static char uids[3][16];
+
+	for (size_t i = 0; i < 3; i++) {
+		if (!uids[i][0]) {
+			const struct passwd *pw = getpwnam(names[i]);
+
+			snprintf(uids[i], sizeof(uids[i]), "%ld", pw ? (long)pw->pw_uid : -1L);
+		}
+		if (mqw_slice_eq(uid, mqw_slice_of(uids[i])))
+			return true;
+	}
+	return mqw_slice_eq(uid, MQW_LIT("0"));
+}
+
+/*
+ * The daemon is in its unit; queue runs, by hand or by cron, are in other ones and run as root or
+ * as one of Sendmail's users. The program alone proves nothing: whoever may run it can give it a
+ * queue and a configuration of his own, and then it logs what he likes, but as himself.
+ */
+static bool is_genuine(
+	const char *service, struct mqw_slice unit, struct mqw_slice uid, struct mqw_slice exe)
+{
+	(void)exe;
+	return mqw_slice_eq(unit, service ? mqw_slice_of(service) : MQW_LIT("sendmail.service")) ||
+		is_of_sendmail(uid);
+}
+
+/*
+ * Timeout.queuereturn is 5d by default. How often the queue is run is the daemon's -q option: 10m
+ * on Debian, 1h on Red Hat.
+ */
+const struct mqw_probe_ops mqw_probe_sendmail = {
+	.name = "sendmail",
+	.default_log = "/var/log/mail.log",
+	.default_unit = "sendmail.service",
+	.default_lifetime = 5 * MQW_DAY,
+	.default_retry_max = MQW_HOUR,
+	.removal_unlogged = true,
+	.create = mqw_sendmail_log_create,
+	.free = mqw_sendmail_log_free,
+	.line = mqw_sendmail_line,
+	.is_mine = mqw_sendmail_is_mine,
+	.queue_directories = mqw_sendmail_queue_directories,
+	.queue_name = mqw_sendmail_queue_name,
+	.queue_file_forms = mqw_sendmail_queue_file_forms,
+	.companion = mqw_sendmail_companion,
+	.valid_id = mqw_sendmail_valid_id,
+	.queue_file = mqw_sendmail_queue_file,
+	.keep_recipients = mqw_sendmail_keep_recipients,
+	.is_genuine = is_genuine,
+	.ask = mqw_sendmail_ask,
+	.control = &mqw_sendmail_control,
+	.remedy = mqw_sendmail_remedy,
+};

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Puts a message back into the queue under its own id: the body first, then the envelope, each by
+ * renaming a finished file, so that a queue run finds a whole message or none. Sendmail takes an
+ * envelope only from its own user and if nobody else can write to it (readqf, queue.c:4126 of
+ * Sendmail 8.17.1); what it does not trust it sets aside as QfID.
+ */
+#define _GNU_SOURCE /* renameat2 */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "probes/sendmail/control_internal.h"
+#include "probes/sendmail/queue_internal.h"
+#include "probes/sendmail/settings_internal.h"
+#include "watchdogd/base/bundle.h"
+
+#define BUNDLE_MAX ((size_t)1 << 30)
+#define SEARCH_DEPTH_MAX 3
+#define MODE_QUEUE 0600 /* for root, Sendmail's user and nobody else: fits every QueueFileMode */
+#define DIRECTORY_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+
+static int fail(int r, char *ret_text, size_t size, const char *what)
+{
+	snprintf(ret_text, size, "%s: %s", what, strerror(-r));
+	return r;
+}
+
+static int read_bundle(int fd, struct mqw_buffer *ret)
+{
+	for (;;) {
+		ssize_t n;
+
+		if (ret->len > BUNDLE_MAX)
+			return -EFBIG;
+		if (!mqw_buffer_reserve(ret, 65536))
+			return -ENOMEM;
+		n = pread(fd, ret->ptr + ret->len, 65536, (off_t)ret->len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : 0;
+		ret->len += (size_t)n;
+	}
+}
+
+/* Whether the message is in this directory or below: 1, 0 or a negative errno. Closes fd. */
+static int search(int fd, const char *queue_id, int depth)
+{
+	DIR *dir = fdopendir(fd);
+	const struct dirent *e;
+	struct stat st;
+	char name[64];
+	int r = 0;
+
+	if (!dir) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	/* What is set aside as QfID is out of the queue. */
+	for (size_t i = 0; r == 0 && i < 3; i++) {
+		snprintf(name, sizeof(name), "%cf%s", "qht"[i], queue_id);
+		if (fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			r = 1;
+		else if (errno != ENOENT)
+			r = -errno;
+	}
+	while (r == 0 && depth < SEARCH_DEPTH_MAX) {
+		int sub;
+
+		errno = 0;
+		e = readdir(dir);
+		if (!e) {
+			r = -errno;
+			break;
+		}
+		if (e->d_name[0] == '.' || (e->d_type != DT_DIR && e->d_type != DT_UNKNOWN))
+			continue;
+		sub = openat(dirfd(dir), e->d_name, DIRECTORY_FLAGS);
+		if (sub >= 0)
+			r = search(sub, queue_id, depth + 1);
+		else if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+			r = -errno;
+	}
+	closedir(dir);
+	return r;
+}
+
+/* Of the directories that the wildcard names the first by name, or the queue's own. */
+static int open_queue(int root, const char *wildcard)
+{
+	char best[NAME_MAX + 1] = "";
+	const struct dirent *e;
+	int fd = openat(root, ".", DIRECTORY_FLAGS);
+	DIR *dir;
+
+	if (fd < 0 || !wildcard)
+		return fd < 0 ? -errno : fd;
+	dir = fdopendir(fd);
+	if (!dir) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while ((e = readdir(dir)))
+		if (e->d_name[0] != '.' && fnmatch(wildcard, e->d_name, 0) == 0 &&
+			(e->d_type == DT_DIR || e->d_type == DT_UNKNOWN) &&
+			(!best[0] || strcmp(e->d_name, best) < 0))
+			snprintf(best, sizeof(best), "%s", e->d_name);
+	closedir(dir);
+	if (!best[0])
+		return -ENOENT;
+	fd = openat(root, best, DIRECTORY_FLAGS);
+	return fd < 0 ? -errno : fd;
+}
+
+/* queue/qf or queue/df where it is there, and queue itself otherwise. */
+static int open_part(int queue, const char *name)
+{
+	int fd = openat(queue, name, DIRECTORY_FLAGS);
+
+	if (fd < 0 && errno == ENOENT)
+		fd = openat(queue, ".", DIRECTORY_FLAGS);
+	return fd < 0 ? -errno : fd;
+}
+
+static int write_all(int fd, struct mqw_slice s)
+{
+	while (s.len) {
+		ssize_t n = write(fd, s.ptr, s.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		s = mqw_slice_from(s, (size_t)n);
+	}
+	return 0;
+}
+
+static int rename_new(int dir, const char *from, const char *to)
+{
+	struct stat st;
+
+	if (renameat2(dir, from, dir, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	/* A file system without it (ZFS before 2.2, NFS). Nobody else makes a file of this id. */
+	if (fstatat(dir, to, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
+	return renameat(dir, from, dir, to) == 0 ? 0 : -errno;
+}
+
+/*
+ * Writes a file of the directory's owner. replace: a body that was left behind is the same as this
+ * one. -EEXIST when it is there and is not to be replaced.
+ */
+static int put_file(int dir, const char *name, struct mqw_slice content, bool replace)
+{
+	char temporary[64];
+	struct stat st;
+	uint64_t n;
+	int fd, r;
+
+	if (getrandom(&n, sizeof(n), 0) != sizeof(n))
+		return -EIO;
+	/* Sendmail looks at no name that begins with a dot. */
+	snprintf(temporary, sizeof(temporary), ".mqw.%016llx", (unsigned long long)n);
+	if (fstat(dir, &st) < 0)
+		return -errno;
+	fd = openat(
+		dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, MODE_QUEUE);
+	if (fd < 0)
+		return -errno;
+	r = write_all(fd, content);
+	if (r == 0 &&
+		(fchown(fd, st.st_uid, st.st_gid) < 0 || fchmod(fd, MODE_QUEUE) < 0 ||
+			fsync(fd) < 0))
+		r = -errno;
+	close(fd);
+	if (r == 0 && replace)
+		r = renameat(dir, temporary, dir, name) == 0 ? 0 : -errno;
+	else if (r == 0)
+		r = rename_new(dir, temporary, name);
+	if (r < 0)
+		unlinkat(dir, temporary, 0);
+	else
+		fsync(dir);
+	return r;
+}
+
+static int put_message(int queue, const char *queue_id, struct mqw_slice envelope,
+	struct mqw_slice body, char *ret_text, size_t size)
+{
+	int data = open_part(queue, "df"), control = open_part(queue, "qf"), r;
+	char name[64];
+
+	r = data < 0 ? data : control < 0 ? control : 0;
+	if (r == 0) {
+		snprintf(name, sizeof(name), "df%s", queue_id);
+		r = put_file(data, name, body, true);
+	}
+	if (r == 0) {
+		snprintf(name, sizeof(name), "qf%s", queue_id);
+		r = put_file(control, name, envelope, false);
+	}
+	if (data >= 0)
+		close(data);
+	if (control >= 0)
+		close(control);
+	if (r == -EEXIST)
+		return 1;
+	return r < 0 ? fail(r, ret_text, size, "the file in the queue") : r;
+}
+
+static int recover_files(int root, const char *wildcard, const char *queue_id,
+	const struct mqw_slice files[2], char *ret_text, size_t size)
+{
+	struct mqw_buffer envelope = {0};
+	int queue = -1, r = openat(root, ".", DIRECTORY_FLAGS);
+
+	r = r < 0 ? -errno : search(r, queue_id, 0);
+	if (r > 0) {
+		snprintf(ret_text, size, "%s is in the queue: it was not lost", queue_id);
+		return -EBUSY;
+	}
+	if (r < 0)
+		return fail(r, ret_text, size, "a look through the queue");
+	r = mqw_sendmail_renew_envelope(files[0], mqw_clock_now(), &envelope);
+	if (r == 0)
+		r = fail(-ENODATA, ret_text, size, "every recipient in the queue file is done");
+	else if (r < 0)
+		fail(r, ret_text, size, "the queue file is not sound");
+	if (r > 0) {
+		queue = open_queue(root, wildcard);
+		r = queue < 0 ? fail(queue, ret_text, size, "the queue directory")
+			      : put_message(queue, queue_id, mqw_buffer_slice(&envelope), files[1],
+					ret_text, size);
+	}
+	if (queue >= 0)
+		close(queue);
+	mqw_buffer_done(&envelope);
+	return r;
+}
+
+/* The last part of QueueDirectory where it is a wildcard; owned by the caller. */
+static int find_wildcard(const struct mqw_control *c, char **ret)
+{
+	struct mqw_sendmail_settings s;
+	int r = mqw_sendmail_settings_read(c->config_dir, &s);
+
+	*ret = NULL;
+	if (r < 0)
+		return r;
+	*ret = s.wildcard;
+	s.wildcard = NULL;
+	mqw_sendmail_settings_done(&s);
+	return 0;
+}
+
+static int recover_into(const struct mqw_control *c, int root, const char *queue_id, int file_fd,
+	char *ret_text, size_t size)
+{
+	struct mqw_slice files[MQW_BUNDLE_MAX];
+	struct mqw_buffer bundle = {0};
+	char *wildcard = NULL;
+	int r = find_wildcard(c, &wildcard);
+
+	if (r < 0)
+		fail(r, ret_text, size, "Sendmail's configuration");
+	else if ((r = read_bundle(file_fd, &bundle)) < 0)
+		fail(r, ret_text, size, "the copy");
+	else if (mqw_bundle_split(mqw_buffer_slice(&bundle), files) != 2)
+		r = fail(-EBADMSG, ret_text, size, "the copy is not of two files");
+	else
+		r = recover_files(root, wildcard, queue_id, files, ret_text, size);
+	free(wildcard);
+	mqw_buffer_done(&bundle);
+	return r;
+}
+
+int mqw_sendmail_recover(
+	const struct mqw_control *c, const char *queue_id, int file_fd, char *ret_text, size_t size)
+{
+	char ignored[256];
+	int root, r;
+
+	if (!mqw_sendmail_valid_id(mqw_slice_of(queue_id)))
+		return fail(-EINVAL, ret_text, size, "the queue id");
+	if (!c->queue_directory || c->queue_directory[0] != '/')
+		return fail(-EINVAL, ret_text, size, "the queue directory");
+	root = open(c->queue_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return fail(-errno, ret_text, size, "the queue directory");
+	r = recover_into(c, root, queue_id, file_fd, ret_text, size);
+	close(root);
+	/* In the queue it is; where this fails, or nothing shall run now, the next run takes it. */
+	if (r == 0 && mqw_sendmail_healthy(c, ignored, sizeof(ignored)) == 0)
+		(void)mqw_sendmail_run_queue(c, queue_id, ignored, sizeof(ignored));
+	return r;
+}

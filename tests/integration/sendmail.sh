@@ -1,0 +1,195 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The watchdog beside a real Sendmail, under a real systemd. Prints "ok"/"not ok" lines and "N passed, N failed"; exit
+# status 1 when one failed, 77 when the lab cannot run here. About three minutes, of which two are Sendmail's grace: its
+# queue does not tell a message that waits from one that is being delivered, so that a missing file counts after 60 s.
+set -euo pipefail
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$HERE/../lab/sendmail.sh"
+. "$HERE/../lab/watchdog.sh"
+. "$HERE/../lab/check.sh"
+
+M=${MQW_LAB_MACHINE:-sendmail-$$}
+declare -A ID MESSAGE
+
+# config SLACK MIN-LIFETIME RULES
+config() {
+	wd_config "$M" <<-END
+		version: 1
+		mode: act
+		instances:
+		  - {name: outbound, type: sendmail, log: journal, slack: $1, min_lifetime: $2}
+		rules:
+		$3
+	END
+}
+
+RECOVER='  - name: resend what was lost
+    when: {verdict: [vanished, false_ndr]}
+    do: [recover, {alert: journal}]'
+
+# sent NAME RECIPIENT...: remembers its ids, and waits for its first deferral.
+sent() {
+	local name=$1
+	shift
+	ID[$name]=$(sm_send "$M" "$@")
+	MESSAGE[$name]=$(sm_message_id "$M" "${ID[$name]}")
+	sm_wait_deferred "$M" "${ID[$name]}"
+}
+
+# verdict NAME RECIPIENT WORD [SECONDS]
+verdict() {
+	lab_wait "${4:-10}" "$1: $3" wd_has_verdict "$M" "${ID[$1]}" "$2" "$3"
+}
+
+# silent NAME: the watchdog has no word about this message.
+silent() {
+	! wd_says "$M" "message ${ID[$1]}" >/dev/null
+}
+
+wait_kept() {
+	lab_wait 10 "a copy of $1" lab_exec "$M" test -e "/var/lib/mailq-watchdog/vault/outbound/${ID[$1]}"
+}
+
+deliveries() {
+	sm_deliveries "$M" "${MESSAGE[$1]}" "$2"
+}
+
+delivered() {
+	lab_wait "${3:-30}" "delivery to $2" sm_delivered "$M" "${MESSAGE[$1]}" "$2"
+}
+
+# The helper takes its time, so that what is mailed again does not meet the setting that was the cause.
+slow_helper() {
+	local dir
+	dir=$(lab_root "$M")/etc/systemd/system/mailq-watchdog-helper@.service.d
+	rm -rf "$dir"
+	if [ "$1" != off ]; then
+		mkdir -p "$dir"
+		printf '[Service]\nExecStartPre=/bin/sleep %s\n' "$1" >"$dir/slow.conf"
+	fi
+	lab_exec "$M" systemctl daemon-reload
+}
+
+# --- the cases -----------------------------------------------------------------------------------------------------------
+
+test_start() {
+	check "runs as a user of its own" equal "$(lab_exec "$M" ps -o user:32= -p "$(wd_pid "$M")")" mailq-watchdog
+	check "stays silent at the start" not wd_says "$M" 'vanished|false_ndr|overdue'
+	check "knows a message that was there before it" verdict before before@never.test pending
+}
+
+# Three recipients of which one is lost; and a body without its envelope's knowledge. Found after the grace.
+begin_vanished() {
+	sent vanished ok3@mixed.test soft3@mixed.test hard3@mixed.test
+	sent body body@never.test
+	wait_kept vanished
+	wait_kept body
+	sm_vanish "$M" "${ID[vanished]}"
+	lab_exec "$M" rm "/var/spool/mqueue/df${ID[body]}"
+	sm_answer "$M" soft3@mixed.test ok
+}
+
+test_greylisted() {
+	sent greylisted patient@grey.test
+	check "greylisted: pending" verdict greylisted patient@grey.test pending
+	check "greylisted: delivered" delivered greylisted patient@grey.test 20
+	check "greylisted: known as delivered" verdict greylisted patient@grey.test delivered
+	check "greylisted: nothing said" silent greylisted
+}
+
+test_quarantine() {
+	sent held admin@never.test
+	sent taken admin@never.test
+	lab_exec "$M" sendmail -Am -Qodd "-qI${ID[held]}" >/dev/null
+	lab_exec "$M" sendmail -Am -Qodd "-qI${ID[taken]}" >/dev/null
+	check "quarantine: held" verdict held admin@never.test held
+	lab_exec "$M" sendmail -Am -Q -qQ "-qI${ID[held]}" >/dev/null
+	check "quarantine: released" verdict held admin@never.test pending
+	lab_exec "$M" rm "/var/spool/mqueue/hf${ID[taken]}" "/var/spool/mqueue/df${ID[taken]}"
+}
+
+end_vanished() {
+	check "vanished: said" wd_wait_says "$M" "vanished \(certain\): message ${ID[vanished]} .*<soft3@mixed.test>" 90
+	check "vanished: recovered" delivered vanished soft3@mixed.test
+	sleep 4
+	check "vanished: each recipient was mailed right often" equal \
+		"$(deliveries vanished ok3@mixed.test) $(deliveries vanished soft3@mixed.test)" "1 1"
+	check "vanished: the rightful failure report came once" equal \
+		"$(sm_ndrs "$M" "${MESSAGE[vanished]}" app@example.com)" 1
+	check "body lost: said" wd_wait_says "$M" "vanished .*: message ${ID[body]} .*<body@never.test>" 30
+	check "taken out of quarantine: removed" verdict taken admin@never.test removed 30
+	check "taken out of quarantine: nothing said" silent taken
+	check "quarantine: nothing said" silent held
+}
+
+# A lifetime of seconds, a warning before; the report is false, and what it was about is mailed again.
+test_false_ndr() {
+	sm_option "$M" Timeout.queuewarn 3s
+	sm_lifetime "$M" 9s
+	sent short -f misled@example.com short@never.test
+	wait_kept short
+	slow_helper 9
+	check "false NDR: said" wd_wait_says "$M" "false_ndr \(certain\): message ${ID[short]} .*<short@never.test>" 30
+	check "false NDR: after a warning" sm_log "$M" "${ID[short]}: .*: sender notify: Cannot send message for 9 seconds"
+	sm_option "$M" Timeout.queuewarn 4h
+	sm_lifetime "$M" 0s
+	ID[zero]=$(sm_send "$M" zero@never.test)
+	check "false NDR: at once" wd_wait_says "$M" "false_ndr \(certain\): message ${ID[zero]} .*<zero@never.test>" 20
+	sm_lifetime "$M" now
+	ID[now]=$(sm_send "$M" now@never.test)
+	check "false NDR: untried" wd_wait_says "$M" "false_ndr \(certain\): message ${ID[now]}" 20
+	sm_answer "$M" short@never.test ok
+	sm_lifetime "$M" ""
+	slow_helper off
+	check "false NDR: mailed again" delivered short short@never.test 40
+	check "false NDR: once" equal "$(deliveries short short@never.test)" 1
+}
+
+# The lifetime that is meant to be so runs out: rightful.
+test_expired() {
+	config 2h 5s "$RECOVER"
+	sm_lifetime "$M" 8s
+	wd_restart "$M"
+	sent expired expired@never.test
+	check "expired: rightful" verdict expired expired@never.test expired 30
+	check "expired: nothing said" silent expired
+	sm_lifetime "$M" ""
+}
+
+# The queue is run no more: one restart, after which SMTP answers.
+test_restart() {
+	local started
+	config 4s 4h '  - name: stuck
+    when: {verdict: overdue}
+    do:
+      - restart: {at_most: 1 per 1h, cooldown: 1m, healthy: {smtp: "127.0.0.1:25", within: 30s}}'
+	wd_restart "$M"
+	sed -i 's/^QUEUE_INTERVAL=.*/QUEUE_INTERVAL="60m"/' "$(lab_root "$M")/etc/mail/sendmail.conf"
+	lab_exec "$M" systemctl restart sendmail.service
+	started=$(lab_exec "$M" systemctl show -P ActiveEnterTimestampMonotonic sendmail.service)
+	sent stuck stuck@never.test
+	check "stuck: one restart" wd_wait_says "$M" "restart done.*SMTP answers" 60
+	check "stuck: systemd saw it" not equal \
+		"$(lab_exec "$M" systemctl show -P ActiveEnterTimestampMonotonic sendmail.service)" "$started"
+}
+
+lab_need_root
+[ -n "${MQW_LAB_MACHINE:-}" ] || lab_trap
+[ -d "$(lab_root "$M")" ] || sm_up "$M"
+wd_install "$M"
+config 2h 4h "$RECOVER"
+sent before before@never.test
+wd_start "$M"
+lab_wait 10 "the daemon answers" lab_exec "$M" mailq-watchdog status >/dev/null
+test_start
+begin_vanished
+test_greylisted
+test_quarantine
+end_vanished
+test_false_ndr
+test_expired
+test_restart
+echo "$PASSED passed, $FAILED failed"
+[ "$FAILED" = 0 ]

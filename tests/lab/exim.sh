@@ -1,0 +1,100 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The Exim lab, for tests: to be sourced. What the receiver answers to whom is told in exim-setup.sh. M is a machine's name.
+
+export MQW_LAB_MTA=exim
+. "$(dirname "${BASH_SOURCE[0]}")/machine.sh"
+
+# ex_up M [NSPAWN-OPTION...]: a machine with sender and receiver running.
+ex_up() {
+	lab_up "$@"
+	lab_wait 20 "the sender listens" ex_listens "$1" 127.0.0.1
+	lab_wait 20 "the receiver listens" ex_listens "$1" 127.0.0.2
+}
+
+# ex_listens M IP: looks without connecting, which would leave lines in the log.
+ex_listens() {
+	[ -n "$(lab_exec "$1" ss -Hltn "src $2:25")" ]
+}
+
+# ex_answer M KEY ANSWER: from now on the receiver gives ANSWER (ok, soft, hard) to this address or domain.
+ex_answer() {
+	local file
+	file=$(lab_root "$1")/etc/exim4/answers
+	{ printf '%s: %s\n' "$2" "$3"; cat "$file"; } >"$file.new"
+	mv "$file.new" "$file"
+}
+
+# ex_send M [-f SENDER] RECIPIENT...: prints the queue id. Default sender: app@example.com, whose NDRs are stored like other
+# mail. The Message-ID is ID@lab.test of ex_message_id.
+ex_send() {
+	local m=$1 sender=app@example.com number
+	shift
+	if [ "$1" = -f ]; then
+		sender=$2
+		shift 2
+	fi
+	number=$(date +%s%N)
+	printf 'From: <%s>\nTo: undisclosed:;\nSubject: lab\nMessage-ID: <%s@lab.test>\n\nBody\n' "$sender" "$number" |
+		lab_exec "$m" exim4 -odb -f "$sender" -i -- "$@"
+	lab_wait 10 "a queue id for $number" ex_log "$m" "id=$number@lab.test" >/dev/null
+	ex_log "$m" "id=$number@lab.test" | head -1 | awk '{ print $3 }'
+}
+
+# ex_message_id M QUEUE-ID
+ex_message_id() {
+	ex_log "$1" " $2 <= " | head -1 | sed -nE 's/.* id=([^ ]+).*/\1/p'
+}
+
+# ex_log M PATTERN: the sender's lines that match the extended regular expression; fails if none does.
+ex_log() {
+	grep -E -- "$2" "$(lab_root "$1")/var/log/exim4/mainlog"
+}
+
+# ex_wait_log M PATTERN [SECONDS]
+ex_wait_log() {
+	lab_wait "${3:-15}" "a line like $2 in the sender's log" ex_log "$1" "$2" >/dev/null
+}
+
+# ex_wait_deferred M QUEUE-ID
+ex_wait_deferred() {
+	ex_wait_log "$1" " $2 == "
+}
+
+# ex_vanish M QUEUE-ID: what nobody should do: removes its files behind Exim's back.
+ex_vanish() {
+	local dir
+	dir=$(lab_root "$1")/var/spool/exim4/input
+	ls "$dir/$2-H" "$dir/$2-D" >/dev/null || lab_die "machine $1: no files of $2"
+	rm "$dir/$2-H" "$dir/$2-D"
+	rm -f "$(lab_root "$1")/var/spool/exim4/msglog/$2"
+}
+
+# ex_deliveries M MESSAGE-ID RECIPIENT: how often the receiver stored that message for that recipient.
+ex_deliveries() {
+	ex_count "$1" "$3" header "$2"
+}
+
+# ex_ndrs M MESSAGE-ID SENDER: how many failure reports about that message the sender has got.
+ex_ndrs() {
+	ex_count "$1" "$3" report "$2"
+}
+
+# In a delivery the Message-ID stands in the header; in a report it is below, in the part that quotes the original.
+ex_count() {
+	local dir
+	dir=$(lab_root "$1")/var/mail-in/new
+	[ -d "$dir" ] || { echo 0; return 0; }
+	find "$dir" -type f -exec awk -v to="$2" -v part="$3" -v id="<$4>" '
+		FNR == 1 { header = 1; mine = counted = 0 }
+		header && /^$/ { header = 0 }
+		header && tolower($1) == "envelope-to:" && $2 == to { mine = 1 }
+		tolower($1) == "message-id:" && $2 == id && header == (part == "header") { seen[FILENAME] = 1 }
+		mine { own[FILENAME] = 1 }
+		END { for (f in seen) n += (f in own); print n + 0 }' {} + | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+# ex_delivered M MESSAGE-ID RECIPIENT
+ex_delivered() {
+	[ "$(ex_deliveries "$1" "$2" "$3")" -gt 0 ]
+}
