@@ -3,7 +3,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <time.h>
 
@@ -277,15 +276,6 @@ static void test_restart_by_command(void **state)
 	expect_op(f, MQW_HELPER_RESTART, "bad", "", MQW_HELPER_FAILED, "ended with status 3: no");
 }
 
-/* Old kernels and valgrind have no openat2(2); then the helper takes no copy at all. */
-static void need_openat2(void)
-{
-	if (syscall(SYS_openat2, AT_FDCWD, "/", NULL, 0) < 0 && errno == ENOSYS) {
-		print_message("no openat2: skipped\n");
-		skip();
-	}
-}
-
 static void put_copy(const struct fixture *f, const char *name, const char *bytes, size_t n)
 {
 	char path[256];
@@ -305,7 +295,6 @@ static void test_recover_copy(void **state)
 	const struct fixture *f = *state;
 	char path[256], target[256];
 
-	need_openat2();
 	snprintf(path, sizeof(path), "%s/state/vault/outbound/7EA36ACEA90.recover", f->directory);
 	snprintf(target, sizeof(target), "%s/state/vault/outbound/target", f->directory);
 	expect_op(f, MQW_HELPER_RECOVER, "outbound", "7EA36ACEA90", MQW_HELPER_REFUSED,
@@ -365,7 +354,6 @@ static void test_recover_queue(void **state)
 	const struct fixture *f = *state;
 	char path[256];
 
-	need_openat2();
 	make_queue(f);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		snprintf(path, sizeof(path), "%s.recover", rows[i].id);

@@ -4,16 +4,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "probes/probe.h"
+#include "watchdogd/base/beneath.h"
 #include "watchdogd/base/process.h"
 #include "watchdogd/config/config.h"
 #include "watchdogd/helper/service.h"
@@ -97,16 +96,6 @@ static enum mqw_helper_status flush(const struct request *q)
 		q, ops_of(q)->flush(&c, text, sizeof(text)), text, "the whole queue is tried now");
 }
 
-/* Opens something below a directory: no symbolic link on the way, none upward. */
-static int open_beneath(int dir, const char *path, uint64_t flags)
-{
-	struct open_how how = {.flags = flags | O_RDONLY | O_NOCTTY | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
-	long fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
-
-	return fd < 0 ? -errno : (int)fd;
-}
-
 /* The instance's folder of the vault. */
 static int open_vault(const struct request *q)
 {
@@ -116,7 +105,7 @@ static int open_vault(const struct request *q)
 	if (state < 0)
 		return -errno;
 	if (snprintf(path, sizeof(path), "vault/%s", q->instance->name) < (int)sizeof(path))
-		fd = open_beneath(state, path, O_DIRECTORY);
+		fd = mqw_open_beneath(state, path, O_RDONLY | O_DIRECTORY);
 	else
 		fd = -ENAMETOOLONG;
 	close(state);
@@ -144,7 +133,7 @@ static int wait_for_turn(int vault)
 static int open_copy(const struct request *q, int vault, const char *name)
 {
 	struct stat st;
-	int fd = open_beneath(vault, name, O_NONBLOCK), r = 0;
+	int fd = mqw_open_beneath(vault, name, O_RDONLY), r = 0;
 
 	if (fd < 0)
 		return fd;

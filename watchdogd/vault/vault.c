@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "watchdogd/base/beneath.h"
 #include "watchdogd/base/clock.h"
 #include "watchdogd/vault/copy.h"
 
@@ -265,7 +266,7 @@ int mqw_vault_copy_in(struct mqw_vault *v, int root, const char *path, struct mq
 
 	if (!is_name(queue_id, ""))
 		return -EINVAL;
-	source = mqw_open_beneath(root, path);
+	source = mqw_open_beneath(root, path, O_RDONLY);
 	if (source < 0)
 		return source;
 	for (int i = 0; i < TRIES && r == -EAGAIN; i++)
