@@ -7,7 +7,7 @@ PREFIX ?= /usr
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 VERSION := 0.1.0
 
-PKGS := libsystemd yaml-0.1 sqlite3 libmicrohttpd libcurl jansson zlib liblzma libzstd libxxhash
+PKGS := libsystemd libseccomp yaml-0.1 sqlite3 libmicrohttpd libcurl jansson zlib liblzma libzstd libxxhash
 # These two ship no pkg-config file in every distribution.
 LIBS_PLAIN := -linotifytools -lbz2
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
