@@ -105,7 +105,7 @@ install: all ## install into DESTDIR
 		$(DESTDIR)$(PREFIX)/libexec/mailq-watchdog/mailq-watchdog-helper
 	for u in packaging/systemd/*.service packaging/systemd/*.socket; do \
 		install -D -m 644 $$u $(DESTDIR)$(UNITDIR)/$${u##*/} && \
-		sed -i 's,^ExecStart=/usr/,ExecStart=$(PREFIX)/,' $(DESTDIR)$(UNITDIR)/$${u##*/} || \
+		sed -i 's,^\(Exec[A-Z][a-z]*\)=/usr/,\1=$(PREFIX)/,' $(DESTDIR)$(UNITDIR)/$${u##*/} || \
 			exit 1; done
 	install -D -m 644 packaging/systemd/mailq-watchdog.sysusers \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/mailq-watchdog.conf

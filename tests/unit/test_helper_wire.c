@@ -441,6 +441,27 @@ static void test_foreign_user(void **state)
 	expect_serving(f);
 }
 
+/* They go on where the process before left them, and only in a directory that is there. */
+static void test_counts(void **state)
+{
+	const struct fixture *f = *state;
+	struct mqw_helper_counts *a = mqw_helper_counts_open(f->directory), *b;
+	char path[160];
+
+	assert_non_null(a);
+	assert_int_equal(atomic_load(&a->refused), 0);
+	atomic_fetch_add(&a->refused, 7);
+	b = mqw_helper_counts_open(f->directory);
+	assert_non_null(b);
+	assert_int_equal(atomic_load(&b->refused), 7);
+	assert_int_equal(atomic_load(&b->done), 0);
+	snprintf(path, sizeof(path), "%s/counts", f->directory);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink(f->config, path), 0);
+	assert_null(mqw_helper_counts_open(f->directory));
+	assert_null(mqw_helper_counts_open("/nonexistent"));
+}
+
 static void test_fields(void **state)
 {
 	char field[8];
@@ -511,6 +532,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_recover_queue, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_log, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_foreign_user, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_counts, setup, teardown),
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_answer_check),
 	};

@@ -55,6 +55,13 @@ static enum mqw_helper_status conclude(
 							     : MQW_HELPER_FAILED;
 }
 
+/* What is under way now runs no program: nobody gets it to do so. */
+static void give_up_programs(const struct request *q)
+{
+	/* The unit's own filter stays where this fails, and serve.c has said that it does. */
+	(void)mqw_syscalls_confine(MQW_MAY_READ | MQW_MAY_CONNECT, q->policy->filter);
+}
+
 /* How the MTA is told; queue_directory, where the configuration has none, is not asked here. */
 static struct mqw_control control_of(const struct request *q)
 {
@@ -292,6 +299,7 @@ static enum mqw_helper_status restart(const struct request *q)
 
 	if (command && command[0])
 		return restart_by_command(q);
+	give_up_programs(q);
 	r = sd_bus_open_system(&bus);
 	if (r < 0)
 		mqw_buffer_printf(q->text,
@@ -349,6 +357,7 @@ static enum mqw_helper_status health(const struct request *q)
 
 static enum mqw_helper_status ping(const struct request *q)
 {
+	give_up_programs(q);
 	return say(q, MQW_HELPER_OK, "mailq-watchdog-helper " MQW_VERSION);
 }
 
