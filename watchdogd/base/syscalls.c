@@ -188,7 +188,7 @@ static int load_list(unsigned int may, enum mqw_filter filter)
 {
 	scmp_filter_ctx ctx = seccomp_init(
 		filter == MQW_FILTER_STRICT ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_ERRNO(ENOSYS));
-	int r = ctx ? 0 : -ENOMEM;
+	int r = ctx ? 0 : -ENOSYS; /* an action that the kernel does not know, most likely */
 
 	for (size_t i = 0; r == 0 && i < sizeof(groups) / sizeof(groups[0]); i++)
 		if ((groups[i].may & may) == groups[i].may)
@@ -216,7 +216,7 @@ static int load_list(unsigned int may, enum mqw_filter filter)
 static int refuse_clone3(void)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
-	int number = seccomp_syscall_resolve_name("clone3"), r = ctx ? 0 : -ENOMEM;
+	int number = seccomp_syscall_resolve_name("clone3"), r = ctx ? 0 : -ENOSYS;
 
 	if (r == 0 && number != __NR_SCMP_ERROR)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), number, 0);
