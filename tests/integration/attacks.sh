@@ -174,6 +174,7 @@ test_floods() {
 	check "what was refused is counted" test "$(refused)" -ge $((before + 16))
 	check "and told with who, what and why" in_journal ACTION=restart STATUS=refused \
 		"INSTANCE=ssh.service" "PEER_UID=$UID_DAEMON" MESSAGE_ID=6d0c4a5e2f0b4b0f9b6a1c3e8d7f5a11
+	check "journalctl -u finds it" in_journal -u 'mailq-watchdog-helper@*' STATUS=refused
 	check "the socket is as it was" equal "$(lab_exec "$M" systemctl is-active mailq-watchdog-helper.socket)" active
 	check "no unit of the helper has failed" equal \
 		"$(lab_exec "$M" systemctl list-units --plain --no-legend --state=failed 'mailq-watchdog*')" ""

@@ -24,9 +24,10 @@ wd_filter() {
 	done
 }
 
-# wd_refused M: the processes that ended on a system call which they had given up; fails if there is none.
+# wd_refused M: processes of ours that ended on a system call which they had given up (SIGSYS, 31), in the journal's
+# words; fails if there is none.
 wd_refused() {
-	lab_exec "$1" journalctl -q -o cat --no-pager | grep -E 'status=31/SYS|mailq-watchdog.*sig=31'
+	lab_exec "$1" journalctl -q -o cat --no-pager | grep -E 'status=31/SYS|ended with status 159'
 }
 
 # wd_config M <<CONFIGURATION: replaces it; takes effect with wd_start or wd_reload.

@@ -11,6 +11,7 @@
 #include <sys/time.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-journal.h>
+#include <systemd/sd-login.h>
 #include <unistd.h>
 
 #include "watchdogd/base/clock.h"
@@ -105,11 +106,14 @@ struct said {
 static void put_line(const struct said *s, const char *line)
 {
 	int level = level_of(s->status);
+	char *unit = NULL;
 
 	if (!getenv("JOURNAL_STREAM")) {
 		fprintf(stderr, "<%d>%s\n", level, line);
 		return;
 	}
+	/* journald may look when this process is gone; by this field `journalctl -u` finds it. */
+	(void)sd_pid_get_unit(0, &unit);
 	sd_journal_send("MESSAGE=%s", line, "PRIORITY=%d", level, "MESSAGE_ID=%s",
 		s->status == MQW_HELPER_REFUSED ? MQW_HELPER_MESSAGE_REFUSED
 						: MQW_HELPER_MESSAGE_DONE,
@@ -117,7 +121,9 @@ static void put_line(const struct said *s, const char *line)
 		mqw_helper_status_name(s->status), "INSTANCE=%s", mqw_buffer_str(&s->instance),
 		"QUEUE_ID=%s", mqw_buffer_str(&s->queue_id), "PEER_UID=%ju",
 		(uintmax_t)s->peer->uid, "PEER_PID=%jd", (intmax_t)s->peer->pid, "CAUSE=%s",
-		s->text, "COUNT_DONE=%lu", s->done, "COUNT_REFUSED=%lu", s->refused, NULL);
+		s->text, "COUNT_DONE=%lu", s->done, "COUNT_REFUSED=%lu", s->refused,
+		unit ? "OBJECT_SYSTEMD_UNIT=%s" : NULL, unit, NULL);
+	free(unit);
 }
 
 /* One line for each request. What a refused one held is shown as far as it is sound. */
