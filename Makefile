@@ -7,7 +7,7 @@ PREFIX ?= /usr
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 VERSION := 0.1.0
 
-PKGS := libsystemd yaml-0.1 sqlite3 libmicrohttpd libcurl jansson zlib liblzma libzstd libxxhash
+PKGS := libsystemd libseccomp yaml-0.1 sqlite3 libmicrohttpd libcurl jansson zlib liblzma libzstd libxxhash
 # These two ship no pkg-config file in every distribution.
 LIBS_PLAIN := -linotifytools -lbz2
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
@@ -105,7 +105,7 @@ install: all ## install into DESTDIR
 		$(DESTDIR)$(PREFIX)/libexec/mailq-watchdog/mailq-watchdog-helper
 	for u in packaging/systemd/*.service packaging/systemd/*.socket; do \
 		install -D -m 644 $$u $(DESTDIR)$(UNITDIR)/$${u##*/} && \
-		sed -i 's,^ExecStart=/usr/,ExecStart=$(PREFIX)/,' $(DESTDIR)$(UNITDIR)/$${u##*/} || \
+		sed -i 's,^\(Exec[A-Z][a-z]*\)=/usr/,\1=$(PREFIX)/,' $(DESTDIR)$(UNITDIR)/$${u##*/} || \
 			exit 1; done
 	install -D -m 644 packaging/systemd/mailq-watchdog.sysusers \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/mailq-watchdog.conf

@@ -1,9 +1,9 @@
 # What `make deps` installs. One list a distribution, by its own package names.
 
-DEPS_APT := gcc make pkg-config libinotifytools0-dev libsystemd-dev libyaml-dev libsqlite3-dev \
+DEPS_APT := gcc make pkg-config libinotifytools0-dev libsystemd-dev libseccomp-dev libyaml-dev libsqlite3-dev \
 	libmicrohttpd-dev libcurl4-gnutls-dev libjansson-dev zlib1g-dev liblzma-dev libzstd-dev \
 	libbz2-dev libxxhash-dev
-DEPS_DNF := gcc make pkgconf-pkg-config inotify-tools-devel systemd-devel libyaml-devel \
+DEPS_DNF := gcc make pkgconf-pkg-config inotify-tools-devel systemd-devel libseccomp-devel libyaml-devel \
 	sqlite-devel libmicrohttpd-devel libcurl-devel jansson-devel zlib-devel xz-devel \
 	libzstd-devel bzip2-devel xxhash-devel
 # For the tests and the demo, beyond what a build needs.

@@ -51,7 +51,8 @@ only() {
 }
 only 'sqlite3\.h' watchdogd/ledger/
 only 'systemd/sd-(bus|event)\.h' watchdogd/daemon/ watchdogd/act/ watchdogd/helper/ watchdogd/api/ probes/source/
-only 'systemd/sd-journal\.h' probes/source/ watchdogd/act/
+only 'systemd/sd-journal\.h' probes/source/ watchdogd/act/ watchdogd/helper/
+only 'seccomp\.h' watchdogd/base/syscalls.c
 only 'yaml\.h' watchdogd/config/
 only 'inotifytools/' probes/source/dirwatch.c
 only '(zlib|lzma|zstd|bzlib)\.h' probes/source/decompress.c

@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "watchdogd/base/beneath.h"
+
 #define COMMAND_TIMEOUT (60 * MQW_SECOND)
 #define COMMAND_OUTPUT_MAX 16384
 #define ARGUMENTS_MAX 8
@@ -78,11 +80,11 @@ static int flush(const struct mqw_control *c, char *ret_text, size_t size)
 /* Reads the beginning of a small file. How much, or a negative errno. */
 static int read_head(int dir, const char *path, char *ret, size_t size)
 {
-	int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	int fd = mqw_open_beneath(dir, path, O_RDONLY);
 	ssize_t n;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	n = read(fd, ret, size - 1);
 	close(fd);
 	if (n < 0)

@@ -17,23 +17,32 @@ static bool is_mail_owner(struct mqw_slice uid)
 	return mqw_slice_eq(uid, mqw_slice_of(owner));
 }
 
+/* Postfix's daemons; a user who runs one by hand gets it to log nothing but that this is wrong. */
+static bool is_daemon(struct mqw_slice exe)
+{
+	return mqw_slice_starts(exe, MQW_LIT("/usr/lib/postfix/")) ||
+		mqw_slice_starts(exe, MQW_LIT("/usr/libexec/postfix/"));
+}
+
 /*
- * master(8) and what it runs are in the unit of their instance: other units of Postfix's name are
- * other instances. An operator's postsuper or postqueue runs in the operator's session, and may be
- * over when journald looks for its path; then its user tells, root or the mail owner that postsuper
- * becomes (postsuper.c: set_ugid), since nobody else can log as them.
+ * Who logs as root or as the mail owner is no ordinary user. The unit alone proves nothing, as
+ * local(8) and pipe(8) run users' commands in it (~/.forward: "|logger ..."); nor does the path of
+ * a command, as postlog(1) logs whatever any user wants. Units of Postfix's name are instances;
+ * what is in none is an operator's postsuper or postqueue, which becomes the mail owner
+ * (postsuper.c: set_ugid). Where mail_owner has another name than usual, a daemon in the
+ * instance's own unit is known by its path.
  */
 static bool is_genuine(
 	const char *service, struct mqw_slice unit, struct mqw_slice uid, struct mqw_slice exe)
 {
-	if (mqw_slice_starts(unit, MQW_LIT("postfix")))
-		return service ? mqw_slice_eq(unit, mqw_slice_of(service))
-			       : mqw_slice_eq(unit, MQW_LIT("postfix@-.service")) ||
-				mqw_slice_eq(unit, MQW_LIT("postfix.service"));
-	return mqw_slice_starts(exe, MQW_LIT("/usr/lib/postfix/")) ||
-		mqw_slice_starts(exe, MQW_LIT("/usr/libexec/postfix/")) ||
-		mqw_slice_starts(exe, MQW_LIT("/usr/sbin/post")) ||
-		mqw_slice_eq(uid, MQW_LIT("0")) || is_mail_owner(uid);
+	bool trusted = mqw_slice_eq(uid, MQW_LIT("0")) || is_mail_owner(uid);
+
+	if (!mqw_slice_starts(unit, MQW_LIT("postfix")))
+		return trusted;
+	return (trusted || is_daemon(exe)) &&
+		(service ? mqw_slice_eq(unit, mqw_slice_of(service))
+			 : mqw_slice_eq(unit, MQW_LIT("postfix@-.service")) ||
+					mqw_slice_eq(unit, MQW_LIT("postfix.service")));
 }
 
 static int keep_recipients(struct mqw_buffer *file, const struct mqw_slice *keep, size_t keep_count)

@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "watchdogd/base/beneath.h"
+
 #define FILE_MAX ((off_t)1 << 30)
 #define CHUNK 16384
 #define MODE_WRITING 0600
@@ -104,14 +106,13 @@ static int search(int dir, const char *queue_id, bool is_long, size_t depth)
 		return r;
 	for (size_t i = 0; r == 0 && digits[i]; i++) {
 		char name[2] = {is_long ? digits[i] : queue_id[depth], '\0'};
-		int sub = openat(
-			dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		int sub = mqw_open_beneath(dir, name, O_RDONLY | O_DIRECTORY);
 
 		if (sub >= 0) {
 			r = search(sub, queue_id, is_long, depth + 1);
 			close(sub);
-		} else if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP) {
-			r = -errno;
+		} else if (sub != -ENOENT && sub != -ENOTDIR && sub != -ELOOP) {
+			r = sub;
 		}
 		if (!is_long)
 			break;
@@ -127,11 +128,10 @@ static int search_queue(int root, const char *queue_id)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < 8; i++) {
-		int dir = openat(root, directories[i % 4],
-			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		int dir = mqw_open_beneath(root, directories[i % 4], O_RDONLY | O_DIRECTORY);
 
 		if (dir < 0)
-			return -errno;
+			return dir;
 		r = search(dir, queue_id, is_long, 0);
 		close(dir);
 	}
@@ -312,9 +312,9 @@ int mqw_postfix_recover(
 	root = open(c->queue_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return fail(-errno, ret_text, size, "the queue directory");
-	maildrop = openat(root, "maildrop", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	maildrop = mqw_open_beneath(root, "maildrop", O_RDONLY | O_DIRECTORY);
 	if (maildrop < 0)
-		r = fail(-errno, ret_text, size, "maildrop");
+		r = fail(maildrop, ret_text, size, "maildrop");
 	else
 		r = recover_into(c, root, maildrop, queue_id, file_fd, ret_text, size);
 	if (maildrop >= 0)

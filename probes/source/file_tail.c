@@ -29,6 +29,8 @@ struct mqw_file_tail {
 	bool globbed; /* the pattern was looked up once: what comes later is new */
 	bool said_many, said_none;
 	unsigned int budget;
+	uint64_t work;
+	bool busy; /* the last turn left something to do */
 	int64_t linger, active_at, globbed_at;
 };
 
@@ -160,9 +162,11 @@ static bool step_all(struct mqw_file_tail *t, const struct mqw_follower_now *now
 	for (size_t i = 0; i < t->count; i++) {
 		struct mqw_follower *f = t->logs[i];
 		unsigned int budget = t->budget;
+		uint64_t work = f->work;
 
 		if (mqw_follower_step(f, now, &budget))
 			more = true;
+		t->work += f->work - work;
 		fresh = fresh || (f->fresh && f->state == MQW_FOLLOWER_LIVE);
 		if (f->active_at > t->active_at)
 			t->active_at = f->active_at;
@@ -194,7 +198,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 			say(t, t->pattern, strerror(-r));
 		t->globbed_at = now.monotonic;
 	}
-	if (!step_all(t, &now))
+	t->busy = step_all(t, &now);
+	if (!t->busy)
 		pause = pause_after(t, now.monotonic);
 	/* An idle wake-up may wait a little for others to share it. */
 	r = sd_event_source_set_time_accuracy(s, pause == LOOK_MAX ? 250 * 1000 : 1000);
@@ -261,6 +266,12 @@ struct mqw_file_tail *mqw_file_tail_close(struct mqw_file_tail *t)
 	free(t->position);
 	free(t);
 	return NULL;
+}
+
+bool mqw_file_tail_busy(const struct mqw_file_tail *t, uint64_t *ret_work)
+{
+	*ret_work = t->work;
+	return t->busy;
 }
 
 int mqw_file_tail_position(const struct mqw_file_tail *t, struct mqw_buffer *ret)

@@ -41,6 +41,12 @@ int mqw_file_tail_open(const struct mqw_file_tail_options *options,
 struct mqw_file_tail *mqw_file_tail_close(struct mqw_file_tail *t);
 
 /*
+ * Whether it has more to read at once. *ret_work grows with everything that is read: when it is
+ * busy and that stands still, it gets nowhere.
+ */
+bool mqw_file_tail_busy(const struct mqw_file_tail *t, uint64_t *ret_work);
+
+/*
  * Adds the position behind the last line given, for the ledger: text of one line a log, to be given
  * back as it is. Within a line() callback that line counts as given. 0 or -ENOMEM.
  */

@@ -23,6 +23,8 @@ struct mqw_journal {
 	bool resuming; /* cursor was sought: the next entry tells whether it is still there */
 	bool said_unreadable, said_error;
 	uint32_t source;
+	uint64_t work;
+	bool busy; /* the last turn left something to do */
 	sd_event_source *io, *more, *recheck;
 };
 
@@ -224,6 +226,7 @@ int mqw_journal_next(struct mqw_journal *j, struct mqw_journal_entry *ret)
 	int r;
 
 	while ((r = step(j)) > 0) {
+		j->work++;
 		r = read_fields(j);
 		/* An entry that is damaged is passed over, as journalctl does. */
 		if (r == -EBADMSG || r == -EIO)
@@ -250,6 +253,12 @@ static void keep_cursor(struct mqw_journal *j)
 		return;
 	free(j->cursor);
 	j->cursor = cursor;
+}
+
+bool mqw_journal_busy(const struct mqw_journal *j, uint64_t *ret_work)
+{
+	*ret_work = j->work;
+	return j->busy;
 }
 
 int mqw_journal_position(struct mqw_journal *j, struct mqw_buffer *ret)
@@ -317,6 +326,7 @@ static int give_entries(struct mqw_journal *j)
 			j->ops.entry(j->ops.ctx, &entry, evidence);
 	}
 	keep_cursor(j);
+	j->busy = r > 0;
 	say_error(j, r < 0 ? r : 0);
 	if (r > 0)
 		return sd_event_source_set_enabled(j->more, SD_EVENT_ONESHOT);

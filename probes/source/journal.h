@@ -61,6 +61,12 @@ int mqw_journal_next(struct mqw_journal *j, struct mqw_journal_entry *ret);
 int mqw_journal_attach(struct mqw_journal *j, struct sd_event *loop);
 
 /*
+ * Whether it has more to read at once, attached to a loop. *ret_work grows with every entry that is
+ * read: when it is busy and that stands still, it gets nowhere.
+ */
+bool mqw_journal_busy(const struct mqw_journal *j, uint64_t *ret_work);
+
+/*
  * Adds the position behind the last entry given, for the ledger; adds nothing while there is none.
  * Entries behind it come again when it is given to mqw_journal_open(). 0 or -ENOMEM.
  */

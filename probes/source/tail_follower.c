@@ -211,6 +211,7 @@ static void give(struct mqw_follower *f, const struct mqw_raw_line *line)
 		.source = f->source, .line = f->numbered ? line->number : 0};
 
 	f->fresh = true;
+	f->work++;
 	if (f->ops->line)
 		f->ops->line(f->ops->ctx, line, evidence);
 }
@@ -226,6 +227,7 @@ static ssize_t fill(struct mqw_follower *f)
 		bool skip = f->to_skip > 0;
 
 		n = mqw_stream_read(f->stream, to, skip && f->to_skip < room ? f->to_skip : room);
+		f->work += n > 0 ? (uint64_t)n : 0;
 		if (skip && n > 0) {
 			f->to_skip -= (uint64_t)n;
 			return n;
@@ -233,6 +235,7 @@ static ssize_t fill(struct mqw_follower *f)
 	} else {
 		n = pread(f->fd, to, room, (off_t)(f->lines.offset + pending));
 		n = n < 0 ? -errno : n;
+		f->work += n > 0 ? (uint64_t)n : 0;
 	}
 	if (n > 0)
 		mqw_lines_filled(&f->lines, (size_t)n);

@@ -41,6 +41,7 @@ struct mqw_follower {
 	int64_t rotated_at; /* when the path was found to be another file; 0: it is ours */
 	int64_t missing_at; /* since when there is no such path; 0: there is */
 	bool said_missing, said_error;
+	uint64_t work; /* grows with all that is read and given */
 	bool fresh; /* lines were given, or it just began: caught_up() is due at the end */
 	bool gone; /* the file is missing, and all of it was read */
 };

@@ -298,5 +298,6 @@ test_killed
 test_observe
 pf_retry "$M" 5s 10s 10s
 test_restart_budget
+check "no system call was missing" not wd_refused "$M"
 echo "$PASSED passed, $FAILED failed"
 [ "$FAILED" = 0 ]

@@ -4,11 +4,30 @@
 
 WD_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
-# wd_install M: the programs and units as `make install` puts them, not started yet.
+# wd_install M: the programs and units as `make install` puts them, not started yet. In the lab a system call that the
+# filters do not know ends the process, so that wd_refused sees it.
 wd_install() {
 	make -s -C "$WD_TOP" install DESTDIR="$(lab_root "$1")"
+	wd_filter "$1" strict
 	lab_exec "$1" systemd-sysusers 2>/dev/null
 	lab_exec "$1" systemctl daemon-reload
+}
+
+# wd_filter M on|off|strict: of daemon and helper; takes effect with the next start of each.
+wd_filter() {
+	local unit dir program
+	for unit in mailq-watchdogd.service mailq-watchdog-helper@.service; do
+		dir=$(lab_root "$1")/etc/systemd/system/$unit.d
+		program=$(sed -n 's/^ExecStart=//p' "$(lab_root "$1")/usr/lib/systemd/system/$unit")
+		mkdir -p "$dir"
+		printf '[Service]\nExecStart=\nExecStart=%s --syscall-filter %s\n' "$program" "$2" >"$dir/filter.conf"
+	done
+}
+
+# wd_refused M: processes of ours that ended on a system call which they had given up (SIGSYS, 31), in the journal's
+# words; fails if there is none.
+wd_refused() {
+	lab_exec "$1" journalctl -q -o cat --no-pager | grep -E 'status=31/SYS|ended with status 159'
 }
 
 # wd_config M <<CONFIGURATION: replaces it; takes effect with wd_start or wd_reload.

@@ -13,6 +13,15 @@
 
 #include "watchdogd/helper/serve.h"
 
+/* Sanitizers and valgrind make calls of their own. */
+#if defined(__SANITIZE_ADDRESS__)
+#define FIXTURE_FILTER MQW_FILTER_OFF
+#else
+#define FIXTURE_FILTER                                                                             \
+	(getenv("LD_PRELOAD") && strstr(getenv("LD_PRELOAD"), "valgrind") ? MQW_FILTER_OFF         \
+									  : MQW_FILTER_STRICT)
+#endif
+
 struct fixture {
 	char directory[64], config[128], socket[100], log[128];
 	pid_t pid;
@@ -46,7 +55,7 @@ static inline void fixture_configure(const struct fixture *f, const char *mode)
 
 static inline void fixture_start(struct fixture *f, uid_t allowed, int64_t receive_timeout)
 {
-	struct mqw_helper h = {.policy = {f->config, allowed},
+	struct mqw_helper h = {.policy = {f->config, allowed, FIXTURE_FILTER},
 		.allowed_user = allowed,
 		.receive_timeout = receive_timeout};
 	struct stat st;

@@ -98,6 +98,8 @@ static void test_answers(void **state)
 	run_until(event, &refused);
 	run_until(event, &failed);
 	assert_int_equal(mqw_helper_client_pending(c), 0);
+	assert_int_equal(mqw_helper_client_tally(c).asked, 3);
+	assert_int_equal(mqw_helper_client_tally(c).refused, 1);
 	assert_int_equal(ping.error, 0);
 	assert_int_equal(ping.op, MQW_HELPER_PING);
 	assert_int_equal(ping.status, MQW_HELPER_OK);

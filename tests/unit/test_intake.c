@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
+#include <systemd/sd-event.h>
 
 #include <cmocka.h>
 #include <errno.h>
@@ -310,6 +312,53 @@ static void test_forgotten_while_the_ledger_is_away(void **state)
 	assert_int_equal(system(command), 0);
 }
 
+static void take_nothing(void *ctx, const struct mqw_raw_line *line, struct mqw_evidence evidence)
+{
+	(void)ctx, (void)line, (void)evidence;
+}
+
+/* A log that says that there is more and gives nothing: the loop turns, and gets nowhere. */
+static void test_stuck(void **state)
+{
+	const struct mqw_source_ops ops = {.line = take_nothing};
+	char path[] = "/tmp/mqw-stuck-XXXXXX";
+	const struct mqw_file_tail_options options = {.path = path, .budget = 100};
+	sd_event *loop;
+	uint64_t work = 0, more;
+	int fd = mkstemp(path), looks = 0;
+
+	(void)state;
+	assert_true(fd >= 0);
+	for (int i = 0; i < 5000; i++)
+		dprintf(fd, "line %d\n", i);
+	close(fd);
+	assert_true(sd_event_new(&loop) >= 0);
+	assert_int_equal(mqw_file_tail_open(&options, &ops, loop, &instance.tail), 0);
+	assert_false(mqw_file_tail_busy(instance.tail, &work));
+	for (int turn = 0; turn < 10; turn++) {
+		assert_true(sd_event_run(loop, 1000000) >= 0);
+		assert_true(mqw_file_tail_busy(instance.tail, &more));
+		assert_true(more > work);
+		work = more;
+		assert_false(mqw_instance_is_stuck(&instance));
+	}
+	/* Its turn does not come any more. */
+	while (!mqw_instance_is_stuck(&instance) && looks < 100)
+		looks++;
+	assert_int_equal(looks, 29);
+	assert_true(mqw_instance_is_stuck(&instance));
+	assert_true(sd_event_run(loop, 1000000) >= 0);
+	assert_false(mqw_instance_is_stuck(&instance));
+	for (int turn = 0; turn < 1000 && mqw_file_tail_busy(instance.tail, &more); turn++)
+		assert_true(sd_event_run(loop, 1000000) >= 0);
+	/* All of it is read: it may rest as long as it wants to. */
+	for (looks = 0; looks < 100; looks++)
+		assert_false(mqw_instance_is_stuck(&instance));
+	instance.tail = mqw_file_tail_close(instance.tail);
+	sd_event_unref(loop);
+	unlink(path);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -322,6 +371,7 @@ int main(void)
 		TEST(test_expected),
 		TEST(test_no_copy_is_said_once),
 		TEST(test_forgotten_while_the_ledger_is_away),
+		cmocka_unit_test_setup_teardown(test_stuck, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

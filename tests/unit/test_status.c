@@ -39,14 +39,16 @@ static json_t *message(const char *verdict, json_t *recipient)
 static json_t *fake_status(void *ctx)
 {
 	(void)ctx;
-	return json_pack("{s:s,s:s,s:s,s:[{s:s,s:s,s:s,s:s,s:b,s:i,s:i,s:i,s:n,s:i,s:i}],"
-			 "s:[{s:s,s:s,s:s,s:n,s:s,s:s,s:n,s:s,s:s}]}",
+	return json_pack(
+		"{s:s,s:s,s:s,s:b,s:{s:i,s:i},s:[{s:s,s:s,s:s,s:s,s:b,s:i,s:i,s:i,s:n,s:i,s:i}],"
+		"s:[{s:s,s:s,s:s,s:n,s:s,s:s,s:n,s:s,s:s}]}",
 		"version", "1.2.3", "mode", "observe", "started", "2026-10-03T04:00:00Z",
-		"instances", "name", "outbound", "mta", "postfix", "log", "/var/log/mail.log",
-		"queue", "/var/spool/postfix", "caught_up", 0, "lines", 701185, "unparsed", 3,
-		"queue_files", 17, "last_line", "open", 5, "trouble", 2, "actions", "kind",
-		"restart", "rule", "stuck", "instance", "outbound", "queue_id", "recipients", "",
-		"detail", "would have been done", "cause", "state", "skipped", "intended",
+		"config_faulty", 1, "helper", "asked", 12, "refused", 2, "instances", "name",
+		"outbound", "mta", "postfix", "log", "/var/log/mail.log", "queue",
+		"/var/spool/postfix", "caught_up", 0, "lines", 701185, "unparsed", 3, "queue_files",
+		17, "last_line", "open", 5, "trouble", 2, "actions", "kind", "restart", "rule",
+		"stuck", "instance", "outbound", "queue_id", "recipients", "", "detail",
+		"would have been done", "cause", "state", "skipped", "intended",
 		"2026-10-03T04:20:00Z");
 }
 
@@ -130,6 +132,8 @@ static void status_is_for_a_person(void **state)
 	assert_string_equal(o.err, "");
 	assert_string_equal(o.out,
 		"mailq-watchdogd 1.2.3, mode observe, since 2026-10-03T04:00:00Z\n"
+		"the configuration is faulty: the one before it is in force (journal: where)\n"
+		"the helper refused 2 of 12 requests (journal: which)\n"
 		"\noutbound (postfix)\n"
 		"  log        /var/log/mail.log: 701185 lines, 3 not understood; still reading\n"
 		"  queue      /var/spool/postfix: 17 files\n"

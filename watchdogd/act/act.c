@@ -69,6 +69,11 @@ struct mqw_act *mqw_act_free(struct mqw_act *a)
 	return NULL;
 }
 
+struct mqw_helper_tally mqw_act_helper_tally(const struct mqw_act *a)
+{
+	return mqw_helper_client_tally(a->helper);
+}
+
 void mqw_act_set_mode(struct mqw_act *a, enum mqw_mode mode)
 {
 	a->mode = mode;

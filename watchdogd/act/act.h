@@ -52,6 +52,9 @@ void mqw_act_fire(void *context, const struct mqw_rule *rule, const struct mqw_f
  */
 void mqw_act_settle(struct mqw_act *a, int64_t now);
 
+/* How often the helper was asked, and how often it refused: for status. */
+struct mqw_helper_tally mqw_act_helper_tally(const struct mqw_act *a);
+
 /* Whether something is noted that waits for its time. */
 bool mqw_act_waiting(const struct mqw_act *a);
 

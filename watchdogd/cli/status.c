@@ -274,6 +274,19 @@ static const char common_help[] = "  --json         the daemon's answer as it is
 				  "  --socket PATH  of the daemon (" MQW_CONTROL_SOCKET ")\n"
 				  "  --help         this text\n";
 
+/* What an administrator shall not have to look for. */
+static void print_complaints(const json_t *answer)
+{
+	const json_t *helper = json_object_get(answer, "helper");
+	long long refused = number(helper, "refused");
+
+	if (json_is_true(json_object_get(answer, "config_faulty")))
+		puts("the configuration is faulty: the one before it is in force (journal: where)");
+	if (refused)
+		printf("the helper refused %lld of %lld requests (journal: which)\n", refused,
+			number(helper, "asked"));
+}
+
 int mqw_cli_status(int argc, char **argv)
 {
 	struct ask ask;
@@ -297,6 +310,7 @@ int mqw_cli_status(int argc, char **argv)
 		add(&head, ", since ", answer, "started", "");
 		puts(mqw_buffer_str(&head));
 		mqw_buffer_done(&head);
+		print_complaints(answer);
 		instances = json_object_get(answer, "instances");
 		for (size_t i = 0; i < json_array_size(instances); i++)
 			print_instance(json_array_get(instances, i));

@@ -15,6 +15,7 @@
 #include "probes/check.h"
 #include "watchdogd/act/alert.h"
 #include "watchdogd/daemon/engine_internal.h"
+#include "watchdogd/daemon/privileges.h"
 
 #define TICK_US 1000000u
 #define RESCAN_US (60u * 1000000u)
@@ -42,6 +43,36 @@ static void settle(struct mqw_engine *e)
 	e->ledger_failed = failed;
 }
 
+static bool all_caught_up(const struct mqw_engine *e)
+{
+	for (size_t i = 0; i < e->instance_count; i++)
+		if (!mqw_instance_parts(e->instances[i])->caught_up)
+			return false;
+	return true;
+}
+
+/* A turn counts as progress only when every log gets on: or else systemd has to step in. */
+static void tell_progress(struct mqw_engine *e)
+{
+	bool stuck = false;
+	char status[96];
+
+	for (size_t i = 0; i < e->instance_count; i++)
+		if (mqw_instance_is_stuck(e->instances[i]))
+			stuck = true;
+	if (stuck && !e->stuck)
+		mqw_alert_say(MQW_ALERT_SELF, LOG_ERR, NULL,
+			"a log has more to read, and nothing is read of it");
+	e->stuck = stuck;
+	if (!stuck)
+		mqw_progress_turn(&e->progress, mqw_progress_clock());
+	snprintf(status, sizeof(status), "%s, mode %s%s",
+		all_caught_up(e) ? "watching" : "reading the log",
+		e->mode == MQW_MODE_ACT ? "act" : "observe",
+		e->config_faulty ? "; the configuration is faulty, the old one is in force" : "");
+	mqw_progress_status(&e->progress, status);
+}
+
 static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct mqw_engine *e = userdata;
@@ -56,6 +87,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 				(struct mqw_act_instance *)(uintptr_t)mqw_instance_parts(
 					e->instances[i]),
 				now);
+	tell_progress(e);
 	(void)usec;
 	sd_event_source_set_time_relative(source, TICK_US);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -109,6 +141,24 @@ static bool differs_in_rules_only(const struct mqw_config *a, const struct mqw_c
 	return same;
 }
 
+/* One message for each fault: it tells the place in the file. */
+static void say_faults(const struct mqw_diag *faults, int error)
+{
+	struct mqw_slice rest = mqw_buffer_slice(&faults->text), line;
+
+	if (!rest.len)
+		rest = mqw_slice_of(strerror(-error));
+	while (rest.len) {
+		size_t end = mqw_slice_chr(rest, '\n');
+
+		line = mqw_slice_head(rest, end);
+		rest = mqw_slice_from(rest, end < rest.len ? end + 1 : end);
+		mqw_alert_say(MQW_ALERT_SELF, LOG_ERR, NULL,
+			"the new configuration is faulty, the old one stays: %.*s", (int)line.len,
+			line.ptr);
+	}
+}
+
 /* Rules and mode are taken over; what instances are watched is settled at the start. */
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
@@ -120,13 +170,20 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 
 	(void)source;
 	(void)info;
-	sd_notify(0, "RELOADING=1");
+	/* The time is for units of Type=notify-reload. */
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)mqw_progress_clock());
 	r = mqw_rules_load_file(e->config_path, mqw_probes_check, &config, &rules, &faults);
+	e->config_faulty = true;
 	if (r < 0) {
+		say_faults(&faults, r);
+	} else if (mqw_privileges_runs_programs(config) && !e->runs_programs) {
 		mqw_alert_say(MQW_ALERT_SELF, LOG_ERR, NULL,
-			"the new configuration is faulty, the old one stays: %s",
-			faults.text.len ? mqw_buffer_str(&faults.text) : strerror(-r));
+			"the new configuration has alerts that may run a command, which the daemon "
+			"gave up at its start: the old one stays until it is restarted");
+		mqw_rules_free(rules);
+		mqw_config_free(config);
 	} else {
+		e->config_faulty = false;
 		mqw_act_settle(e->act, mqw_clock_now());
 		if (!differs_in_rules_only(e->config, config))
 			mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, NULL,
@@ -197,13 +254,15 @@ static int open_instances(struct mqw_engine *e)
 		.act = e->act,
 		.rules = &e->rules,
 		.state_directory = e->config->state_directory,
-		.keep = e->config->vault.keep};
+		.keep = e->config->vault.keep,
+		.progress = &e->progress};
 	int r;
 
 	e->instances = calloc(e->config->instance_count, sizeof(struct mqw_instance *));
 	if (!e->instances)
 		return -ENOMEM;
 	for (size_t i = 0; i < e->config->instance_count; i++) {
+		mqw_progress_step(&e->progress);
 		r = mqw_instance_open(
 			&e->config->instances[i], &host, &e->instances[e->instance_count]);
 		if (r < 0) {
@@ -248,8 +307,6 @@ static int open_loop(struct mqw_engine *e)
 	if (r >= 0)
 		r = sd_event_source_set_floating(turn, 1);
 	sd_event_source_unref(turn);
-	if (r >= 0)
-		r = sd_event_set_watchdog(e->event, 1);
 	return r < 0 ? r : 0;
 }
 
@@ -287,19 +344,35 @@ static void close_all(struct mqw_engine *e)
 	sd_event_unref(e->event);
 }
 
-int mqw_engine_run(const char *config_path)
+static void confine(struct mqw_engine *e, enum mqw_filter filter)
+{
+	int r;
+
+	e->runs_programs = filter == MQW_FILTER_OFF || mqw_privileges_runs_programs(e->config);
+	r = mqw_privileges_confine(e->runs_programs, filter);
+	if (r < 0)
+		mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, NULL,
+			"system calls could not be given up (%s): the watch goes on with all of "
+			"them",
+			strerror(-r));
+}
+
+int mqw_engine_run(const char *config_path, enum mqw_filter filter)
 {
 	struct mqw_engine e = {.config_path = config_path, .started = mqw_clock_now()};
-	int r = load(&e);
+	int r;
 
+	mqw_progress_init(&e.progress, mqw_progress_clock());
+	r = load(&e);
 	if (r < 0)
 		return 2;
 	r = open_all(&e);
 	if (r == 0) {
+		confine(&e, filter);
 		mqw_alert_say(MQW_ALERT_SELF, LOG_NOTICE, NULL,
 			"watching %zu instance(s) by %zu rule(s), mode %s", e.instance_count,
 			mqw_rules_count(e.rules), e.mode == MQW_MODE_ACT ? "act" : "observe");
-		sd_notify(0, "READY=1");
+		mqw_progress_ready(&e.progress);
 		r = sd_event_loop(e.event);
 		sd_notify(0, "STOPPING=1");
 	} else {

@@ -3,7 +3,9 @@
 #ifndef MQW_DAEMON_ENGINE_INTERNAL_H
 #define MQW_DAEMON_ENGINE_INTERNAL_H
 
+#include "watchdogd/base/syscalls.h"
 #include "watchdogd/daemon/instance.h"
+#include "watchdogd/daemon/progress.h"
 
 struct mqw_api;
 
@@ -23,6 +25,10 @@ struct mqw_engine {
 	int64_t started;
 	uint64_t ticks;
 	bool ledger_failed;
+	bool config_faulty; /* of the last reload: the one before is in force */
+	bool stuck; /* said that a log gets nowhere */
+	bool runs_programs; /* not taken away at the start */
+	struct mqw_progress progress;
 };
 
 /* view.c: what the daemon shows of itself over its socket. 0 or a negative errno, said. */

@@ -8,7 +8,9 @@
 
 #include "watchdogd/act/alert.h"
 #include "watchdogd/daemon/instance_internal.h"
+#include "watchdogd/daemon/progress.h"
 
+#define STUCK_LOOKS 30
 #define KEEP_SETTLED MQW_MINUTE
 #define QUEUE_PATIENCE MQW_MINUTE /* with a queue that cannot be read: the log alone tells then */
 
@@ -55,6 +57,7 @@ static int restore_one(void *ctx, const struct mqw_message *m)
 	struct mqw_instance *i = ctx;
 	int r = mqw_tracker_restore(i->act.tracker, m);
 
+	mqw_progress_step(i->host.progress);
 	return r == -EEXIST ? 0 : r;
 }
 
@@ -254,6 +257,17 @@ void mqw_instance_tick(struct mqw_instance *i, int64_t now)
 	if (i->queue)
 		mqw_queue_watch_tick(i->queue, now);
 	mqw_tracker_tick(i->act.tracker, now);
+}
+
+bool mqw_instance_is_stuck(struct mqw_instance *i)
+{
+	uint64_t work = 0;
+	bool busy = i->tail ? mqw_file_tail_busy(i->tail, &work)
+			    : i->journal && mqw_journal_busy(i->journal, &work);
+
+	i->idle_looks = busy && work == i->work ? i->idle_looks + 1 : 0;
+	i->work = work;
+	return i->idle_looks >= STUCK_LOOKS;
 }
 
 static int put_position(struct mqw_instance *i)

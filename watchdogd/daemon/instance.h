@@ -11,6 +11,7 @@
 #include "watchdogd/act/act.h"
 
 struct mqw_instance;
+struct mqw_progress;
 
 /* What all instances share; borrowed, outlives them. */
 struct mqw_instance_host {
@@ -21,6 +22,7 @@ struct mqw_instance_host {
 	struct mqw_rules **rules; /* the pointer changes at a reload */
 	const char *state_directory;
 	enum mqw_keep keep;
+	struct mqw_progress *progress; /* told of long work; may be NULL */
 };
 
 /*
@@ -33,6 +35,12 @@ struct mqw_instance *mqw_instance_free(struct mqw_instance *i);
 
 /* Once a second, with the clock. */
 void mqw_instance_tick(struct mqw_instance *i, int64_t now);
+
+/*
+ * To be asked once a second. True when the log says for half a minute that there is more of it,
+ * and gives nothing: a turn of the loop is no progress then.
+ */
+bool mqw_instance_is_stuck(struct mqw_instance *i);
 
 /*
  * Writes what changed since the last call, and the position in the log, into the ledger, in a

@@ -45,6 +45,8 @@ struct mqw_instance {
 	size_t forgotten_count, forgotten_cap;
 	bool telling; /* the tracker is not held any more */
 	int64_t caught_up_at;
+	uint64_t work; /* of the log, at the last look at it */
+	unsigned int idle_looks; /* in a row that found it busy and no further */
 };
 
 /* intake.c: lines and queue changes into the tracker. */

@@ -12,6 +12,7 @@
 #include "watchdogd/act/alert.h"
 #include "watchdogd/base/bundle.h"
 #include "watchdogd/daemon/instance_internal.h"
+#include "watchdogd/daemon/progress.h"
 
 #define UNNAMED (2 * MQW_MINUTE) /* so long a waiting file may be there before its lines come */
 #define LOG_PATIENCE (10 * MQW_MINUTE) /* so long the log may say nothing at all */
@@ -288,6 +289,7 @@ void mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place p
 	int64_t changed = (int64_t)st->st_ctim.tv_sec * MQW_SECOND;
 	const struct mqw_message *m;
 
+	mqw_progress_step(i->host.progress);
 	if (!i->queue)
 		return;
 	m = mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, queue_id);
@@ -314,6 +316,7 @@ bool mqw_instance_matters(void *ctx, struct mqw_slice queue_id)
 	const struct mqw_instance *i = ctx;
 	const struct mqw_message *m = mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, queue_id);
 
+	mqw_progress_step(i->host.progress);
 	/* While the log is read again at the start nobody knows yet. */
 	return !i->act.caught_up || (m && m->closed_at == MQW_TIME_NONE);
 }

@@ -15,14 +15,20 @@ static const char usage[] =
 	"foreground; SIGHUP reads the rules again, SIGTERM ends it.\n\n"
 	"  --config PATH  configuration (" MQW_CONFIG_PATH ")\n"
 	"  --user NAME    whom to become when started by root (mailq-watchdog)\n"
+	"  --syscall-filter on|off|strict\n"
+	"                 give up the system calls that it does not need (on); strict: end on "
+	"them\n"
 	"  --version, --help\n";
 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-		{"user", required_argument, NULL, 'u'}, {"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+		{"user", required_argument, NULL, 'u'},
+		{"syscall-filter", required_argument, NULL, 'f'},
+		{"version", no_argument, NULL, 'V'}, {"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0}};
 	const char *config = MQW_CONFIG_PATH, *user = "mailq-watchdog";
+	enum mqw_filter filter = MQW_FILTER_ON;
 	int c, r;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -30,6 +36,8 @@ int main(int argc, char **argv)
 			config = optarg;
 		} else if (c == 'u') {
 			user = optarg;
+		} else if (c == 'f') {
+			filter = mqw_filter_from_name(optarg);
 		} else if (c == 'V') {
 			puts("mailq-watchdogd " MQW_VERSION);
 			return 0;
@@ -38,7 +46,7 @@ int main(int argc, char **argv)
 			return c == 'h' ? 0 : 2;
 		}
 	}
-	if (optind < argc) {
+	if (optind < argc || filter == MQW_FILTER_COUNT) {
 		fputs(usage, stderr);
 		return 2;
 	}
@@ -50,5 +58,5 @@ int main(int argc, char **argv)
 			user, strerror(-r));
 		return 1;
 	}
-	return mqw_engine_run(config);
+	return mqw_engine_run(config, filter);
 }

@@ -6,10 +6,11 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
-#include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "watchdogd/config/config.h"
 
 static int keep_one_capability(void)
 {
@@ -21,12 +22,20 @@ static int keep_one_capability(void)
 	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }
 
+/* systemd gives the capability as an ambient one, which a program that is run would have, too. */
+static int clear_ambient(void)
+{
+	return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0L, 0L, 0L) < 0 && errno != EINVAL
+		? -errno
+		: 0;
+}
+
 int mqw_privileges_drop(const char *user)
 {
 	const struct passwd *pw;
 
 	if (geteuid() != 0)
-		return 0;
+		return clear_ambient();
 	errno = 0;
 	pw = getpwnam(user);
 	if (!pw)
@@ -41,4 +50,20 @@ int mqw_privileges_drop(const char *user)
 	/* PID 1 may want its core dumps; /proc/self stays readable for the directory watch. */
 	prctl(PR_SET_DUMPABLE, 1L);
 	return keep_one_capability();
+}
+
+/* The journal is written to; every other channel may be a command. */
+bool mqw_privileges_runs_programs(const struct mqw_config *c)
+{
+	for (size_t i = 0; i < c->alert_count; i++)
+		if (!c->alerts[i].journal)
+			return true;
+	return false;
+}
+
+int mqw_privileges_confine(bool runs_programs, enum mqw_filter filter)
+{
+	unsigned int may = MQW_MAY_READ | MQW_MAY_WRITE | MQW_MAY_CONNECT;
+
+	return mqw_syscalls_confine(runs_programs ? may | MQW_MAY_RUN : may, filter);
 }

@@ -78,13 +78,16 @@ static json_t *actions_json(struct mqw_engine *e, struct mqw_slice queue_id, uin
 static json_t *on_status(void *ctx)
 {
 	struct mqw_engine *e = ctx;
+	struct mqw_helper_tally tally = mqw_act_helper_tally(e->act);
 	json_t *instances = json_array();
 
 	for (size_t i = 0; i < e->instance_count; i++)
 		json_array_append_new(instances, instance_json(e->instances[i]));
-	return json_pack("{s:s,s:s,s:o,s:o,s:o}", "version", MQW_VERSION, "mode",
-		e->mode == MQW_MODE_ACT ? "act" : "observe", "started", mqw_json_time(e->started),
-		"instances", instances, "actions", actions_json(e, MQW_SLICE_NULL, ACTIONS_SHOWN));
+	return json_pack("{s:s,s:s,s:b,s:o,s:{s:I,s:I},s:o,s:o}", "version", MQW_VERSION, "mode",
+		e->mode == MQW_MODE_ACT ? "act" : "observe", "config_faulty", e->config_faulty,
+		"started", mqw_json_time(e->started), "helper", "asked", (json_int_t)tally.asked,
+		"refused", (json_int_t)tally.refused, "instances", instances, "actions",
+		actions_json(e, MQW_SLICE_NULL, ACTIONS_SHOWN));
 }
 
 static void add_recipients(json_t *list, struct mqw_instance *i, const struct mqw_message *m,

@@ -24,6 +24,7 @@ struct mqw_helper_client {
 	struct sockaddr_un address;
 	struct call *calls;
 	size_t count;
+	struct mqw_helper_tally tally;
 };
 
 static struct call *call_free(struct call *call)
@@ -74,6 +75,8 @@ static int on_answer(sd_event_source *source, int fd, uint32_t events, void *ctx
 		r = n < 0 ? -errno : -ECONNRESET;
 	else
 		r = mqw_helper_answer_check(&frame.a, (size_t)n, call->op);
+	if (r == 0 && frame.a.status == MQW_HELPER_REFUSED)
+		call->client->tally.refused++;
 	call_end(call, r, r == 0 ? &frame.a : NULL);
 	return 0;
 }
@@ -118,6 +121,11 @@ struct mqw_helper_client *mqw_helper_client_free(struct mqw_helper_client *c)
 size_t mqw_helper_client_pending(const struct mqw_helper_client *c)
 {
 	return c->count;
+}
+
+struct mqw_helper_tally mqw_helper_client_tally(const struct mqw_helper_client *c)
+{
+	return c->tally;
 }
 
 static int call_connect(struct call *call)
@@ -177,5 +185,6 @@ int mqw_helper_call(struct mqw_helper_client *c, enum mqw_helper_op op, const ch
 	}
 	c->calls = call;
 	c->count++;
+	c->tally.asked++;
 	return 0;
 }

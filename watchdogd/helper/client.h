@@ -35,6 +35,12 @@ struct mqw_helper_client *mqw_helper_client_free(struct mqw_helper_client *c);
 /* How many calls are under way. */
 size_t mqw_helper_client_pending(const struct mqw_helper_client *c);
 
+/* How many calls were sent, and how many of them the helper refused. */
+struct mqw_helper_tally {
+	uint64_t asked, refused;
+};
+struct mqw_helper_tally mqw_helper_client_tally(const struct mqw_helper_client *c);
+
 /*
  * Sends a request; instance and queue_id "" where the op has none; timeout in microseconds. 0 when
  * it was taken; -EINVAL for a text that no request holds, -EBUSY at the limit of calls, -EAGAIN

@@ -19,11 +19,15 @@ static const char usage[] =
 	"(Accept=yes), or on the standard input.\n\n"
 	"  --config PATH      configuration, owned by root (" MQW_CONFIG_PATH ")\n"
 	"  --allow-user NAME  who may ask, besides root (" DEFAULT_USER ")\n"
+	"  --syscall-filter on|off|strict\n"
+	"                     give up the system calls that no operation needs (on); strict: end\n"
+	"                     on them\n"
 	"  --listen PATH      make a socket and serve all connections to it, in the foreground\n"
 	"  --version, --help\n";
 
 struct options {
 	const char *config, *user, *listen;
+	enum mqw_filter filter;
 };
 
 /* 1 to go on, or the exit status that is due at once. */
@@ -31,8 +35,10 @@ static int options_take(int argc, char **argv, struct options *ret)
 {
 	static const struct option list[] = {{"config", required_argument, NULL, 'c'},
 		{"allow-user", required_argument, NULL, 'u'},
-		{"listen", required_argument, NULL, 'l'}, {"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+		{"listen", required_argument, NULL, 'l'},
+		{"syscall-filter", required_argument, NULL, 'f'},
+		{"version", no_argument, NULL, 'V'}, {"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", list, NULL)) != -1)
@@ -46,6 +52,9 @@ static int options_take(int argc, char **argv, struct options *ret)
 		case 'l':
 			ret->listen = optarg;
 			break;
+		case 'f':
+			ret->filter = mqw_filter_from_name(optarg);
+			break;
 		case 'V':
 			puts("mailq-watchdog-helper " MQW_VERSION);
 			exit(0);
@@ -56,7 +65,7 @@ static int options_take(int argc, char **argv, struct options *ret)
 			fputs(usage, stderr);
 			return 2;
 		}
-	if (optind < argc) {
+	if (optind < argc || ret->filter == MQW_FILTER_COUNT) {
 		fputs(usage, stderr);
 		return 2;
 	}
@@ -75,7 +84,7 @@ static int find_connection(void)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.config = MQW_CONFIG_PATH};
+	struct options o = {.config = MQW_CONFIG_PATH, .filter = MQW_FILTER_ON};
 	struct mqw_helper h = {
 		.allowed_user = (uid_t)-1, .receive_timeout = MQW_HELPER_RECEIVE_TIMEOUT};
 	const struct passwd *pw;
@@ -94,7 +103,7 @@ int main(int argc, char **argv)
 		h.allowed_user = pw->pw_uid;
 	else
 		fprintf(stderr, SD_WARNING "no user " DEFAULT_USER ": only root may ask\n");
-	h.policy = (struct mqw_helper_policy){o.config, h.allowed_user};
+	h.policy = (struct mqw_helper_policy){o.config, h.allowed_user, o.filter};
 	if (o.listen) {
 		r = mqw_helper_listen(&h, o.listen, pw ? pw->pw_gid : (gid_t)-1);
 		fprintf(stderr, SD_ERR "%s: %s\n", o.listen, strerror(-r));
@@ -106,6 +115,9 @@ int main(int argc, char **argv)
 			SD_ERR "no connection: start it by its socket unit, or with --listen\n");
 		return 2;
 	}
+	/* Made by the unit, for root alone. */
+	if (getenv("RUNTIME_DIRECTORY"))
+		h.counts = mqw_helper_counts_open(getenv("RUNTIME_DIRECTORY"));
 	/* A refusal is the peer's fault and said in the log: not a failed unit. */
 	mqw_helper_serve(&h, fd);
 	return 0;

@@ -4,16 +4,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "probes/probe.h"
+#include "watchdogd/base/beneath.h"
 #include "watchdogd/base/process.h"
 #include "watchdogd/config/config.h"
 #include "watchdogd/helper/service.h"
@@ -54,6 +53,13 @@ static enum mqw_helper_status conclude(
 	/* Nothing was tried where the message turned out not to be lost, or to be no message. */
 	return r == -EBUSY || r == -EBADMSG || r == -ENODATA ? MQW_HELPER_REFUSED
 							     : MQW_HELPER_FAILED;
+}
+
+/* What is under way now runs no program: nobody gets it to do so. */
+static void give_up_programs(const struct request *q)
+{
+	/* The unit's own filter stays where this fails, and serve.c has said that it does. */
+	(void)mqw_syscalls_confine(MQW_MAY_READ | MQW_MAY_CONNECT, q->policy->filter);
 }
 
 /* How the MTA is told; queue_directory, where the configuration has none, is not asked here. */
@@ -97,16 +103,6 @@ static enum mqw_helper_status flush(const struct request *q)
 		q, ops_of(q)->flush(&c, text, sizeof(text)), text, "the whole queue is tried now");
 }
 
-/* Opens something below a directory: no symbolic link on the way, none upward. */
-static int open_beneath(int dir, const char *path, uint64_t flags)
-{
-	struct open_how how = {.flags = flags | O_RDONLY | O_NOCTTY | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
-	long fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
-
-	return fd < 0 ? -errno : (int)fd;
-}
-
 /* The instance's folder of the vault. */
 static int open_vault(const struct request *q)
 {
@@ -116,7 +112,7 @@ static int open_vault(const struct request *q)
 	if (state < 0)
 		return -errno;
 	if (snprintf(path, sizeof(path), "vault/%s", q->instance->name) < (int)sizeof(path))
-		fd = open_beneath(state, path, O_DIRECTORY);
+		fd = mqw_open_beneath(state, path, O_RDONLY | O_DIRECTORY);
 	else
 		fd = -ENAMETOOLONG;
 	close(state);
@@ -144,7 +140,7 @@ static int wait_for_turn(int vault)
 static int open_copy(const struct request *q, int vault, const char *name)
 {
 	struct stat st;
-	int fd = open_beneath(vault, name, O_NONBLOCK), r = 0;
+	int fd = mqw_open_beneath(vault, name, O_RDONLY), r = 0;
 
 	if (fd < 0)
 		return fd;
@@ -303,6 +299,7 @@ static enum mqw_helper_status restart(const struct request *q)
 
 	if (command && command[0])
 		return restart_by_command(q);
+	give_up_programs(q);
 	r = sd_bus_open_system(&bus);
 	if (r < 0)
 		mqw_buffer_printf(q->text,
@@ -360,6 +357,7 @@ static enum mqw_helper_status health(const struct request *q)
 
 static enum mqw_helper_status ping(const struct request *q)
 {
+	give_up_programs(q);
 	return say(q, MQW_HELPER_OK, "mailq-watchdog-helper " MQW_VERSION);
 }
 

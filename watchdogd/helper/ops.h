@@ -6,11 +6,17 @@
 #include <sys/types.h>
 
 #include "watchdogd/base/buffer.h"
+#include "watchdogd/base/syscalls.h"
 #include "watchdogd/helper/wire.h"
 
 struct mqw_helper_policy {
 	const char *config_path; /* read anew for each request */
 	uid_t vault_owner; /* whose files RECOVER takes, besides root's */
+	/*
+	 * Of the serving process: first down to what any operation may need; then, for those that
+	 * run no program, down to what is left. Cannot be undone: a process for each request.
+	 */
+	enum mqw_filter filter;
 };
 
 /*

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The helper's side of a connection: who asks, one request, one answer. Logs to the standard
- * error with the level in front, as sd-daemon(3) has it.
+ * The helper's side of a connection: who asks, one request, one answer. Logs to the journal, with
+ * fields, where the standard error is the journal; else to the standard error with the level in
+ * front, as sd-daemon(3) has it.
  */
 #ifndef MQW_HELPER_SERVE_H
 #define MQW_HELPER_SERVE_H
@@ -10,7 +11,7 @@
 
 #include "watchdogd/helper/ops.h"
 
-/* Over all connections of one listener; shared by its processes. */
+/* Over all connections; shared by the processes. */
 struct mqw_helper_counts {
 	atomic_ulong done, refused;
 };
@@ -23,6 +24,15 @@ struct mqw_helper {
 };
 
 #define MQW_HELPER_RECEIVE_TIMEOUT 5000000
+/* MESSAGE_IDs of what is said of a request. */
+#define MQW_HELPER_MESSAGE_REFUSED "6d0c4a5e2f0b4b0f9b6a1c3e8d7f5a11"
+#define MQW_HELPER_MESSAGE_DONE "6d0c4a5e2f0b4b0f9b6a1c3e8d7f5a12"
+
+/*
+ * Counts that outlive the process, in a file that is made where it is missing; directory belongs
+ * to root alone. NULL when there cannot be any: then nothing is counted.
+ */
+struct mqw_helper_counts *mqw_helper_counts_open(const char *directory);
 
 /*
  * Serves one connection of a SOCK_SEQPACKET Unix socket; fd stays the caller's. Whatever the peer

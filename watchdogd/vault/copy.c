@@ -8,49 +8,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define STEP_MAX 255 /* a file name's */
-
-/* The next step of a path, of which *path is then the rest. */
-static bool take_step(struct mqw_slice *path, char ret[STEP_MAX + 1])
-{
-	size_t n = mqw_slice_chr(*path, '/');
-	struct mqw_slice step = mqw_slice_head(*path, n);
-
-	if (n == 0 || n > STEP_MAX || mqw_slice_eq(step, MQW_LIT(".")) ||
-		mqw_slice_eq(step, MQW_LIT("..")))
-		return false;
-	memcpy(ret, step.ptr, n);
-	ret[n] = '\0';
-	/* A "/" at the end leaves an empty step, which is refused. */
-	*path = n == path->len ? MQW_SLICE_NULL : mqw_slice_from(*path, n + 1);
-	return true;
-}
-
-int mqw_open_beneath(int root, const char *path)
-{
-	struct mqw_slice rest = mqw_slice_of(path);
-	char step[STEP_MAX + 1];
-	int at = root, fd;
-
-	if (rest.len == 0 || rest.ptr[rest.len - 1] == '/')
-		return -EINVAL;
-	do {
-		bool good = take_step(&rest, step);
-
-		fd = !good ? -1
-			   : openat(at, step,
-				     rest.len ? O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
-					      : O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
-						     O_CLOEXEC);
-		if (fd < 0)
-			fd = good ? -errno : -EINVAL;
-		if (at != root)
-			close(at);
-		at = fd;
-	} while (fd >= 0 && rest.len);
-	return fd;
-}
-
 int mqw_write_bytes(int fd, struct mqw_slice s)
 {
 	while (s.len) {

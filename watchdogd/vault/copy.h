@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Opening and copying files that others own. Not for inclusion outside this folder. */
+/* Copying files that others own. Not for inclusion outside this folder. */
 #ifndef MQW_VAULT_COPY_H
 #define MQW_VAULT_COPY_H
 
 #include "watchdogd/base/slice.h"
-
-/*
- * Opens root/path for reading, step by step: no step may be a symbolic link (-ELOOP or -ENOTDIR),
- * "." or ".." or empty, so that the path stays within root (-EINVAL). Does not wait on a FIFO. The
- * descriptor, or a negative errno.
- */
-int mqw_open_beneath(int root, const char *path);
 
 /*
  * Copies size bytes from the beginning of one file to the empty other: shared blocks where the

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "watchdogd/base/beneath.h"
 #include "watchdogd/base/bundle.h"
 #include "watchdogd/base/clock.h"
 #include "watchdogd/vault/copy.h"
@@ -266,7 +267,7 @@ int mqw_vault_copy_in(struct mqw_vault *v, int root, const char *path, struct mq
 
 	if (!is_name(queue_id, "-"))
 		return -EINVAL;
-	source = mqw_open_beneath(root, path);
+	source = mqw_open_beneath(root, path, O_RDONLY);
 	if (source < 0)
 		return source;
 	for (int i = 0; i < TRIES && r == -EAGAIN; i++)
@@ -286,7 +287,7 @@ struct parts {
 static int open_parts(struct parts *p, int root, const char *const *paths)
 {
 	for (size_t i = 0; i < p->count; i++) {
-		p->fds[i] = mqw_open_beneath(root, paths[i]);
+		p->fds[i] = mqw_open_beneath(root, paths[i], O_RDONLY);
 		if (p->fds[i] < 0)
 			return p->fds[i];
 		if (fstat(p->fds[i], &p->st[i]) < 0)
