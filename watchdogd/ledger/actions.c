@@ -19,10 +19,10 @@ const char *mqw_action_state_name(enum mqw_action_state s)
 }
 
 /*
- * Runs one writing statement and has it on the disk before returning. Only here does a commit wait
- * for the disk: the flush takes along every batch before it, and the batches stay cheap.
+ * Only here does a commit wait for the disk: the flush takes along every batch before it, and the
+ * batches stay cheap.
  */
-static int run_durable(struct mqw_ledger *l, const struct mqw_binder *b)
+int mqw_ledger_run_durable(struct mqw_ledger *l, const struct mqw_binder *b)
 {
 	int rc = sqlite3_exec(l->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL), r;
 
@@ -62,7 +62,7 @@ int mqw_ledger_intend(struct mqw_ledger *l, const struct mqw_action_record *a, i
 	mqw_bind_slice(&b, mqw_slice_of(a->recipients));
 	mqw_bind_text(&b, a->cause);
 	mqw_bind_int(&b, a->intended_at);
-	r = run_durable(l, &b);
+	r = mqw_ledger_run_durable(l, &b);
 	if (r < 0 || sqlite3_changes(l->db) == 0)
 		return r;
 	*ret_id = sqlite3_last_insert_rowid(l->db);
@@ -83,7 +83,7 @@ int mqw_ledger_conclude(struct mqw_ledger *l, int64_t id, enum mqw_action_state 
 	mqw_bind_time(&b, time);
 	mqw_bind_slice(&b, mqw_slice_of(detail));
 	mqw_bind_int(&b, id);
-	r = run_durable(l, &b);
+	r = mqw_ledger_run_durable(l, &b);
 	if (r == 0 && sqlite3_changes(l->db) == 0)
 		r = mqw_ledger_fail_with(
 			l, -ENOENT, "action %lld is none that waits for a result", (long long)id);
