@@ -69,6 +69,7 @@ struct mqw_event {
 	enum mqw_outcome outcome;
 	enum mqw_place place;
 	bool forced;
+	bool own; /* MESSAGE_ID: it is the watchdog's own mail, of which nothing is said */
 	int code; /* three-digit reply as it was on the wire; 0 unknown */
 	uint64_t count;
 	int64_t time;
