@@ -43,6 +43,13 @@ static int to_journal(struct mqw_act *a, const struct mqw_wish *w, const char *k
 	return r < 0 && r != -EDQUOT ? r : 1;
 }
 
+/* One alert of one finding: the same one is never told twice. */
+static void make_key(struct mqw_buffer *b, const char *channel, const struct mqw_wish *w)
+{
+	mqw_buffer_printf(b, "alert/%s/%s/%s/%s/%lld/%s/%s", channel, w->rule, w->instance->name,
+		w->queue_id, (long long)w->first_seen, w->recipient, mqw_verdict_name(w->verdict));
+}
+
 /*
  * The budget is the journal's: the outbox has its own way of keeping many findings from becoming
  * many alerts, and counts each.
@@ -52,14 +59,8 @@ int mqw_act_alert(struct mqw_act *a, const struct mqw_wish *w, int64_t now)
 	struct mqw_buffer key = {0};
 	int r = 0;
 
-	mqw_buffer_printf(&key, "alert/%s/%s/%s/%s/%lld/%s/%s", w->alert_channel, w->rule,
-		w->instance->name, w->queue_id, (long long)w->first_seen, w->recipient,
-		mqw_verdict_name(w->verdict));
-	if (key.failed) {
-		mqw_buffer_done(&key);
-		return -ENOMEM;
-	}
-	if (w->finding)
+	make_key(&key, w->alert_channel, w);
+	if (w->finding && !key.failed)
 		r = mqw_outbox_put(a->outbox,
 			&(struct mqw_outbox_finding){.channel = w->alert_channel,
 				.rule = w->rule,
@@ -68,6 +69,11 @@ int mqw_act_alert(struct mqw_act *a, const struct mqw_wish *w, int64_t now)
 				.verdict = mqw_verdict_name(w->verdict),
 				.content = w->finding},
 			now);
+	/* The journal is told once, however many channels the rule names. */
+	mqw_buffer_clear(&key);
+	make_key(&key, "journal", w);
+	if (key.failed)
+		r = -ENOMEM;
 	if (r >= 0)
 		r = to_journal(a, w, mqw_buffer_str(&key), now);
 	mqw_buffer_done(&key);

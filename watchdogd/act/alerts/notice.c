@@ -29,7 +29,7 @@ bool mqw_notice_token_of(struct mqw_slice message_id, struct mqw_slice *ret_toke
 		ret_token->len != MQW_NOTICE_TOKEN_LEN)
 		return false;
 	for (size_t i = 0; i < ret_token->len; i++)
-		if (!strchr("0123456789abcdef", ret_token->ptr[i]))
+		if (!memchr("0123456789abcdef", ret_token->ptr[i], 16))
 			return false;
 	return true;
 }

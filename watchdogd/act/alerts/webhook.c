@@ -13,6 +13,28 @@ static json_t *text(const json_t *o, const char *key)
 	return mqw_json_text(mqw_notice_text(o, key));
 }
 
+/* Nobody shall be woken by a test that looks like more. */
+static const char *alert_name(const json_t *n)
+{
+	return json_is_true(json_object_get(n, "test")) ? "MailqWatchdogTest" : "MailInTrouble";
+}
+
+/* The same for all alerts of one cause, so that a receiver puts a digest where its first one is. */
+static json_t *cause(const json_t *n)
+{
+	static const char *const keys[] = {"host", "instance", "rule"};
+	struct mqw_buffer b = {0};
+	json_t *ret;
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		mqw_buffer_add_str(&b, i ? "/" : "");
+		mqw_buffer_add(&b, mqw_notice_text(n, keys[i]));
+	}
+	ret = b.failed ? NULL : mqw_json_text(mqw_buffer_slice(&b));
+	mqw_buffer_done(&b);
+	return ret;
+}
+
 /* What is the same for all of one cause is a label: receivers tell alerts apart by their labels. */
 static json_t *alert_json(const json_t *n, const json_t *finding, size_t number)
 {
@@ -23,7 +45,7 @@ static json_t *alert_json(const json_t *n, const json_t *finding, size_t number)
 		mqw_notice_text(n, "id").ptr, number);
 	return json_pack("{s:s,s:{s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o},s:{s:o,s:o,s:o,s:o,s:o,s:o},"
 			 "s:o,s:s,s:s,s:s}",
-		"status", "firing", "labels", "alertname", "MailInTrouble", "severity", "critical",
+		"status", "firing", "labels", "alertname", alert_name(n), "severity", "critical",
 		"verdict", text(finding, "verdict"), "host", text(n, "host"), "instance",
 		text(n, "instance"), "rule", text(n, "rule"), "queue_id", text(finding, "queue_id"),
 		"recipient", text(finding, "recipient"), "annotations", "summary",
@@ -49,11 +71,11 @@ static json_t *alertmanager_json(const json_t *n)
 		json_array_append_new(alerts, alert_json(n, json_array_get(findings, i), i));
 	return json_pack(
 		"{s:s,s:o,s:I,s:s,s:o,s:{s:s,s:o,s:o},s:{s:s,s:o,s:o,s:o},s:{s:o},s:s,s:o}",
-		"version", "4", "groupKey", text(n, "id"), "truncatedAlerts",
+		"version", "4", "groupKey", cause(n), "truncatedAlerts",
 		(json_int_t)mqw_notice_number(n, "more"), "status", "firing", "receiver",
-		text(n, "channel"), "groupLabels", "alertname", "MailInTrouble", "instance",
+		text(n, "channel"), "groupLabels", "alertname", alert_name(n), "instance",
 		mqw_json_text(instance), "rule", mqw_json_text(rule), "commonLabels", "alertname",
-		"MailInTrouble", "instance", mqw_json_text(instance), "rule", mqw_json_text(rule),
+		alert_name(n), "instance", mqw_json_text(instance), "rule", mqw_json_text(rule),
 		"host", text(n, "host"), "commonAnnotations", "summary", text(n, "summary"),
 		"externalURL", "", "alerts", alerts);
 }
@@ -61,11 +83,14 @@ static json_t *alertmanager_json(const json_t *n)
 void mqw_notice_add_body(
 	struct mqw_buffer *b, const json_t *notice, const struct mqw_alert_config *c)
 {
-	json_t *other = NULL;
+	json_t *other;
 
-	if (c->channel == MQW_CHANNEL_WEBHOOK && c->format == MQW_WEBHOOK_ALERTMANAGER)
-		other = alertmanager_json(notice);
-	mqw_json_add(b, c->format == MQW_WEBHOOK_ALERTMANAGER ? other : notice);
+	if (c->format == MQW_WEBHOOK_JSON) {
+		mqw_json_add(b, notice);
+		return;
+	}
+	other = alertmanager_json(notice);
+	mqw_json_add(b, other);
 	json_decref(other);
 }
 
@@ -106,6 +131,7 @@ static void post(CURL *curl, const struct mqw_alert_config *c, struct mqw_delive
 {
 	struct mqw_buffer answer = {0}, said = {0};
 	char error[CURL_ERROR_SIZE] = "";
+	struct mqw_slice first;
 	long status = 0;
 	CURLcode code;
 
@@ -125,7 +151,8 @@ static void post(CURL *curl, const struct mqw_alert_config *c, struct mqw_delive
 		mqw_buffer_printf(&said, "status %ld", status);
 		if (answer.len) {
 			mqw_buffer_add_str(&said, ": ");
-			mqw_buffer_add(&said, mqw_slice_trim(mqw_buffer_slice(&answer)));
+			first = mqw_buffer_slice(&answer);
+			mqw_buffer_add(&said, mqw_slice_head(first, strcspn(answer.ptr, "\r\n")));
 		}
 	}
 	mqw_delivery_say(d, mqw_buffer_slice(&said));
