@@ -25,7 +25,8 @@ int mqw_sender_send(
 
 /*
  * Waits a little for what is under way, so that what is accepted now is not sent again after a
- * restart, calls done() for it, and ends the rest.
+ * restart, calls done() for it, and ends the rest. A command that still runs then is ended by
+ * whoever ends the service: its process group is not known here.
  */
 struct mqw_sender *mqw_sender_free(struct mqw_sender *s);
 
