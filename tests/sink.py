@@ -145,7 +145,8 @@ def main():
     options = p.parse_args()
     server = Server(("127.0.0.1", options.port), Smtp if options.kind == "smtp" else Http)
     server.options = options
-    print(server.server_address[1], flush=True)
+    sys.stdout.write("%d\n" % server.server_address[1])
+    sys.stdout.flush()
     sys.stdout.close()
     server.serve_forever()
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#define _GNU_SOURCE /* pipe2, close_range */
+#define _GNU_SOURCE /* pipe2, dup3, close_range */
 #include "watchdogd/act/alerts/sender.h"
 
 #include <errno.h>
@@ -51,7 +51,7 @@ static void run_child(const struct mqw_alert_config *c, const json_t *notice, in
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (fd != 3) {
-		if (dup2(fd, 3) < 0)
+		if (dup3(fd, 3, O_CLOEXEC) < 0)
 			_exit(1);
 		fd = 3;
 	}
