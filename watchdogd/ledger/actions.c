@@ -44,6 +44,17 @@ static int refuse_in_batch(struct mqw_ledger *l)
 	return -EINPROGRESS;
 }
 
+static int is_known(struct mqw_ledger *l, const char *key)
+{
+	struct mqw_binder b = mqw_bind(l, MQW_STATEMENT_ACTION_KNOWN);
+	int r;
+
+	mqw_bind_text(&b, key);
+	r = mqw_ledger_step(l, &b);
+	mqw_ledger_end(&b);
+	return r;
+}
+
 int mqw_ledger_intend(struct mqw_ledger *l, const struct mqw_action_record *a, int64_t *ret_id)
 {
 	struct mqw_binder b = mqw_bind(l, MQW_STATEMENT_ACTION_INSERT);
@@ -54,6 +65,10 @@ int mqw_ledger_intend(struct mqw_ledger *l, const struct mqw_action_record *a, i
 	if (!a->key || !a->kind || !a->rule || !a->instance || !a->cause ||
 		a->intended_at == MQW_TIME_NONE)
 		return mqw_ledger_fail_with(l, -EINVAL, "an action lacks its key, cause or time");
+	/* An insertion that comes to nothing waits for the disk all the same. */
+	r = is_known(l, a->key);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	mqw_bind_text(&b, a->key);
 	mqw_bind_text(&b, a->kind);
 	mqw_bind_text(&b, a->rule);
