@@ -179,20 +179,6 @@ static void all_faults_come_at_once_in_order(void **state)
 		"bytes\n");
 }
 
-static void channels_of_later_versions_are_named(void **state)
-{
-	(void)state;
-	assert_faults(HEAD "alerts:\n"
-			   "  ops: {email: a@example.com, via: x}\n"
-			   "  none: {journal: false}\n"
-			   "  bad: {jornal: true}\n"
-			   "  journal: {journal: true}\n",
-		"f:4:9: the channel \"email\" is not in this version; it has: journal\n"
-		"f:5:9: the alert \"none\" has no channel; this version has: journal: true\n"
-		"f:6:9: unknown key \"jornal\" in an alert; did you mean \"journal\"?\n"
-		"f:7:3: alerts: \"journal\" is always there; choose another name\n");
-}
-
 static void unit_names_are_checked(void **state)
 {
 	(void)state;
@@ -328,7 +314,6 @@ int main(void)
 		cmocka_unit_test(everything_can_be_said),
 		cmocka_unit_test(what_is_missing_is_named),
 		cmocka_unit_test(all_faults_come_at_once_in_order),
-		cmocka_unit_test(channels_of_later_versions_are_named),
 		cmocka_unit_test(unit_names_are_checked),
 		cmocka_unit_test(names_fit_the_helper),
 		cmocka_unit_test(texts_are_one_line),

@@ -99,6 +99,26 @@ static void test_no_shell(void **state)
 	mqw_process_done(&p);
 }
 
+/* More than a pipe holds, to a program that reads it late or not at all. */
+static void test_input(void **state)
+{
+	struct mqw_process p = {0};
+	char *much = malloc(300000);
+
+	(void)state;
+	memset(much, 'x', 300000);
+	p.input = mqw_slice(much, 300000);
+	assert_int_equal(run_script(&p, "sleep 0.1; wc -c"), 0);
+	assert_string_equal(mqw_buffer_str(&p.out), "300000\n");
+	assert_int_equal(run_script(&p, "exit 3"), 0);
+	assert_int_equal(p.status, 3);
+	p.input = mqw_slice("", 0);
+	assert_int_equal(run_script(&p, "wc -c"), 0);
+	assert_string_equal(mqw_buffer_str(&p.out), "0\n");
+	mqw_process_done(&p);
+	free(much);
+}
+
 static void test_not_there(void **state)
 {
 	static const char *const rows[] = {
@@ -217,6 +237,7 @@ int main(void)
 		cmocka_unit_test(test_signal),
 		cmocka_unit_test(test_surroundings),
 		cmocka_unit_test(test_no_shell),
+		cmocka_unit_test(test_input),
 		cmocka_unit_test(test_not_there),
 		cmocka_unit_test(test_much_output),
 		cmocka_unit_test(test_timeout),

@@ -375,6 +375,37 @@ static void test_same_every_time(void **state)
 	free(first);
 }
 
+/* The watchdog's own mail, by its Message-ID, and the report about it, by its id. */
+static void own_mail_is_not_judged(void **state)
+{
+	struct mqw_event e = about(MQW_EVENT_MESSAGE_ID, "A1", T0);
+
+	(void)state;
+	options.queue_at_hand = true;
+	begin(true);
+	happens(MQW_EVENT_OPENED, "A1", T0);
+	e.own = true;
+	e.message_id = MQW_LIT("mqw.x@example.com");
+	feed(e);
+	queued("A1", "", T0);
+	deferred("A1", T0 + MQW_SECOND);
+	named("A2", "2@example.com", T0 + 2 * MQW_SECOND);
+	happens_with(MQW_EVENT_NDR, "A1", "A2", T0 + 2 * MQW_SECOND);
+	queued("A2", "", T0 + 2 * MQW_SECOND);
+	deferred("A2", T0 + 3 * MQW_SECOND);
+	happens(MQW_EVENT_QUEUE_GONE, "A1", T0 + 9 * MQW_SECOND);
+	happens(MQW_EVENT_QUEUE_GONE, "A2", T0 + 9 * MQW_SECOND);
+	assert_judged("A1", B, NONE, CERTAIN);
+	assert_judged("A2", B, NONE, CERTAIN);
+	mqw_tracker_tick(t, T0 + 10 * MQW_DAY);
+	assert_null(strstr(mqw_buffer_str(&said), "vanished"));
+	/* The same lines without the mark are a loss. */
+	accepted("A3", T0 + 20 * MQW_DAY);
+	deferred("A3", T0 + 20 * MQW_DAY + 1);
+	happens(MQW_EVENT_QUEUE_GONE, "A3", T0 + 20 * MQW_DAY + 2);
+	assert_judged("A3", B, VANISHED, CERTAIN);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -391,6 +422,7 @@ int main(void)
 		TEST(test_cap_of_messages),
 		TEST(test_cap_of_recipients),
 		TEST(test_same_every_time),
+		TEST(own_mail_is_not_judged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,9 +7,36 @@
 #include <syslog.h>
 
 #include "watchdogd/act/alert.h"
+#include "watchdogd/act/alerts/outbox.h"
+#include "watchdogd/act/alerts/sender.h"
 #include "watchdogd/act/internal.h"
 
 #define WISHES_LATER (5 * MQW_SECOND) /* after the ledger refused */
+
+static int on_send(void *ctx, int64_t id, const struct mqw_alert_config *c, const json_t *notice)
+{
+	struct mqw_act *a = ctx;
+
+	return mqw_sender_send(a->sender, id, c, notice);
+}
+
+static void on_sent(void *ctx, int64_t id, const struct mqw_delivery *d)
+{
+	struct mqw_act *a = ctx;
+
+	mqw_outbox_answered(a->outbox, id, d, mqw_clock_now());
+}
+
+static bool open_outbox(struct mqw_act *a)
+{
+	const struct mqw_outbox_ops ops = {.send = on_send, .ctx = a};
+	char host[MQW_NOTICE_HOST_MAX + 1];
+
+	mqw_notice_host(host);
+	a->outbox = mqw_outbox_create(a->ledger, host, &ops);
+	a->sender = mqw_sender_create(a->event, on_sent, a);
+	return a->outbox && a->sender;
+}
 
 struct mqw_act *mqw_act_create(
 	sd_event *event, struct mqw_ledger *ledger, const char *helper_socket)
@@ -22,19 +49,7 @@ struct mqw_act *mqw_act_create(
 	a->ledger = ledger;
 	a->last_wish = &a->wishes;
 	a->helper = mqw_helper_client_create(event, helper_socket);
-	return a->helper ? a : mqw_act_free(a);
-}
-
-static void free_wish(struct mqw_wish *w)
-{
-	free(w->rule);
-	free(w->queue_id);
-	free(w->found_on);
-	free(w->recipient);
-	free(w->cause);
-	free(w->alert_channel);
-	free(w->healthy_smtp);
-	free(w);
+	return a->helper && open_outbox(a) ? a : mqw_act_free(a);
 }
 
 static struct mqw_message *found_on(const struct mqw_wish *w)
@@ -53,7 +68,7 @@ static void end_wish(struct mqw_wish **at)
 		mqw_tracker_mark_dirty(w->instance->tracker, m);
 	}
 	*at = w->next;
-	free_wish(w);
+	mqw_wish_free(w);
 }
 
 struct mqw_act *mqw_act_free(struct mqw_act *a)
@@ -61,6 +76,8 @@ struct mqw_act *mqw_act_free(struct mqw_act *a)
 	if (!a)
 		return NULL;
 	mqw_helper_client_free(a->helper);
+	mqw_sender_free(a->sender); /* hands its last answers to the outbox */
+	mqw_outbox_free(a->outbox);
 	while (a->calls)
 		mqw_call_free(a->calls);
 	while (a->wishes)
@@ -77,6 +94,16 @@ struct mqw_helper_tally mqw_act_helper_tally(const struct mqw_act *a)
 void mqw_act_set_mode(struct mqw_act *a, enum mqw_mode mode)
 {
 	a->mode = mode;
+}
+
+void mqw_act_set_alerts(struct mqw_act *a, const struct mqw_config *c)
+{
+	mqw_outbox_set_channels(a->outbox, c->alerts, c->alert_count);
+}
+
+void mqw_act_send_alerts(struct mqw_act *a, int64_t now)
+{
+	mqw_outbox_tick(a->outbox, now);
 }
 
 struct mqw_call *mqw_call_create(struct mqw_act *a, struct mqw_act_instance *instance, int64_t id,
@@ -126,22 +153,6 @@ struct mqw_message *mqw_act_message(
 	return m;
 }
 
-static bool copy_texts(struct mqw_wish *w, const struct mqw_rule *rule, const struct mqw_finding *f)
-{
-	const struct mqw_action *action = &w->action;
-
-	w->rule = mqw_slice_dup(mqw_slice_of(mqw_rule_name(rule)));
-	w->queue_id = mqw_slice_dup(mqw_slice_of(f->message->queue_id));
-	w->found_on = mqw_slice_dup(mqw_slice_of(f->message->queue_id));
-	w->recipient = mqw_slice_dup(mqw_slice_of(f->recipient->address));
-	w->cause = mqw_slice_dup(mqw_slice_of(f->judgement->reason));
-	w->alert_channel = mqw_slice_dup(mqw_slice_of(action->alert));
-	if (action->healthy_smtp)
-		w->healthy_smtp = mqw_slice_dup(mqw_slice_of(action->healthy_smtp));
-	return w->rule && w->queue_id && w->found_on && w->recipient && w->cause &&
-		w->alert_channel && (!action->healthy_smtp || w->healthy_smtp);
-}
-
 void mqw_act_fire(void *context, const struct mqw_rule *rule, const struct mqw_finding *f)
 {
 	struct mqw_act_context *c = context;
@@ -149,20 +160,10 @@ void mqw_act_fire(void *context, const struct mqw_rule *rule, const struct mqw_f
 	const struct mqw_action *actions = mqw_rule_actions(rule, &count);
 
 	for (size_t i = 0; i < count; i++) {
-		struct mqw_wish *w = calloc(1, sizeof(*w));
+		struct mqw_wish *w = mqw_wish_create(c->act, c->instance, &actions[i], rule, f);
 
 		if (!w)
 			return;
-		w->instance = c->instance;
-		w->action = actions[i];
-		w->verdict = f->judgement->verdict;
-		w->first_seen = f->message->first_seen;
-		w->last_attempt = f->recipient->last_attempt;
-		w->not_before = w->since = f->time;
-		if (!copy_texts(w, rule, f)) {
-			free_wish(w);
-			return;
-		}
 		*c->act->last_wish = w;
 		c->act->last_wish = &w->next;
 	}
@@ -251,6 +252,10 @@ int mqw_act_intend(struct mqw_act *a, const struct mqw_intent *i, int64_t now, i
 	int r = over_budget(a, w, now, &why);
 
 	if (r > 0) {
+		if (w->action.kind == MQW_ACTION_ALERT)
+			mqw_buffer_add_str(&why,
+				"; each finding stands in the journal, and a channel gets all of "
+				"them in its digests");
 		/* One word a window is enough. */
 		snprintf(key, sizeof(key), "budget/%s/%s/%s/%lld", mqw_action_name(w->action.kind),
 			w->rule, w->instance->name, (long long)(now / w->action.budget.per));
@@ -304,52 +309,11 @@ int mqw_act_conclude(struct mqw_act *a, const struct mqw_call *c, enum mqw_actio
 	return r;
 }
 
-static int alert(struct mqw_act *a, struct mqw_wish *w, int64_t now)
-{
-	const struct mqw_message *m = mqw_act_message(w->instance, w->queue_id, w->first_seen);
-	struct mqw_intent intent = {.wish = w, .recipients = w->recipient};
-	struct mqw_buffer key = {0}, text = {0};
-	enum mqw_mode mode = a->mode;
-	int64_t id;
-	int r;
-
-	mqw_buffer_printf(&key, "alert/%s/%s/%s/%s/%lld/%s/%s", w->alert_channel, w->rule,
-		w->instance->name, w->queue_id, (long long)w->first_seen, w->recipient,
-		mqw_verdict_name(w->verdict));
-	intent.key = mqw_buffer_str(&key);
-	a->mode = MQW_MODE_ACT; /* an alert changes nothing at the MTA: it is sent in any mode */
-	r = mqw_act_intend(a, &intent, now, &id);
-	a->mode = mode;
-	if (r == 1) {
-		mqw_buffer_printf(
-			&text, "%s: message %s", mqw_verdict_name(w->verdict), w->queue_id);
-		if (m && m->sender)
-			mqw_buffer_printf(&text, " from <%s>", m->sender);
-		mqw_buffer_printf(
-			&text, " to <%s>: %s (rule \"%s\")", w->recipient, w->cause, w->rule);
-		mqw_alert_send(&(struct mqw_alert){.kind = MQW_ALERT_RULE,
-			.priority = LOG_ERR,
-			.text = mqw_buffer_str(&text),
-			.instance = w->instance->name,
-			.mta = w->instance->probe->name,
-			.rule = w->rule,
-			.queue_id = w->queue_id,
-			.message = m,
-			.recipient =
-				m ? mqw_tracker_recipient(m, mqw_slice_of(w->recipient)) : NULL,
-			.cause = w->cause});
-		mqw_ledger_conclude(a->ledger, id, MQW_ACTION_STATE_DONE, now, "");
-	}
-	mqw_buffer_done(&key);
-	mqw_buffer_done(&text);
-	return r < 0 && r != -EDQUOT ? r : 1;
-}
-
 static int carry_out(struct mqw_act *a, struct mqw_wish *w, int64_t now)
 {
 	switch (w->action.kind) {
 	case MQW_ACTION_ALERT:
-		return alert(a, w, now);
+		return mqw_act_alert(a, w, now);
 	case MQW_ACTION_RECOVER:
 		return mqw_act_recover(a, w, now);
 	case MQW_ACTION_REQUEUE:

@@ -22,6 +22,9 @@ struct mqw_act_instance {
 	struct mqw_tracker *tracker;
 	struct mqw_vault *vault; /* NULL: no copies are kept */
 	bool caught_up; /* the log has been read to its end at least once */
+	/* The name of a numbered source, for evidence in alerts; NULL: it is left out. */
+	const char *(*source_name)(void *ctx, uint32_t source);
+	void *source_ctx;
 };
 
 struct mqw_act;
@@ -32,6 +35,9 @@ struct mqw_act *mqw_act_create(
 struct mqw_act *mqw_act_free(struct mqw_act *a);
 
 void mqw_act_set_mode(struct mqw_act *a, enum mqw_mode mode);
+
+/* Where alerts go from now on; c's alerts are borrowed until the next call. */
+void mqw_act_set_alerts(struct mqw_act *a, const struct mqw_config *c);
 
 /*
  * A rule fired on a finding: its actions are noted, and carried out by mqw_act_settle(). Fits the
@@ -54,6 +60,8 @@ void mqw_act_settle(struct mqw_act *a, int64_t now);
 
 /* How often the helper was asked, and how often it refused: for status. */
 struct mqw_helper_tally mqw_act_helper_tally(const struct mqw_act *a);
+/* Sends the alerts that are due, and again those that could not be sent; call once a second. */
+void mqw_act_send_alerts(struct mqw_act *a, int64_t now);
 
 /* Whether something is noted that waits for its time. */
 bool mqw_act_waiting(const struct mqw_act *a);

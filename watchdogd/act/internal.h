@@ -14,6 +14,7 @@ struct mqw_wish {
 	char *queue_id; /* that the action is about; "" the service */
 	char *found_on; /* that the finding is about */
 	char *alert_channel, *healthy_smtp; /* copies, so that a reload may come between */
+	char *finding; /* JSON, of an alert that is sent; NULL: the journal alone gets it */
 	enum mqw_verdict verdict;
 	int64_t first_seen; /* of the message */
 	int64_t last_attempt;
@@ -42,6 +43,8 @@ struct mqw_act {
 	sd_event *event;
 	struct mqw_ledger *ledger;
 	struct mqw_helper_client *helper;
+	struct mqw_outbox *outbox;
+	struct mqw_sender *sender;
 	enum mqw_mode mode;
 	struct mqw_wish *wishes, **last_wish;
 	struct mqw_call *calls;
@@ -87,6 +90,16 @@ const char *mqw_act_put_back(struct mqw_act *a, struct mqw_act_instance *i,
 void mqw_act_forget_files(const struct mqw_act_instance *i, const char *queue_id);
 /* Writes the result that a recovery has; frees the call unless the ledger cannot keep it now. */
 void mqw_act_conclude_recover(struct mqw_call *c);
+
+/* wish.c */
+
+/* A wish for an action that a rule asked for; NULL when memory is out. */
+struct mqw_wish *mqw_wish_create(struct mqw_act *a, struct mqw_act_instance *instance,
+	const struct mqw_action *action, const struct mqw_rule *rule, const struct mqw_finding *f);
+struct mqw_wish *mqw_wish_free(struct mqw_wish *w);
+
+/* alerting.c: an alert. As recover, but a negative errno from the ledger says later too. */
+int mqw_act_alert(struct mqw_act *a, const struct mqw_wish *w, int64_t now);
 
 /* service.c: requeue, flush and restart. As recover. */
 int mqw_act_service(struct mqw_act *a, struct mqw_wish *w, int64_t now);

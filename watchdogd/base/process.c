@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#define _GNU_SOURCE /* pipe2, posix_spawn_file_actions_addchdir_np */
+#define _GNU_SOURCE /* pipe2, memfd_create, posix_spawn_file_actions_addchdir_np */
 #include "watchdogd/base/process.h"
 
 #include <errno.h>
@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -51,8 +52,35 @@ static int find_program(const char *name, char *ret, size_t size)
 	return -ENOENT;
 }
 
+/* The input as a file: unlike a pipe it never makes the writer wait. *ret_fd -1 without one. */
+static int open_input(struct mqw_slice input, int *ret_fd)
+{
+	int fd, r = 0;
+
+	*ret_fd = -1;
+	if (!input.ptr)
+		return 0;
+	fd = memfd_create("input", MFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	for (size_t at = 0; at < input.len && r == 0;) {
+		ssize_t n = write(fd, input.ptr + at, input.len - at);
+
+		if (n < 0 && errno != EINTR)
+			r = -errno;
+		at += n > 0 ? (size_t)n : 0;
+	}
+	if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
+		r = -errno;
+	if (r < 0)
+		close(fd);
+	else
+		*ret_fd = fd;
+	return r;
+}
+
 static int describe_child(
-	posix_spawn_file_actions_t *actions, posix_spawnattr_t *attr, int out, int err)
+	posix_spawn_file_actions_t *actions, posix_spawnattr_t *attr, int in, int out, int err)
 {
 	sigset_t all, none;
 	int r;
@@ -62,7 +90,8 @@ static int describe_child(
 	/* Ignoring these two cannot be undone or is not possible at all. */
 	sigdelset(&all, SIGKILL);
 	sigdelset(&all, SIGSTOP);
-	r = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDONLY, 0);
+	r = in < 0 ? posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDONLY, 0)
+		   : posix_spawn_file_actions_adddup2(actions, in, 0);
 	if (r == 0)
 		r = posix_spawn_file_actions_adddup2(actions, out, 1);
 	if (r == 0)
@@ -81,7 +110,7 @@ static int describe_child(
 	return -r;
 }
 
-static int spawn(const struct mqw_process *p, int out, int err, pid_t *ret_pid)
+static int spawn(const struct mqw_process *p, int in, int out, int err, pid_t *ret_pid)
 {
 	static const char *const environment[] = {
 		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL};
@@ -98,7 +127,7 @@ static int spawn(const struct mqw_process *p, int out, int err, pid_t *ret_pid)
 		posix_spawn_file_actions_destroy(&actions);
 		return -ENOMEM;
 	}
-	r = describe_child(&actions, &attr, out, err);
+	r = describe_child(&actions, &attr, in, out, err);
 	/* The casts are of POSIX's making: posix_spawn() changes neither vector. */
 	if (r == 0)
 		r = -posix_spawn(ret_pid, path, &actions, &attr, (char *const *)p->argv,
@@ -167,18 +196,23 @@ static void end(pid_t pid)
 
 int mqw_process_run(struct mqw_process *p)
 {
-	int out[2] = {-1, -1}, err[2] = {-1, -1}, r = 0;
+	int in = -1, out[2] = {-1, -1}, err[2] = {-1, -1}, r;
 	struct output outputs[2];
 	pid_t pid;
 
 	mqw_process_done(p);
 	if (!p->argv || !p->argv[0])
 		return -EINVAL;
+	r = open_input(p->input, &in);
+	if (r < 0)
+		return r;
 	if (pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0 ||
 		fcntl(out[0], F_SETFL, O_NONBLOCK) < 0 || fcntl(err[0], F_SETFL, O_NONBLOCK) < 0)
 		r = -errno;
 	if (r == 0)
-		r = spawn(p, out[1], err[1], &pid);
+		r = spawn(p, in, out[1], err[1], &pid);
+	if (in >= 0)
+		close(in);
 	for (size_t i = 0; i < 2; i++)
 		if ((i ? err : out)[1] >= 0)
 			close((i ? err : out)[1]);

@@ -13,6 +13,7 @@ struct mqw_process {
 	const char *const *argv; /* NULL-terminated; argv[0] without "/" is looked up in the PATH */
 	int64_t timeout; /* microseconds; the whole process group is killed after it */
 	size_t max_output; /* bytes kept of each of both outputs; what is beyond is thrown away */
+	struct mqw_slice input; /* what it reads from its standard input; ptr NULL: /dev/null */
 
 	/* Filled by mqw_process_run(). */
 	int status; /* exit status, or 128 + n where signal n ended it, as a shell would say */
@@ -21,8 +22,8 @@ struct mqw_process {
 };
 
 /*
- * Runs it to its end, with PATH=/usr/sbin:/usr/bin:/sbin:/bin and LC_ALL=C for an environment, "/"
- * as directory and /dev/null as input. 0 when it ended, whatever its status; -ENOENT or -EACCES
+ * Runs it to its end, with PATH=/usr/sbin:/usr/bin:/sbin:/bin and LC_ALL=C for an environment and
+ * "/" as directory. 0 when it ended, whatever its status; -ENOENT or -EACCES
  * when it could not be started, -ETIMEDOUT when it was killed, -EINVAL for a relative path with a
  * "/" in it, -ENOMEM, or another negative errno. A child that it leaves behind in the background
  * with its outputs open is not waited for.

@@ -5,6 +5,7 @@
 #include "probes/check.h"
 #include "probes/probe.h"
 #include "rules/rules.h"
+#include "watchdogd/act/alerts/deliver.h"
 #include "watchdogd/cli/commands.h"
 
 static void print_help(FILE *to)
@@ -42,6 +43,30 @@ static void add_instance(struct mqw_buffer *b, const struct mqw_instance_config 
 	mqw_buffer_add_str(b, "\n");
 }
 
+static void add_alert(struct mqw_buffer *b, const struct mqw_alert_config *a)
+{
+	mqw_buffer_printf(b, "alert %s: %s", a->name, mqw_channel_name(a->channel));
+	for (size_t i = 0; i < a->email_count; i++)
+		mqw_buffer_printf(b, "%s%s", i ? ", " : " to ", a->email[i]);
+	if (a->via)
+		mqw_buffer_printf(b, ", via %s, %s", a->via,
+			a->tls == MQW_TLS_REQUIRED       ? "TLS required and checked"
+				: a->tls == MQW_TLS_NONE ? "no TLS"
+							 : "TLS if offered");
+	if (a->webhook)
+		mqw_buffer_printf(b, " to %s", a->webhook);
+	if (a->command) {
+		mqw_buffer_add_str(b, " ");
+		mqw_buffer_add_printable(b, mqw_slice_of(a->command[0]));
+	}
+	mqw_buffer_add_str(b, a->channel == MQW_CHANNEL_JOURNAL ? "\n" : ", and the journal\n");
+	if (a->via && mqw_alert_is_own_host(a))
+		mqw_buffer_printf(b,
+			"  warning: the relay of %s is this host: when its mail service is the "
+			"patient, the alert about it waits in the same queue\n",
+			a->name);
+}
+
 static void add_summary(struct mqw_buffer *b, const struct mqw_config *c, const struct mqw_rules *r)
 {
 	size_t count = mqw_rules_count(r);
@@ -52,6 +77,8 @@ static void add_summary(struct mqw_buffer *b, const struct mqw_config *c, const 
 					: "observe: actions are only said, none is done");
 	for (size_t i = 0; i < c->instance_count; i++)
 		add_instance(b, &c->instances[i]);
+	for (size_t i = 0; i < c->alert_count; i++)
+		add_alert(b, &c->alerts[i]);
 	mqw_buffer_add_str(b, count ? "" : "no rules: verdicts are kept, nothing is done\n");
 	for (size_t i = 0; i < count; i++) {
 		const struct mqw_rule *rule = mqw_rules_get(r, i);

@@ -12,6 +12,14 @@ static int run_config(int argc, char **argv)
 	return 2;
 }
 
+static int run_alert(int argc, char **argv)
+{
+	if (argc >= 2 && !strcmp(argv[1], "test"))
+		return mqw_cli_alert_test(argc - 1, argv + 1);
+	fputs("usage: mailq-watchdog alert test [OPTION...] NAME\n", stderr);
+	return 2;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
@@ -22,6 +30,7 @@ static const struct {
 	{"status", mqw_cli_status, "what the running daemon watches and did"},
 	{"list", mqw_cli_list, "recipients that the daemon sees in trouble"},
 	{"show", mqw_cli_show, "one message as the daemon sees it"},
+	{"alert", run_alert, "test: send a real alert and say what became of it"},
 	{"config", run_config, "check: all faults of a configuration at once"},
 };
 

@@ -205,6 +205,36 @@ static void print_actions(const json_t *actions)
 		print_action(json_array_get(actions, i));
 }
 
+static void print_alert(const json_t *a)
+{
+	struct mqw_buffer b = {0};
+
+	add(&b, "  to ", a, "channel", "");
+	add(&b, ": ", a, "state", "");
+	mqw_buffer_printf(&b, ", %lld finding(s)", number(a, "findings"));
+	add(&b, " since ", a, "since", "");
+	add(&b, ", due ", a, "due", "\n");
+	fputs(mqw_buffer_str(&b), stdout);
+	mqw_buffer_clear(&b);
+	print_key("    for", a, "instance");
+	print_key("    rule", a, "rule");
+	if (number(a, "attempts") > 0) {
+		mqw_buffer_printf(&b, "%lld failed: ", number(a, "attempts"));
+		add(&b, "", a, "detail", "");
+		print_folded("    tries", &b);
+	}
+	mqw_buffer_done(&b);
+}
+
+static void print_alerts(const json_t *alerts)
+{
+	if (json_array_size(alerts) == 0)
+		return;
+	puts("\nalerts to be sent, the next one first");
+	for (size_t i = 0; i < json_array_size(alerts); i++)
+		print_alert(json_array_get(alerts, i));
+}
+
 static void print_head(const json_t *m)
 {
 	struct mqw_buffer b = {0};
@@ -314,6 +344,7 @@ int mqw_cli_status(int argc, char **argv)
 		instances = json_object_get(answer, "instances");
 		for (size_t i = 0; i < json_array_size(instances); i++)
 			print_instance(json_array_get(instances, i));
+		print_alerts(json_object_get(answer, "alerts"));
 		print_actions(json_object_get(answer, "actions"));
 	}
 	return finish(answer, 0);

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <sys/un.h>
 
+#include "watchdogd/config/internal.h"
 #include "watchdogd/config/read.h"
 #include "watchdogd/config/schema.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define INSTANCES_MAX 64
-#define ALERTS_MAX 64
 /* The helper's frames have 64 bytes for it, with the NUL. */
 #define NAME_MAX_LEN 63
 
@@ -28,7 +28,7 @@ static bool made_of(struct mqw_slice s, const char *extra, size_t max)
 	return s.len >= 1 && s.len <= max;
 }
 
-static const char *check_name(struct mqw_slice s)
+const char *mqw_config_check_name(struct mqw_slice s)
 {
 	return made_of(s, "-_", NAME_MAX_LEN) ? NULL : "a name of 1 to 63 letters, digits, - and _";
 }
@@ -41,7 +41,7 @@ static bool is_path(struct mqw_slice s, size_t max)
 	return s.len >= 1 && s.len <= max && s.ptr[0] == '/';
 }
 
-static const char *check_path(struct mqw_slice s)
+const char *mqw_config_check_path(struct mqw_slice s)
 {
 	return is_path(s, 4095) ? NULL : "an absolute path";
 }
@@ -83,11 +83,11 @@ static const char *const keep_words[] = {"none", "deferred", "all", NULL};
 #define ANY_SPAN MQW_SECOND, 365 * MQW_DAY
 
 static const struct mqw_field instance_fields[] = {
-	{"name", MQW_FIELD_TEXT, true, INSTANCE(name), .check = check_name},
-	{"type", MQW_FIELD_TEXT, true, INSTANCE(type), .check = check_name},
+	{"name", MQW_FIELD_TEXT, true, INSTANCE(name), .check = mqw_config_check_name},
+	{"type", MQW_FIELD_TEXT, true, INSTANCE(type), .check = mqw_config_check_name},
 	{"log", MQW_FIELD_TEXT, false, INSTANCE(log), .check = check_log},
-	{"queue", MQW_FIELD_TEXT, false, INSTANCE(queue), .check = check_path},
-	{"config_dir", MQW_FIELD_TEXT, false, INSTANCE(config_dir), .check = check_path},
+	{"queue", MQW_FIELD_TEXT, false, INSTANCE(queue), .check = mqw_config_check_path},
+	{"config_dir", MQW_FIELD_TEXT, false, INSTANCE(config_dir), .check = mqw_config_check_path},
 	{"service", MQW_FIELD_TEXT, false, INSTANCE(service), .check = check_service},
 	{"restart_command", MQW_FIELD_TEXTS, false, INSTANCE(restart_command), SIZE_MAX,
 		.check = NULL},
@@ -125,8 +125,8 @@ static const struct mqw_field top_fields[] = {
 	{"vault", MQW_FIELD_NODE, false, .offset = TOP(vault)},
 	{"alerts", MQW_FIELD_NODE, false, .offset = TOP(alerts)},
 	{"rules", MQW_FIELD_NODE, false, .offset = TOP(rules)},
-	{"state_directory", MQW_FIELD_TEXT, false, TOP(state_directory), .check = check_path,
-		.fallback = MQW_STATE_DIRECTORY},
+	{"state_directory", MQW_FIELD_TEXT, false, TOP(state_directory),
+		.check = mqw_config_check_path, .fallback = MQW_STATE_DIRECTORY},
 	{"control_socket", MQW_FIELD_TEXT, false, TOP(control_socket), .check = check_socket,
 		.fallback = MQW_CONTROL_SOCKET},
 	{"helper_socket", MQW_FIELD_TEXT, false, TOP(helper_socket), .check = check_socket,
@@ -188,80 +188,6 @@ static int read_instances(
 	return 0;
 }
 
-/*
- * Channels that later versions have are known words here, so that the message says what the matter
- * is instead of guessing at a typing error.
- */
-struct channels {
-	bool journal;
-	const struct mqw_yaml_node *later[3], *option;
-};
-
-static const struct mqw_field alert_fields[] = {
-	{"journal", MQW_FIELD_FLAG, false, .offset = offsetof(struct channels, journal)},
-	{"email", MQW_FIELD_NODE, false, .offset = offsetof(struct channels, later[0])},
-	{"webhook", MQW_FIELD_NODE, false, .offset = offsetof(struct channels, later[1])},
-	{"command", MQW_FIELD_NODE, false, .offset = offsetof(struct channels, later[2])},
-	/* Options of these channels: the channel's own fault says enough. */
-	{"via", MQW_FIELD_NODE, false, .offset = offsetof(struct channels, option)},
-	{"format", MQW_FIELD_NODE, false, .offset = offsetof(struct channels, option)},
-};
-
-static int read_alert(struct mqw_config *c, struct mqw_alert_config *alert,
-	const struct mqw_yaml_node *map, struct mqw_faults *f)
-{
-	struct channels channels = {0};
-	size_t before = f->count;
-	int err = mqw_schema_read(
-		&c->arena, map, "an alert", alert_fields, COUNT(alert_fields), &channels, f);
-
-	for (size_t i = 0; i < COUNT(channels.later); i++)
-		if (channels.later[i])
-			mqw_faults_add(f, channels.later[i]->key_line,
-				channels.later[i]->key_column,
-				"the channel \"%s\" is not in this version; it has: journal",
-				alert_fields[1 + i].name);
-	if (!channels.journal && f->count == before)
-		mqw_faults_add(f, map->line, map->column,
-			"the alert \"%s\" has no channel; this version has: journal: true",
-			alert->name);
-	alert->journal = channels.journal;
-	return err;
-}
-
-static int read_alerts(struct mqw_config *c, const struct mqw_yaml_node *map, struct mqw_faults *f)
-{
-	if (!mqw_schema_expect(map, MQW_YAML_MAP, "alerts", f))
-		return 0;
-	if (map->count > ALERTS_MAX) {
-		mqw_faults_add(f, map->line, map->column,
-			"alerts: %zu of them; allowed are up to %d", map->count, ALERTS_MAX);
-		return 0;
-	}
-	c->alerts = mqw_arena_array(&c->arena, map->count, sizeof(*c->alerts));
-	if (!c->alerts)
-		return -ENOMEM;
-	for (const struct mqw_yaml_node *n = map->first; n; n = n->next) {
-		struct mqw_alert_config *alert = &c->alerts[c->alert_count++];
-		const char *allowed = check_name(n->key);
-		int err = 0;
-
-		*alert = (struct mqw_alert_config){
-			.name = n->key.ptr, .line = n->key_line, .column = n->key_column};
-		if (allowed)
-			mqw_faults_add(f, n->key_line, n->key_column, "alerts: %s is not %s",
-				mqw_show(n->key).text, allowed);
-		else if (strcmp(alert->name, "journal") == 0)
-			mqw_faults_add(f, n->key_line, n->key_column,
-				"alerts: \"journal\" is always there; choose another name");
-		if (mqw_schema_expect(n, MQW_YAML_MAP, "an alert", f))
-			err = read_alert(c, alert, n, f);
-		if (err < 0)
-			return err;
-	}
-	return 0;
-}
-
 static int read_root(struct mqw_config *c, const struct mqw_yaml_node *root, struct mqw_faults *f)
 {
 	static const struct mqw_yaml_node no_vault = {.kind = MQW_YAML_MAP};
@@ -284,7 +210,7 @@ static int read_root(struct mqw_config *c, const struct mqw_yaml_node *root, str
 	if (err == 0 && top.instances)
 		err = read_instances(c, top.instances, f);
 	if (err == 0 && top.alerts && !mqw_yaml_is_empty(top.alerts))
-		err = read_alerts(c, top.alerts, f);
+		err = mqw_config_read_alerts(c, top.alerts, f);
 	return err;
 }
 
@@ -356,5 +282,13 @@ const struct mqw_instance_config *mqw_config_instance(
 	for (size_t i = 0; i < c->instance_count; i++)
 		if (c->instances[i].name && mqw_slice_eq(name, mqw_slice_of(c->instances[i].name)))
 			return &c->instances[i];
+	return NULL;
+}
+
+const struct mqw_alert_config *mqw_config_alert(const struct mqw_config *c, struct mqw_slice name)
+{
+	for (size_t i = 0; i < c->alert_count; i++)
+		if (mqw_slice_eq(name, mqw_slice_of(c->alerts[i].name)))
+			return &c->alerts[i];
 	return NULL;
 }

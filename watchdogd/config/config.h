@@ -37,9 +37,37 @@ struct mqw_instance_config {
 	size_t line, column; /* where it stands in the file */
 };
 
+enum mqw_channel {
+	MQW_CHANNEL_JOURNAL, /* and nothing else: the journal gets every alert */
+	MQW_CHANNEL_EMAIL,
+	MQW_CHANNEL_WEBHOOK,
+	MQW_CHANNEL_COMMAND
+};
+
+/*
+ * required: encrypted, and the certificate is checked. if_offered: encrypted where the relay offers
+ * it, unchecked, as mail servers do among each other.
+ */
+enum mqw_tls { MQW_TLS_REQUIRED, MQW_TLS_IF_OFFERED, MQW_TLS_NONE, MQW_TLS_UNSET };
+enum mqw_webhook_format { MQW_WEBHOOK_JSON, MQW_WEBHOOK_ALERTMANAGER };
+
+/* Where alerts of one name go. What is not of its channel is NULL or 0. */
 struct mqw_alert_config {
 	const char *name;
-	bool journal; /* the one channel of this version */
+	bool journal; /* it was written so */
+	enum mqw_channel channel;
+	const char *const *email; /* addresses, NULL-terminated */
+	size_t email_count;
+	const char *via; /* "smtp://host:port" or "smtps://..." */
+	const char *from; /* header and envelope; NULL: null envelope sender */
+	enum mqw_tls tls;
+	const char *user, *password_file; /* NULL: no login */
+	const char *webhook; /* "https://..." */
+	enum mqw_webhook_format format;
+	const char *bearer_file;
+	const char *credential; /* of systemd, instead of password_file or bearer_file */
+	const char *const *command; /* argument vector */
+	int64_t timeout; /* of one try */
 	size_t line, column;
 };
 
@@ -77,5 +105,16 @@ struct mqw_config *mqw_config_free(struct mqw_config *c);
 /* The instance of that name, or NULL. */
 const struct mqw_instance_config *mqw_config_instance(
 	const struct mqw_config *c, struct mqw_slice name);
+
+/* The alert of that name, or NULL; "journal" is none of them. */
+const struct mqw_alert_config *mqw_config_alert(const struct mqw_config *c, struct mqw_slice name);
+
+/* "journal", "email", "webhook", "command". */
+const char *mqw_channel_name(enum mqw_channel channel);
+
+/* The host of the relay or webhook; empty for the other channels. Borrowed from a. */
+struct mqw_slice mqw_alert_host(const struct mqw_alert_config *a);
+/* Whether that is this very host by its loopback name or address. */
+bool mqw_alert_is_loopback(const struct mqw_alert_config *a);
 
 #endif

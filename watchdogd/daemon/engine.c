@@ -14,6 +14,7 @@
 
 #include "probes/check.h"
 #include "watchdogd/act/alert.h"
+#include "watchdogd/act/alerts/deliver.h"
 #include "watchdogd/daemon/engine_internal.h"
 #include "watchdogd/daemon/privileges.h"
 
@@ -81,6 +82,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 	for (size_t i = 0; i < e->instance_count; i++)
 		mqw_instance_tick(e->instances[i], now);
 	settle(e);
+	mqw_act_send_alerts(e->act, now);
 	if (++e->ticks % RESOLVE_EVERY == 0)
 		for (size_t i = 0; i < e->instance_count; i++)
 			mqw_act_resolve(e->act,
@@ -159,6 +161,18 @@ static void say_faults(const struct mqw_diag *faults, int error)
 	}
 }
 
+/* Said at the start and at each reload, so that it is read before the night in which it matters. */
+static void warn_of_relays(const struct mqw_config *c)
+{
+	for (size_t i = 0; i < c->alert_count; i++)
+		if (c->alerts[i].via && mqw_alert_is_own_host(&c->alerts[i]))
+			mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, NULL,
+				"the alert \"%s\" goes via %s, which is this host: when its mail "
+				"service is the patient, the alert about it waits in the same "
+				"queue",
+				c->alerts[i].name, c->alerts[i].via);
+}
+
 /* Rules and mode are taken over; what instances are watched is settled at the start. */
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
@@ -192,6 +206,8 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 		e->rules = mqw_rules_free(e->rules);
 		e->rules = rules;
 		mqw_act_set_mode(e->act, config->mode);
+		mqw_act_set_alerts(e->act, config);
+		warn_of_relays(config);
 		e->mode = config->mode;
 		/* Instances point into the first configuration; rules into theirs. */
 		mqw_config_free(e->rules_config);
@@ -323,6 +339,8 @@ static int open_all(struct mqw_engine *e)
 		return -ENOMEM;
 	e->mode = e->config->mode;
 	mqw_act_set_mode(e->act, e->mode);
+	mqw_act_set_alerts(e->act, e->config);
+	warn_of_relays(e->config);
 	r = open_instances(e);
 	return r < 0 ? r : mqw_engine_open_api(e);
 }

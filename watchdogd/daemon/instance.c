@@ -166,6 +166,8 @@ int mqw_instance_open(const struct mqw_instance_config *c, const struct mqw_inst
 	i->host = *host;
 	i->act.name = c->name;
 	i->act.probe = mqw_probe_find(mqw_slice_of(c->type));
+	i->act.source_name = mqw_instance_source_name;
+	i->act.source_ctx = i;
 	i->sink = (struct mqw_sink){.emit = mqw_instance_emit, .ctx = i};
 	i->last_line = i->covered = MQW_TIME_NONE;
 	mqw_loss_reader_init(&i->loss);

@@ -10,6 +10,7 @@
 
 #include "probes/source/reader.h"
 #include "watchdogd/act/alert.h"
+#include "watchdogd/act/alerts/outbox.h"
 #include "watchdogd/base/bundle.h"
 #include "watchdogd/daemon/instance_internal.h"
 #include "watchdogd/daemon/progress.h"
@@ -29,6 +30,8 @@ int mqw_instance_emit(void *ctx, const struct mqw_event *e)
 	/* A stamp of a fast clock or another zone shall make nothing look late before it is. */
 	if (own.time > now)
 		own.time = now;
+	if (own.kind == MQW_EVENT_MESSAGE_ID)
+		own.own = mqw_outbox_is_own(i->host.ledger, own.message_id);
 	own.realm = MQW_SLICE_NULL;
 	own.instance = mqw_slice_of(i->act.name);
 	r = mqw_tracker_event(i->act.tracker, &own);

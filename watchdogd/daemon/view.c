@@ -8,9 +8,11 @@
 #include "watchdogd/api/api.h"
 #include "watchdogd/base/json_text.h"
 #include "watchdogd/daemon/engine_internal.h"
+#include "watchdogd/ledger/outbox.h"
 #include "watchdogd/track/verdict_json.h"
 
 #define ACTIONS_SHOWN 10
+#define ALERTS_SHOWN 20
 #define ACTIONS_SEARCHED 1000
 
 /* Open messages, and how many of their recipients are in trouble. */
@@ -75,6 +77,28 @@ static json_t *actions_json(struct mqw_engine *e, struct mqw_slice queue_id, uin
 	return a.list;
 }
 
+static int add_alert(void *ctx, const struct mqw_outbox_record *r)
+{
+	json_t *a = json_pack("{s:I,s:o,s:o,s:o,s:s,s:I,s:o,s:o,s:I,s:o}", "id", (json_int_t)r->id,
+		"channel", mqw_json_text_or_null(r->channel), "rule",
+		mqw_json_text_or_null(r->rule), "instance", mqw_json_text_or_null(r->instance),
+		"state", mqw_outbox_state_name(r->state), "findings", (json_int_t)r->findings,
+		"since", mqw_json_time(r->opened_at), "due", mqw_json_time(r->due_at), "attempts",
+		(json_int_t)r->attempts, "detail", mqw_json_text_or_null(r->detail));
+
+	return json_array_append_new(ctx, a) == 0 ? 0 : -ENOMEM;
+}
+
+/* What waits to be sent, the next one first. */
+static json_t *outbox_json(struct mqw_engine *e)
+{
+	json_t *list = json_array();
+
+	if (list)
+		mqw_ledger_outbox_each_due(e->ledger, INT64_MAX, 0, ALERTS_SHOWN, add_alert, list);
+	return list;
+}
+
 static json_t *on_status(void *ctx)
 {
 	struct mqw_engine *e = ctx;
@@ -83,10 +107,11 @@ static json_t *on_status(void *ctx)
 
 	for (size_t i = 0; i < e->instance_count; i++)
 		json_array_append_new(instances, instance_json(e->instances[i]));
-	return json_pack("{s:s,s:s,s:b,s:o,s:{s:I,s:I},s:o,s:o}", "version", MQW_VERSION, "mode",
-		e->mode == MQW_MODE_ACT ? "act" : "observe", "config_faulty", e->config_faulty,
-		"started", mqw_json_time(e->started), "helper", "asked", (json_int_t)tally.asked,
-		"refused", (json_int_t)tally.refused, "instances", instances, "actions",
+	return json_pack("{s:s,s:s,s:b,s:o,s:{s:I,s:I},s:o,s:o,s:o}", "version", MQW_VERSION,
+		"mode", e->mode == MQW_MODE_ACT ? "act" : "observe", "config_faulty",
+		e->config_faulty, "started", mqw_json_time(e->started), "helper", "asked",
+		(json_int_t)tally.asked, "refused", (json_int_t)tally.refused, "instances",
+		instances, "alerts", outbox_json(e), "actions",
 		actions_json(e, MQW_SLICE_NULL, ACTIONS_SHOWN));
 }
 

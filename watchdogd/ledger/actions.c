@@ -19,10 +19,10 @@ const char *mqw_action_state_name(enum mqw_action_state s)
 }
 
 /*
- * Runs one writing statement and has it on the disk before returning. Only here does a commit wait
- * for the disk: the flush takes along every batch before it, and the batches stay cheap.
+ * Only here does a commit wait for the disk: the flush takes along every batch before it, and the
+ * batches stay cheap.
  */
-static int run_durable(struct mqw_ledger *l, const struct mqw_binder *b)
+int mqw_ledger_run_durable(struct mqw_ledger *l, const struct mqw_binder *b)
 {
 	int rc = sqlite3_exec(l->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL), r;
 
@@ -44,6 +44,17 @@ static int refuse_in_batch(struct mqw_ledger *l)
 	return -EINPROGRESS;
 }
 
+static int is_known(struct mqw_ledger *l, const char *key)
+{
+	struct mqw_binder b = mqw_bind(l, MQW_STATEMENT_ACTION_KNOWN);
+	int r;
+
+	mqw_bind_text(&b, key);
+	r = mqw_ledger_step(l, &b);
+	mqw_ledger_end(&b);
+	return r;
+}
+
 int mqw_ledger_intend(struct mqw_ledger *l, const struct mqw_action_record *a, int64_t *ret_id)
 {
 	struct mqw_binder b = mqw_bind(l, MQW_STATEMENT_ACTION_INSERT);
@@ -54,6 +65,10 @@ int mqw_ledger_intend(struct mqw_ledger *l, const struct mqw_action_record *a, i
 	if (!a->key || !a->kind || !a->rule || !a->instance || !a->cause ||
 		a->intended_at == MQW_TIME_NONE)
 		return mqw_ledger_fail_with(l, -EINVAL, "an action lacks its key, cause or time");
+	/* An insertion that comes to nothing waits for the disk all the same. */
+	r = is_known(l, a->key);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	mqw_bind_text(&b, a->key);
 	mqw_bind_text(&b, a->kind);
 	mqw_bind_text(&b, a->rule);
@@ -62,7 +77,7 @@ int mqw_ledger_intend(struct mqw_ledger *l, const struct mqw_action_record *a, i
 	mqw_bind_slice(&b, mqw_slice_of(a->recipients));
 	mqw_bind_text(&b, a->cause);
 	mqw_bind_int(&b, a->intended_at);
-	r = run_durable(l, &b);
+	r = mqw_ledger_run_durable(l, &b);
 	if (r < 0 || sqlite3_changes(l->db) == 0)
 		return r;
 	*ret_id = sqlite3_last_insert_rowid(l->db);
@@ -83,7 +98,7 @@ int mqw_ledger_conclude(struct mqw_ledger *l, int64_t id, enum mqw_action_state 
 	mqw_bind_time(&b, time);
 	mqw_bind_slice(&b, mqw_slice_of(detail));
 	mqw_bind_int(&b, id);
-	r = run_durable(l, &b);
+	r = mqw_ledger_run_durable(l, &b);
 	if (r == 0 && sqlite3_changes(l->db) == 0)
 		r = mqw_ledger_fail_with(
 			l, -ENOENT, "action %lld is none that waits for a result", (long long)id);

@@ -24,11 +24,24 @@ enum mqw_statement {
 	MQW_STATEMENT_VERDICT_INSERT,
 	MQW_STATEMENT_VERDICT_EXPIRE,
 	MQW_STATEMENT_VERDICT_EACH,
+	MQW_STATEMENT_ACTION_KNOWN,
 	MQW_STATEMENT_ACTION_INSERT,
 	MQW_STATEMENT_ACTION_CONCLUDE,
 	MQW_STATEMENT_ACTION_COUNT,
 	MQW_STATEMENT_ACTION_EACH,
 	MQW_STATEMENT_ACTION_EACH_OPEN,
+	MQW_STATEMENT_OUTBOX_INSERT,
+	MQW_STATEMENT_OUTBOX_FINDING_INSERT,
+	MQW_STATEMENT_OUTBOX_COUNT_UP,
+	MQW_STATEMENT_OUTBOX_SEAL,
+	MQW_STATEMENT_OUTBOX_POSTPONE,
+	MQW_STATEMENT_OUTBOX_END,
+	MQW_STATEMENT_OUTBOX_EXPIRE,
+	MQW_STATEMENT_OUTBOX_NEWEST,
+	MQW_STATEMENT_OUTBOX_EACH_DUE,
+	MQW_STATEMENT_OUTBOX_EACH_FINDING,
+	MQW_STATEMENT_OUTBOX_EACH_VERDICT,
+	MQW_STATEMENT_OUTBOX_KNOWS,
 	MQW_STATEMENT_COUNT
 };
 
@@ -105,6 +118,8 @@ void mqw_bind_fields(
 
 /* Runs a statement that gives no row and makes it ready for its next use. */
 int mqw_ledger_run(struct mqw_ledger *l, const struct mqw_binder *b);
+/* The same, and what it and every batch before it wrote is on the disk when this returns. */
+int mqw_ledger_run_durable(struct mqw_ledger *l, const struct mqw_binder *b);
 /* 1 at a row, 0 at the end, negative errno. The caller ends with mqw_ledger_end(). */
 int mqw_ledger_step(struct mqw_ledger *l, const struct mqw_binder *b);
 void mqw_ledger_end(const struct mqw_binder *b);

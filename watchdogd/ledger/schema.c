@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "watchdogd/ledger/outbox.h"
+
 /* "MQWL" in the file's header: tells our file from another program's. */
 #define APPLICATION_ID 0x4d51574c
 
@@ -15,6 +17,7 @@ _Static_assert(MQW_CONFIDENCE_COUNT == 3, "confidence numbers are part of the sc
 _Static_assert(MQW_RECIPIENT_COUNT == 10, "recipient states are part of the schema");
 _Static_assert(MQW_PLACE_COUNT == 7, "places are part of the schema");
 _Static_assert(MQW_ACTION_STATE_COUNT == 6, "action states are part of the schema");
+_Static_assert(MQW_OUTBOX_STATE_COUNT == 4, "states of alerts are part of the schema");
 
 /*
  * Step n brings a file from schema n to n + 1; a fresh file goes through all. A step that a
@@ -101,6 +104,29 @@ static const char *const steps[] = {
 	"CREATE INDEX action_budget ON action (rule, kind, intended_at)"
 	" WHERE state NOT IN (3, 4);"
 	"CREATE INDEX action_open ON action (id) WHERE state = 0;",
+
+	/* Alerts to be sent: see ledger/outbox.h. */
+	"CREATE TABLE alert ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" channel TEXT NOT NULL, rule TEXT NOT NULL, instance TEXT NOT NULL,"
+	" token TEXT NOT NULL UNIQUE,"
+	" detail TEXT NOT NULL,"
+	" state INTEGER NOT NULL," /* enum mqw_outbox_state */
+	" stage INTEGER NOT NULL, attempts INTEGER NOT NULL, findings INTEGER NOT NULL,"
+	" opened_at INTEGER NOT NULL, latest_at INTEGER NOT NULL,"
+	" sealed_at INTEGER, ended_at INTEGER,"
+	" due_at INTEGER NOT NULL"
+	");"
+	"CREATE INDEX alert_cause ON alert (channel, rule, instance, id);"
+	"CREATE INDEX alert_due ON alert (due_at) WHERE state < 2;"
+	"CREATE TABLE alert_finding ("
+	" id INTEGER PRIMARY KEY,"
+	" alert INTEGER NOT NULL REFERENCES alert (id) ON DELETE CASCADE,"
+	" key TEXT NOT NULL UNIQUE,"
+	" verdict TEXT NOT NULL,"
+	" content TEXT" /* JSON; NULL: only counted */
+	");"
+	"CREATE INDEX alert_finding_alert ON alert_finding (alert, id);",
 };
 
 #define NEWEST ((int64_t)(sizeof(steps) / sizeof(steps[0])))

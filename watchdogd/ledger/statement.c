@@ -28,6 +28,7 @@ static const char *const statements[MQW_STATEMENT_COUNT] = {
 		"SELECT time, instance, realm, queue_id, message_id, sender, recipient, relay,"
 		" status, reply, ndr_id, reason, remedy, first_seen, last_seen, attempts, code,"
 		" verdict, confidence FROM verdict ORDER BY id DESC LIMIT ?",
+	[MQW_STATEMENT_ACTION_KNOWN] = "SELECT 1 FROM action WHERE key = ?",
 	[MQW_STATEMENT_ACTION_INSERT] =
 		"INSERT INTO action (key, kind, rule, instance, queue_id, recipients, cause,"
 		" intended_at, detail, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', 0)"
@@ -47,6 +48,38 @@ static const char *const statements[MQW_STATEMENT_COUNT] = {
 	[MQW_STATEMENT_ACTION_EACH] = ACTION_COLUMNS "ORDER BY id DESC LIMIT ?",
 	[MQW_STATEMENT_ACTION_EACH_OPEN] =
 		ACTION_COLUMNS "WHERE state = 0 ORDER BY id DESC LIMIT ?",
+	[MQW_STATEMENT_OUTBOX_INSERT] =
+		"INSERT INTO alert (channel, rule, instance, token, detail, state, stage,"
+		" opened_at, latest_at, sealed_at, ended_at, due_at, attempts, findings)"
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)",
+	[MQW_STATEMENT_OUTBOX_FINDING_INSERT] =
+		"INSERT INTO alert_finding (alert, key, verdict, content) VALUES (?, ?, ?, ?)"
+		" ON CONFLICT (key) DO NOTHING",
+	[MQW_STATEMENT_OUTBOX_COUNT_UP] = "UPDATE alert SET findings = findings + 1,"
+					  " latest_at = max(latest_at, ?) WHERE id = ?",
+	/* States: 0 MQW_OUTBOX_GATHERING, 1 _WAITING, above them ended. */
+	[MQW_STATEMENT_OUTBOX_SEAL] = "UPDATE alert SET state = 1, sealed_at = ?, due_at = ?"
+				      " WHERE id = ? AND state = 0",
+	[MQW_STATEMENT_OUTBOX_POSTPONE] =
+		"UPDATE alert SET due_at = ?, detail = ?, attempts = attempts + 1"
+		" WHERE id = ? AND state = 1",
+	[MQW_STATEMENT_OUTBOX_END] = "UPDATE alert SET state = ?, ended_at = ?, detail = ?"
+				     " WHERE id = ? AND state = 1",
+	[MQW_STATEMENT_OUTBOX_EXPIRE] = "DELETE FROM alert WHERE state > 1 AND ended_at < ?",
+#define OUTBOX_COLUMNS                                                                             \
+	"SELECT id, channel, rule, instance, token, detail, state, stage, attempts, findings,"     \
+	" opened_at, latest_at, sealed_at, ended_at, due_at FROM alert "
+	[MQW_STATEMENT_OUTBOX_NEWEST] = OUTBOX_COLUMNS
+	"WHERE channel = ? AND rule = ? AND instance = ? ORDER BY id DESC LIMIT 1",
+	[MQW_STATEMENT_OUTBOX_EACH_DUE] = OUTBOX_COLUMNS
+	"WHERE state < 2 AND (due_at <= ? OR due_at > ?) ORDER BY due_at, id LIMIT ?",
+	[MQW_STATEMENT_OUTBOX_EACH_FINDING] =
+		"SELECT content FROM alert_finding WHERE alert = ? AND content IS NOT NULL"
+		" ORDER BY id",
+	[MQW_STATEMENT_OUTBOX_EACH_VERDICT] =
+		"SELECT verdict, count(*) FROM alert_finding WHERE alert = ?"
+		" GROUP BY verdict ORDER BY 2 DESC, 1",
+	[MQW_STATEMENT_OUTBOX_KNOWS] = "SELECT 1 FROM alert WHERE token = ?",
 };
 
 /* These are made of the field tables in messages.c. */

@@ -155,6 +155,7 @@ static void close_message(struct mqw_tracker *t, struct mqw_message *m, bool *fl
 
 int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_event *e)
 {
+	struct mqw_message *report;
 	struct mqw_recipient *r;
 
 	switch (e->kind) {
@@ -164,6 +165,7 @@ int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct
 		/* What the MTA makes itself (reports, forwards) has no line before this one. */
 		if (!m->queued && !m->recipients)
 			m->opening_seen = m->age_known = true;
+		m->probe = m->probe || e->own;
 		return mqw_string_set(&m->message_id, e->message_id, REPLY_MAX) ? 0 : -ENOMEM;
 	case MQW_EVENT_QUEUED:
 		m->queued = true;
@@ -203,6 +205,10 @@ int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct
 		m->gave_up_at = e->time;
 		return 0;
 	case MQW_EVENT_NDR:
+		/* A report about what is not judged is not judged either: it would go round. */
+		report = m->probe ? mqw_identity_find(t, e->realm, e->other_id) : NULL;
+		if (report)
+			report->probe = true;
 		return mqw_string_set(&m->ndr_id, e->other_id, ID_MAX) ? 0 : -ENOMEM;
 	case MQW_EVENT_REMOVED:
 		close_message(t, m, &m->removed, e->time);

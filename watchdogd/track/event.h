@@ -77,6 +77,7 @@ struct mqw_event {
 	bool forced;
 	/* Of REMOVED: the MTA writes its log itself, line by line, so that no earlier one is missing. */
 	bool whole_log;
+	bool own; /* MESSAGE_ID: it is the watchdog's own mail, of which nothing is said */
 	int code; /* three-digit reply as it was on the wire; 0 unknown */
 	uint64_t count;
 	int64_t time;

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* From a rule that fires to a program that gets the alert. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <jansson.h>
+
+#include "act_fixture.h"
+#include "watchdogd/ledger/outbox.h"
+
+#define NOW (T0 + 100 * MQW_SECOND)
+
+static char out[96];
+
+static const char *source_name(void *ctx, uint32_t source)
+{
+	(void)ctx;
+	return source == 0 ? "mail.log" : NULL;
+}
+
+/* One JSON object a line goes to the file that out names. */
+static int setup_alerts(void **state)
+{
+	char text[400];
+	sigset_t mask;
+	int r = act_setup(state);
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	snprintf(out, sizeof(out), "%s/out", dir);
+	snprintf(text, sizeof(text),
+		"  - {name: tell, when: {verdict: vanished}, do: [{alert: sms}, {alert: ops}]}\n"
+		"alerts:\n"
+		"  sms: {command: [/usr/bin/tee, -a, %s]}\n"
+		"  ops: {journal: true}\n",
+		out);
+	load_rules(text);
+	mqw_act_set_alerts(act, config);
+	instance.source_name = source_name;
+	return r;
+}
+
+static void lose(const char *id)
+{
+	accepted(id, T0);
+	deferred(id, T0 + MQW_SECOND);
+	happens(MQW_EVENT_QUEUE_GONE, id, T0 + 2 * MQW_SECOND);
+}
+
+static int count_due(void *ctx, const struct mqw_outbox_record *r)
+{
+	(void)r;
+	++*(int *)ctx;
+	return 0;
+}
+
+/* Has everything sent that is due, and waits until it is. */
+static void send_all(int64_t now)
+{
+	int waiting = 0;
+
+	mqw_ledger_outbox_each_due(ledger, now, MQW_DAY, 10, count_due, &waiting);
+	for (int i = 0; waiting && i < 1000; i++) {
+		mqw_act_send_alerts(act, now);
+		assert_true(sd_event_run(event, 20000) >= 0);
+		waiting = 0;
+		mqw_ledger_outbox_each_due(ledger, now, MQW_DAY, 10, count_due, &waiting);
+	}
+	assert_int_equal(waiting, 0);
+}
+
+/* The alert in this line of the output, counted from 0; NULL when there are not so many. */
+static json_t *got(int line)
+{
+	FILE *f = fopen(out, "re");
+	json_t *j = NULL;
+
+	for (int i = 0; f && i <= line; i++) {
+		json_decref(j);
+		j = json_loadf(f, JSON_DISABLE_EOF_CHECK, NULL);
+	}
+	if (f)
+		fclose(f);
+	return j;
+}
+
+static void a_rule_tells_the_channel(void **state)
+{
+	json_t *j, *f;
+
+	(void)state;
+	mqw_act_set_mode(act, MQW_MODE_OBSERVE);
+	lose("A1");
+	found("A1", B, NOW);
+	found("A1", B, NOW);
+	send_all(NOW);
+	assert_null(got(0));
+	send_all(NOW + 3 * MQW_SECOND);
+	j = got(0);
+	assert_string_equal(json_string_value(json_object_get(j, "rule")), "tell");
+	assert_string_equal(json_string_value(json_object_get(j, "instance")), "out");
+	assert_int_equal(json_integer_value(json_object_get(j, "count")), 1);
+	f = json_array_get(json_object_get(j, "findings"), 0);
+	assert_string_equal(json_string_value(json_object_get(f, "queue_id")), "A1");
+	assert_string_equal(json_string_value(json_object_get(f, "recipient")), B);
+	assert_string_equal(json_string_value(json_object_get(f, "mta")), "postfix");
+	f = json_array_get(json_object_get(f, "evidence"), 0);
+	assert_string_equal(json_string_value(json_object_get(f, "source")), "mail.log");
+	assert_int_equal(json_integer_value(json_object_get(f, "line")), 1);
+	json_decref(j);
+	/* Once, whatever is found again; and once in the journal, for two channels. */
+	restart_act();
+	mqw_act_set_alerts(act, config);
+	found("A1", B, NOW + MQW_HOUR);
+	send_all(NOW + MQW_DAY);
+	assert_null(got(1));
+	assert_actions("alert A1 done\n");
+}
+
+static void ten_thousand_are_counted_past_the_budget(void **state)
+{
+	uint64_t sum = 0;
+	char id[16];
+	json_t *j;
+
+	(void)state;
+	for (int i = 0; i < 10000; i++) {
+		int64_t now = NOW + i * MQW_SECOND / 10;
+
+		snprintf(id, sizeof(id), "A%d", i);
+		lose(id);
+		found(id, B, now);
+		if (i % 100 == 0)
+			send_all(now);
+	}
+	for (int minute = 0; minute < 48 * 60; minute += 5)
+		send_all(NOW + 1000 * MQW_SECOND + minute * MQW_MINUTE);
+	for (int i = 0; i < 3; i++) {
+		j = got(i);
+		assert_non_null(j);
+		sum += (uint64_t)json_integer_value(json_object_get(j, "count"));
+		json_decref(j);
+	}
+	assert_int_equal(sum, 10000);
+	assert_null(got(3));
+}
+
+/* The ledger is locked: the finding waits and is told later. */
+static void a_locked_ledger_delays_only(void **state)
+{
+	char path[96];
+	struct mqw_ledger *other = NULL;
+	json_t *j;
+
+	(void)state;
+	lose("A1");
+	snprintf(path, sizeof(path), "%s/ledger.db", dir);
+	if (fork() == 0) {
+		if (mqw_ledger_open(path, &other, NULL) < 0 || mqw_ledger_begin(other) < 0)
+			_exit(1);
+		usleep(900000);
+		_exit(0);
+	}
+	usleep(300000);
+	found("A1", B, NOW);
+	assert_true(mqw_act_waiting(act));
+	wait(NULL);
+	mqw_act_settle(act, NOW + MQW_MINUTE);
+	assert_false(mqw_act_waiting(act));
+	send_all(NOW + 2 * MQW_MINUTE);
+	j = got(0);
+	assert_int_equal(json_integer_value(json_object_get(j, "count")), 1);
+	json_decref(j);
+	assert_null(got(1));
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup_alerts, act_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(a_rule_tells_the_channel),
+		TEST(ten_thousand_are_counted_past_the_budget),
+		TEST(a_locked_ledger_delays_only),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
