@@ -73,13 +73,17 @@ static void end_wish(struct mqw_wish **at)
 
 struct mqw_act *mqw_act_free(struct mqw_act *a)
 {
+	struct mqw_call *next;
+
 	if (!a)
 		return NULL;
 	mqw_helper_client_free(a->helper);
 	mqw_sender_free(a->sender); /* hands its last answers to the outbox */
 	mqw_outbox_free(a->outbox);
-	while (a->calls)
-		mqw_call_free(a->calls);
+	for (struct mqw_call *c = a->calls; c; c = next) {
+		next = c->next;
+		mqw_call_free(c);
+	}
 	while (a->wishes)
 		end_wish(&a->wishes);
 	free(a);

@@ -171,16 +171,17 @@ int mqw_sender_send(
 struct mqw_sender *mqw_sender_free(struct mqw_sender *s)
 {
 	int left = LAST_WAIT_MS;
+	struct job *next;
 
 	if (!s)
 		return NULL;
-	while (s->jobs) {
-		struct job *j = s->jobs;
+	for (struct job *j = s->jobs; j; j = next) {
 		struct pollfd fd = {.fd = j->fd, .events = POLLIN};
 		struct mqw_delivery d;
 		int64_t id = j->id;
 		bool said;
 
+		next = j->next;
 		for (; left > 0 && poll(&fd, 1, 100) == 0; left -= 100)
 			;
 		j->child = sd_event_source_unref(j->child);
