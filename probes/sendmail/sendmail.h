@@ -25,7 +25,7 @@ bool mqw_sendmail_is_mine(struct mqw_slice tag);
 extern const char *const mqw_sendmail_queue_directories[];
 bool mqw_sendmail_queue_name(struct mqw_slice relative_path, struct mqw_queue_name *ret);
 extern const struct mqw_queue_file_form mqw_sendmail_queue_file_forms[];
-/* The df file of a qf file: beside it, or in df/ where that is in qf/. */
+/* The two places of the df file: each of qf and df may be in a directory of that name. */
 bool mqw_sendmail_companion(struct mqw_slice path, size_t n, char *ret, size_t size);
 int mqw_sendmail_queue_file(struct mqw_slice content, struct mqw_queue_file *ret);
 /* Takes the lines of all other recipients out: what is not in a qf file counts as done. */

@@ -222,9 +222,19 @@ static void test_recover(void **state)
 	/* It is there now, wherever it lies, and whatever became of it. */
 	assert_int_equal(recover(QF, text), -EBUSY);
 	assert_int_equal(rename(path_of("queue/q1/qf" ID), path_of("queue/q2/hf" ID)), 0);
+	assert_int_equal(rename(path_of("queue/q1/df/df" ID), path_of("queue/q2/df" ID)), 0);
 	assert_int_equal(recover(QF, text), -EBUSY);
+	/* Without its body it is as good as lost: that is put back, and the envelope stays. */
+	assert_int_equal(rename(path_of("queue/q2/hf" ID), path_of("queue/q1/qf" ID)), 0);
+	unlink(path_of("queue/q2/df" ID));
+	write_file("queue/q1/qf" ID, "as it was");
+	assert_int_equal(recover(QF, text), 0);
+	read_back("queue/q1/df/df" ID, got, sizeof(got));
+	assert_string_equal(got, DF);
+	read_back("queue/q1/qf" ID, got, sizeof(got));
+	assert_string_equal(got, "as it was");
+	unlink(path_of("queue/q1/qf" ID));
 	/* What Sendmail has set aside is out of it. */
-	unlink(path_of("queue/q2/hf" ID));
 	write_file("queue/q1/Qf" ID, QF);
 	assert_int_equal(recover(QF, text), 0);
 }
