@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Puts a message back into the queue under its own id: the body first, then the envelope, each by
+ * Puts a message back into the queue under an id of its own, which tells the one that it continues
+ * (mqw_sendmail_recovered_id). Not under the old id: its log lines would go on as if nothing had
+ * happened, and whether a message was put back has to be seen from the log. The body goes first, then the envelope, each by
  * renaming a finished file, so that a queue run finds a whole message or none. Sendmail takes an
  * envelope only from its own user and if nobody else can write to it (readqf, queue.c:4126 of
  * Sendmail 8.17.1); what it does not trust it sets aside as QfID.
@@ -104,6 +106,13 @@ static int search(int fd, const char *queue_id, int depth, struct mqw_buffer *pa
 	}
 	closedir(dir);
 	return r;
+}
+
+static int search_queue(int root, const char *queue_id, struct mqw_buffer *path)
+{
+	int fd = openat(root, ".", DIRECTORY_FLAGS);
+
+	return fd < 0 ? -errno : search(fd, queue_id, 0, path);
 }
 
 /* Of the directories that the wildcard names the first by name, or the queue's own. */
@@ -309,19 +318,24 @@ static int restore_message(int root, const char *wildcard, const char *queue_id,
 	return r;
 }
 
-static int recover_files(int root, const char *wildcard, const char *queue_id,
+static int recover_files(int root, const char *wildcard, const char *queue_id, const char *new_id,
 	const struct mqw_slice files[2], char *ret_text, size_t size)
 {
 	struct mqw_buffer path = {0};
-	int r = openat(root, ".", DIRECTORY_FLAGS);
+	int r = search_queue(root, new_id, &path);
 
-	r = r < 0 ? -errno : search(r, queue_id, 0, &path);
-	if (r > 0)
-		r = restore_body(root, queue_id, mqw_buffer_slice(&path), files[1], ret_text, size);
-	else if (r == 0)
-		r = restore_message(root, wildcard, queue_id, files, ret_text, size);
-	else
+	if (r == 0) {
+		r = search_queue(root, queue_id, &path);
+		if (r > 0)
+			r = restore_body(
+				root, queue_id, mqw_buffer_slice(&path), files[1], ret_text, size);
+		else if (r == 0)
+			r = restore_message(root, wildcard, new_id, files, ret_text, size);
+		else
+			fail(r, ret_text, size, "a look through the queue");
+	} else if (r < 0) {
 		fail(r, ret_text, size, "a look through the queue");
+	}
 	mqw_buffer_done(&path);
 	return r;
 }
@@ -341,8 +355,8 @@ static int find_wildcard(const struct mqw_control *c, char **ret)
 	return 0;
 }
 
-static int recover_into(const struct mqw_control *c, int root, const char *queue_id, int file_fd,
-	char *ret_text, size_t size)
+static int recover_into(const struct mqw_control *c, int root, const char *queue_id,
+	const char *new_id, int file_fd, char *ret_text, size_t size)
 {
 	struct mqw_slice files[MQW_BUNDLE_MAX];
 	struct mqw_buffer bundle = {0};
@@ -356,7 +370,7 @@ static int recover_into(const struct mqw_control *c, int root, const char *queue
 	else if (mqw_bundle_split(mqw_buffer_slice(&bundle), files) != 2)
 		r = fail(-EBADMSG, ret_text, size, "the copy is not of two files");
 	else
-		r = recover_files(root, wildcard, queue_id, files, ret_text, size);
+		r = recover_files(root, wildcard, queue_id, new_id, files, ret_text, size);
 	free(wildcard);
 	mqw_buffer_done(&bundle);
 	return r;
@@ -365,20 +379,23 @@ static int recover_into(const struct mqw_control *c, int root, const char *queue
 int mqw_sendmail_recover(
 	const struct mqw_control *c, const char *queue_id, int file_fd, char *ret_text, size_t size)
 {
-	char ignored[256];
+	char new_id[MQW_SENDMAIL_ID_MAX + 1], ignored[256];
 	int root, r;
 
-	if (!mqw_sendmail_valid_id(mqw_slice_of(queue_id)))
+	if (!mqw_sendmail_recovered_id(mqw_slice_of(queue_id), new_id))
 		return fail(-EINVAL, ret_text, size, "the queue id");
 	if (!c->queue_directory || c->queue_directory[0] != '/')
 		return fail(-EINVAL, ret_text, size, "the queue directory");
 	root = open(c->queue_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return fail(-errno, ret_text, size, "the queue directory");
-	r = recover_into(c, root, queue_id, file_fd, ret_text, size);
+	r = recover_into(c, root, queue_id, new_id, file_fd, ret_text, size);
 	close(root);
-	/* In the queue it is; where this fails, or nothing shall run now, the next run takes it. */
+	/*
+	 * In the queue it is; where this fails, or nothing shall run now, the next run takes it. What
+	 * both ids have in common, behind the month, is enough for the run to find either.
+	 */
 	if (r == 0 && mqw_sendmail_healthy(c, ignored, sizeof(ignored)) == 0)
-		(void)mqw_sendmail_run_queue(c, queue_id, ignored, sizeof(ignored));
+		(void)mqw_sendmail_run_queue(c, queue_id + 2, ignored, sizeof(ignored));
 	return r;
 }

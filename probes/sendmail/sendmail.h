@@ -14,6 +14,17 @@ extern const struct mqw_probe_ops mqw_probe_sendmail;
  */
 bool mqw_sendmail_valid_id(struct mqw_slice id);
 
+#define MQW_SENDMAIL_ID_MAX 15
+
+/*
+ * The id under which a message is put back: with a month that is none, so that Sendmail never
+ * gives it to another, and the log tells which message goes on. False when id is none, or was put
+ * back four times already.
+ */
+bool mqw_sendmail_recovered_id(struct mqw_slice id, char ret[MQW_SENDMAIL_ID_MAX + 1]);
+/* The inverse: false when id is none under which a message was put back. */
+bool mqw_sendmail_original_id(struct mqw_slice id, char ret[MQW_SENDMAIL_ID_MAX + 1]);
+
 /* log.c */
 struct mqw_probe *mqw_sendmail_log_create(const char *const *next_hops, size_t next_hop_count);
 struct mqw_probe *mqw_sendmail_log_free(struct mqw_probe *p);

@@ -138,6 +138,7 @@ end_vanished() {
 		"$(deliveries vanished ok3@mixed.test) $(deliveries vanished soft3@mixed.test)" "1 1"
 	check "vanished: the rightful failure report came once" equal \
 		"$(sm_ndrs "$M" "${MESSAGE[vanished]}" app@example.com)" 1
+	check "vanished: it is relocated now" verdict vanished soft3@mixed.test relocated
 	check "body lost: said" wd_wait_says "$M" "vanished .*: message ${ID[body]} .*<body@never.test>" 30
 	check "body lost: put back" lab_wait 20 "a body" sm_file "$M" d "${ID[body]}"
 	sm_answer "$M" body@never.test ok
