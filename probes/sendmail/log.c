@@ -6,6 +6,7 @@
  */
 #include "probes/sendmail/log_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define INSTANCE MQW_LIT("sendmail")
@@ -257,8 +258,7 @@ static int tell_recovered(struct mqw_probe *p, const struct mqw_event *e, struct
 	if (!mqw_sendmail_original_id(e->queue_id, original) ||
 		mqw_slice_eq(e->queue_id, mqw_slice_of(p->recovered)))
 		return 0;
-	memcpy(p->recovered, e->queue_id.ptr, e->queue_id.len);
-	p->recovered[e->queue_id.len] = '\0';
+	snprintf(p->recovered, sizeof(p->recovered), "%.*s", (int)e->queue_id.len, e->queue_id.ptr);
 	opened.other_id = mqw_slice_of(original);
 	return emit(out, &opened, MQW_EVENT_OPENED);
 }
