@@ -139,6 +139,13 @@ struct mqw_probe_ops {
 	 * them have to be there, or the message cannot be delivered. NULL: a message is one file.
 	 */
 	bool (*companion)(struct mqw_slice path, size_t n, char *ret, size_t size);
+	/* There is one further file, and companion() gives the places where it may be. */
+	bool companion_places;
+	/*
+	 * Whether a deferred message may lie in a queue of the same MTA that is not the one looked
+	 * at, by what its lines say; then that it is not in this one proves nothing. NULL: never.
+	 */
+	bool (*in_other_queue)(const struct mqw_message *m);
 	/* The file's modification time is when the message is to be tried again. */
 	bool mtime_is_retry;
 	/* Whether a string is a queue id of this MTA; for everything that acts on one. */
@@ -179,6 +186,13 @@ extern const struct mqw_probe_ops *const mqw_probes[];
  */
 bool mqw_probe_parse(const struct mqw_probe_ops **mta, struct mqw_syslog_reader *stamps,
 	struct mqw_slice raw, struct mqw_line *ret);
+
+/*
+ * The path of the message's n-th further file below the directory root, as companion() does; of
+ * several places the one where it is, or the first when it is nowhere.
+ */
+bool mqw_probe_companion(const struct mqw_probe_ops *probe, int root, struct mqw_slice path,
+	size_t n, char *ret, size_t size);
 
 /*
  * Whether all further files of the message are there whose first is at path below the directory

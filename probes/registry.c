@@ -47,13 +47,32 @@ bool mqw_probe_parse(const struct mqw_probe_ops **mta, struct mqw_syslog_reader 
 	return mqw_syslog_parse(stamps, raw, ret);
 }
 
+/* A look that fails in another way than by ENOENT counts as there. */
+static bool is_there(int root, const char *path)
+{
+	struct stat st;
+
+	return fstatat(root, path, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
+bool mqw_probe_companion(const struct mqw_probe_ops *probe, int root, struct mqw_slice path,
+	size_t n, char *ret, size_t size)
+{
+	if (!probe->companion || (probe->companion_places && n > 0))
+		return false;
+	if (probe->companion_places)
+		for (size_t place = 0; probe->companion(path, place, ret, size); place++)
+			if (is_there(root, ret))
+				return true;
+	return probe->companion(path, n, ret, size);
+}
+
 bool mqw_probe_is_whole(const struct mqw_probe_ops *probe, int root, struct mqw_slice path)
 {
 	char name[PATH_MAX];
-	struct stat st;
 
-	for (size_t n = 0; probe->companion && probe->companion(path, n, name, sizeof(name)); n++)
-		if (fstatat(root, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+	for (size_t n = 0; mqw_probe_companion(probe, root, path, n, name, sizeof(name)); n++)
+		if (!is_there(root, name))
 			return false;
 	return true;
 }

@@ -76,6 +76,7 @@ if [ "$(id -u)" != 0 ]; then
 else
 	counted "the lab's real Postfix" tests/lab/selftest.sh
 	counted "the watchdog beside a real Postfix" tests/integration/postfix.sh
+	counted "the watchdog beside a real Sendmail" tests/integration/sendmail.sh
 	counted "attacks on the service" tests/integration/attacks.sh
 	step "the demo" tests/lab/demo.sh
 fi

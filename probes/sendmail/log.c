@@ -6,6 +6,7 @@
  */
 #include "probes/sendmail/log_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define INSTANCE MQW_LIT("sendmail")
@@ -34,41 +35,6 @@ bool mqw_sendmail_is_mine(struct mqw_slice tag)
 		return !mqw_slice_eq(tag, MQW_LIT("sm-notify"));
 	return mqw_slice_eq(tag, MQW_LIT("sendmail")) ||
 		mqw_slice_starts(tag, MQW_LIT("sendmail-"));
-}
-
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool is_id_char(char c)
-{
-	return is_digit(c) || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-}
-
-bool mqw_sendmail_valid_id(struct mqw_slice id)
-{
-	if (id.len < 8 + 5 || id.len > 8 + 7)
-		return false;
-	for (size_t i = 0; i < id.len; i++)
-		if (i < 8 ? !is_id_char(id.ptr[i]) : !is_digit(id.ptr[i]))
-			return false;
-	return true;
-}
-
-bool mqw_sendmail_take_id(struct mqw_slice *s, struct mqw_slice *ret)
-{
-	size_t n = 0, digits = 0;
-
-	/* A run of letters and digits; how many of its last are digits. */
-	for (; n < s->len && n <= 16 && is_id_char(s->ptr[n]); n++)
-		digits = is_digit(s->ptr[n]) ? digits + 1 : 0;
-	/* Before 8.10 three letters and the process id. */
-	if (!(n >= 12 && n <= 16 && digits >= 4) && !(n == 8 && digits == 5))
-		return false;
-	*ret = mqw_slice_head(*s, n);
-	*s = mqw_slice_from(*s, n);
-	return true;
 }
 
 static int emit(struct mqw_sink *out, struct mqw_event *e, enum mqw_event_kind kind)
@@ -280,10 +246,28 @@ static int read_with_id(const struct mqw_probe *p, const struct mqw_line *line, 
 	return read_words(s, e, out);
 }
 
+/*
+ * A message that was put back has no line of arrival: its first line begins its life. The tracker
+ * takes it well when it is told so again.
+ */
+static int tell_recovered(struct mqw_probe *p, const struct mqw_event *e, struct mqw_sink *out)
+{
+	struct mqw_event opened = *e;
+	char original[MQW_SENDMAIL_ID_MAX + 1];
+
+	if (!mqw_sendmail_original_id(e->queue_id, original) ||
+		mqw_slice_eq(e->queue_id, mqw_slice_of(p->recovered)))
+		return 0;
+	snprintf(p->recovered, sizeof(p->recovered), "%.*s", (int)e->queue_id.len, e->queue_id.ptr);
+	opened.other_id = mqw_slice_of(original);
+	return emit(out, &opened, MQW_EVENT_OPENED);
+}
+
 int mqw_sendmail_line(struct mqw_probe *p, const struct mqw_line *line, struct mqw_sink *out)
 {
 	struct mqw_event e = mqw_event(MQW_EVENT_COUNT, line->time);
 	struct mqw_slice s = line->text;
+	int r;
 
 	if (!mqw_sendmail_is_mine(line->tag))
 		return MQW_LINE_FOREIGN;
@@ -292,5 +276,6 @@ int mqw_sendmail_line(struct mqw_probe *p, const struct mqw_line *line, struct m
 	e.realm = line->host;
 	e.instance = INSTANCE;
 	e.evidence = line->evidence;
-	return read_with_id(p, line, s, &e, out);
+	r = tell_recovered(p, &e, out);
+	return r < 0 ? r : read_with_id(p, line, s, &e, out);
 }

@@ -8,6 +8,7 @@
 struct mqw_probe {
 	const char *const *next_hops; /* borrowed */
 	size_t next_hop_count;
+	char recovered[MQW_SENDMAIL_ID_MAX + 1]; /* the last message put back that was told of */
 };
 
 /* What a "to=" line says of its recipients, all of them alike. */

@@ -36,6 +36,24 @@ static bool is_genuine(
 }
 
 /*
+ * What a user's sendmail command sends is first in the client's queue, mqueue-client, and goes from
+ * there to the daemon of the same host: that is what a relay of the loopback means, mostly.
+ */
+static bool in_other_queue(const struct mqw_message *m)
+{
+	for (const struct mqw_recipient *r = m->recipients; r; r = r->next) {
+		struct mqw_slice relay = mqw_slice_of(r->relay);
+
+		if (r->state == MQW_RECIPIENT_DEFERRED &&
+			(mqw_slice_find(relay, MQW_LIT("[127.")) < relay.len ||
+				mqw_slice_find(relay, MQW_LIT("[IPv6:::1]")) < relay.len ||
+				mqw_slice_starts(relay, MQW_LIT("localhost"))))
+			return true;
+	}
+	return false;
+}
+
+/*
  * Timeout.queuereturn is 5d by default. How often the queue is run is the daemon's -q option: 10m
  * on Debian, 1h on Red Hat.
  */
@@ -54,6 +72,8 @@ const struct mqw_probe_ops mqw_probe_sendmail = {
 	.queue_name = mqw_sendmail_queue_name,
 	.queue_file_forms = mqw_sendmail_queue_file_forms,
 	.companion = mqw_sendmail_companion,
+	.companion_places = true,
+	.in_other_queue = in_other_queue,
 	.valid_id = mqw_sendmail_valid_id,
 	.queue_file = mqw_sendmail_queue_file,
 	.keep_recipients = mqw_sendmail_keep_recipients,

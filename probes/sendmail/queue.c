@@ -54,20 +54,20 @@ bool mqw_sendmail_queue_name(struct mqw_slice relative_path, struct mqw_queue_na
 bool mqw_sendmail_companion(struct mqw_slice path, size_t n, char *ret, size_t size)
 {
 	struct mqw_slice directory = path, name = path, part;
-	const char *sibling = "";
+	const char *below = n ? "df/" : "";
 
-	if (n > 0)
+	if (n > 1)
 		return false;
 	while (mqw_slice_take_until(&name, '/', &part))
 		;
 	directory.len -= name.len;
-	/* "q1/qf/qfID" has "q1/df/dfID" beside it. */
+	/* "q1/qf/qfID" has "q1/df/dfID" beside it, or "q1/dfID". */
 	if (mqw_slice_eq(directory, MQW_LIT("qf/")) || mqw_slice_ends(directory, MQW_LIT("/qf/"))) {
 		directory.len -= sizeof("qf/") - 1;
-		sibling = "df/";
+		below = n ? "" : "df/";
 	}
 	return snprintf(ret, size, "%.*s%sdf%.*s", (int)directory.len,
-		       directory.ptr ? directory.ptr : "", sibling, (int)name.len - 2,
+		       directory.ptr ? directory.ptr : "", below, (int)name.len - 2,
 		       name.ptr + 2) < (int)size;
 }
 

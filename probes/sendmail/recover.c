@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Puts a message back into the queue under its own id: the body first, then the envelope, each by
+ * Puts a message back into the queue under an id of its own, which tells the one that it continues
+ * (mqw_sendmail_recovered_id). Not under the old id: its log lines would go on as if nothing had
+ * happened, and whether a message was put back has to be seen from the log. The body goes first, then the envelope, each by
  * renaming a finished file, so that a queue run finds a whole message or none. Sendmail takes an
  * envelope only from its own user and if nobody else can write to it (readqf, queue.c:4126 of
  * Sendmail 8.17.1); what it does not trust it sets aside as QfID.
@@ -51,13 +53,16 @@ static int read_bundle(int fd, struct mqw_buffer *ret)
 	}
 }
 
-/* Whether the message is in this directory or below: 1, 0 or a negative errno. Closes fd. */
-static int search(int fd, const char *queue_id, int depth)
+/*
+ * Looks for the envelope in this directory and below. 1 and its path relative to the first one, 0
+ * or a negative errno. Closes fd.
+ */
+static int search(int fd, const char *queue_id, int depth, struct mqw_buffer *path)
 {
 	DIR *dir = fdopendir(fd);
 	const struct dirent *e;
+	size_t base = path->len;
 	struct stat st;
-	char name[64];
 	int r = 0;
 
 	if (!dir) {
@@ -67,11 +72,15 @@ static int search(int fd, const char *queue_id, int depth)
 	}
 	/* What is set aside as QfID is out of the queue. */
 	for (size_t i = 0; r == 0 && i < 3; i++) {
-		snprintf(name, sizeof(name), "%cf%s", "qht"[i], queue_id);
-		if (fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		mqw_buffer_printf(path, "%cf%s", "qht"[i], queue_id);
+		if (path->failed)
+			r = -ENOMEM;
+		else if (fstatat(dirfd(dir), path->ptr + base, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			r = 1;
 		else if (errno != ENOENT)
 			r = -errno;
+		else
+			path->len = base;
 	}
 	while (r == 0 && depth < SEARCH_DEPTH_MAX) {
 		int sub;
@@ -85,13 +94,25 @@ static int search(int fd, const char *queue_id, int depth)
 		if (e->d_name[0] == '.' || (e->d_type != DT_DIR && e->d_type != DT_UNKNOWN))
 			continue;
 		sub = openat(dirfd(dir), e->d_name, DIRECTORY_FLAGS);
-		if (sub >= 0)
-			r = search(sub, queue_id, depth + 1);
-		else if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
-			r = -errno;
+		if (sub < 0) {
+			if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+				r = -errno;
+			continue;
+		}
+		mqw_buffer_printf(path, "%s/", e->d_name);
+		r = search(sub, queue_id, depth + 1, path);
+		if (r == 0)
+			path->len = base;
 	}
 	closedir(dir);
 	return r;
+}
+
+static int search_queue(int root, const char *queue_id, struct mqw_buffer *path)
+{
+	int fd = openat(root, ".", DIRECTORY_FLAGS);
+
+	return fd < 0 ? -errno : search(fd, queue_id, 0, path);
 }
 
 /* Of the directories that the wildcard names the first by name, or the queue's own. */
@@ -221,19 +242,65 @@ static int put_message(int queue, const char *queue_id, struct mqw_slice envelop
 	return r < 0 ? fail(r, ret_text, size, "the file in the queue") : r;
 }
 
-static int recover_files(int root, const char *wildcard, const char *queue_id,
-	const struct mqw_slice files[2], char *ret_text, size_t size)
+/* Where a body belongs: into df/ if there is one, else into the queue's own directory. */
+static bool find_place(int root, struct mqw_slice envelope_path, char *ret, size_t size)
 {
-	struct mqw_buffer envelope = {0};
-	int queue = -1, r = openat(root, ".", DIRECTORY_FLAGS);
+	for (size_t n = 0; n < 2; n++) {
+		char directory[PATH_MAX], *slash;
+		size_t place = mqw_slice_find(envelope_path, MQW_LIT("qf/qf")) == envelope_path.len
+			? 1 - n
+			: n;
 
-	r = r < 0 ? -errno : search(r, queue_id, 0);
-	if (r > 0) {
+		if (!mqw_sendmail_companion(envelope_path, place, ret, size) ||
+			!mqw_sendmail_companion(envelope_path, place, directory, sizeof(directory)))
+			return false;
+		slash = strrchr(directory, '/');
+		if (!slash)
+			return true;
+		*slash = '\0';
+		if (faccessat(root, directory, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The envelope is in the queue. Where its body is not, the message was as good as lost, and is whole
+ * again with the body; the envelope, of which Sendmail has kept the account, stays as it is.
+ */
+static int restore_body(int root, const char *queue_id, struct mqw_slice envelope_path,
+	struct mqw_slice body, char *ret_text, size_t size)
+{
+	char path[PATH_MAX], name[64], *slash;
+	int dir, r;
+
+	if (mqw_probe_is_whole(&mqw_probe_sendmail, root, envelope_path)) {
 		snprintf(ret_text, size, "%s is in the queue: it was not lost", queue_id);
 		return -EBUSY;
 	}
-	if (r < 0)
-		return fail(r, ret_text, size, "a look through the queue");
+	if (!find_place(root, envelope_path, path, sizeof(path)))
+		return fail(-ENOENT, ret_text, size, "the directory of the body");
+	slash = strrchr(path, '/');
+	if (slash)
+		*slash = '\0';
+	dir = openat(root, slash ? path : ".", DIRECTORY_FLAGS);
+	if (dir < 0)
+		return fail(-errno, ret_text, size, "the directory of the body");
+	snprintf(name, sizeof(name), "df%s", queue_id);
+	r = put_file(dir, name, body, false);
+	close(dir);
+	if (r == -EEXIST)
+		return 1;
+	return r < 0 ? fail(r, ret_text, size, "the body in the queue") : r;
+}
+
+/* Both files, the lifetime beginning anew. */
+static int restore_message(int root, const char *wildcard, const char *queue_id,
+	const struct mqw_slice files[2], char *ret_text, size_t size)
+{
+	struct mqw_buffer envelope = {0};
+	int queue = -1, r;
+
 	r = mqw_sendmail_renew_envelope(files[0], mqw_clock_now(), &envelope);
 	if (r == 0)
 		r = fail(-ENODATA, ret_text, size, "every recipient in the queue file is done");
@@ -248,6 +315,28 @@ static int recover_files(int root, const char *wildcard, const char *queue_id,
 	if (queue >= 0)
 		close(queue);
 	mqw_buffer_done(&envelope);
+	return r;
+}
+
+static int recover_files(int root, const char *wildcard, const char *queue_id, const char *new_id,
+	const struct mqw_slice files[2], char *ret_text, size_t size)
+{
+	struct mqw_buffer path = {0};
+	int r = search_queue(root, new_id, &path);
+
+	if (r == 0) {
+		r = search_queue(root, queue_id, &path);
+		if (r > 0)
+			r = restore_body(
+				root, queue_id, mqw_buffer_slice(&path), files[1], ret_text, size);
+		else if (r == 0)
+			r = restore_message(root, wildcard, new_id, files, ret_text, size);
+		else
+			fail(r, ret_text, size, "a look through the queue");
+	} else if (r < 0) {
+		fail(r, ret_text, size, "a look through the queue");
+	}
+	mqw_buffer_done(&path);
 	return r;
 }
 
@@ -266,8 +355,8 @@ static int find_wildcard(const struct mqw_control *c, char **ret)
 	return 0;
 }
 
-static int recover_into(const struct mqw_control *c, int root, const char *queue_id, int file_fd,
-	char *ret_text, size_t size)
+static int recover_into(const struct mqw_control *c, int root, const char *queue_id,
+	const char *new_id, int file_fd, char *ret_text, size_t size)
 {
 	struct mqw_slice files[MQW_BUNDLE_MAX];
 	struct mqw_buffer bundle = {0};
@@ -281,7 +370,7 @@ static int recover_into(const struct mqw_control *c, int root, const char *queue
 	else if (mqw_bundle_split(mqw_buffer_slice(&bundle), files) != 2)
 		r = fail(-EBADMSG, ret_text, size, "the copy is not of two files");
 	else
-		r = recover_files(root, wildcard, queue_id, files, ret_text, size);
+		r = recover_files(root, wildcard, queue_id, new_id, files, ret_text, size);
 	free(wildcard);
 	mqw_buffer_done(&bundle);
 	return r;
@@ -290,20 +379,23 @@ static int recover_into(const struct mqw_control *c, int root, const char *queue
 int mqw_sendmail_recover(
 	const struct mqw_control *c, const char *queue_id, int file_fd, char *ret_text, size_t size)
 {
-	char ignored[256];
+	char new_id[MQW_SENDMAIL_ID_MAX + 1], ignored[256];
 	int root, r;
 
-	if (!mqw_sendmail_valid_id(mqw_slice_of(queue_id)))
+	if (!mqw_sendmail_recovered_id(mqw_slice_of(queue_id), new_id))
 		return fail(-EINVAL, ret_text, size, "the queue id");
 	if (!c->queue_directory || c->queue_directory[0] != '/')
 		return fail(-EINVAL, ret_text, size, "the queue directory");
 	root = open(c->queue_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return fail(-errno, ret_text, size, "the queue directory");
-	r = recover_into(c, root, queue_id, file_fd, ret_text, size);
+	r = recover_into(c, root, queue_id, new_id, file_fd, ret_text, size);
 	close(root);
-	/* In the queue it is; where this fails, or nothing shall run now, the next run takes it. */
+	/*
+	 * In the queue it is; where this fails, or nothing shall run now, the next run takes it. What
+	 * both ids have in common, behind the month, is enough for the run to find either.
+	 */
 	if (r == 0 && mqw_sendmail_healthy(c, ignored, sizeof(ignored)) == 0)
-		(void)mqw_sendmail_run_queue(c, queue_id, ignored, sizeof(ignored));
+		(void)mqw_sendmail_run_queue(c, queue_id + 2, ignored, sizeof(ignored));
 	return r;
 }

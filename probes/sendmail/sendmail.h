@@ -14,6 +14,17 @@ extern const struct mqw_probe_ops mqw_probe_sendmail;
  */
 bool mqw_sendmail_valid_id(struct mqw_slice id);
 
+#define MQW_SENDMAIL_ID_MAX 15
+
+/*
+ * The id under which a message is put back: with a month that is none, so that Sendmail never
+ * gives it to another, and the log tells which message goes on. False when id is none, or was put
+ * back four times already.
+ */
+bool mqw_sendmail_recovered_id(struct mqw_slice id, char ret[MQW_SENDMAIL_ID_MAX + 1]);
+/* The inverse: false when id is none under which a message was put back. */
+bool mqw_sendmail_original_id(struct mqw_slice id, char ret[MQW_SENDMAIL_ID_MAX + 1]);
+
 /* log.c */
 struct mqw_probe *mqw_sendmail_log_create(const char *const *next_hops, size_t next_hop_count);
 struct mqw_probe *mqw_sendmail_log_free(struct mqw_probe *p);
@@ -25,7 +36,7 @@ bool mqw_sendmail_is_mine(struct mqw_slice tag);
 extern const char *const mqw_sendmail_queue_directories[];
 bool mqw_sendmail_queue_name(struct mqw_slice relative_path, struct mqw_queue_name *ret);
 extern const struct mqw_queue_file_form mqw_sendmail_queue_file_forms[];
-/* The df file of a qf file: beside it, or in df/ where that is in qf/. */
+/* The two places of the df file: each of qf and df may be in a directory of that name. */
 bool mqw_sendmail_companion(struct mqw_slice path, size_t n, char *ret, size_t size);
 int mqw_sendmail_queue_file(struct mqw_slice content, struct mqw_queue_file *ret);
 /* Takes the lines of all other recipients out: what is not in a qf file counts as done. */

@@ -4,7 +4,8 @@
 # Configures the Sendmail lab. root.sh runs it inside the new root, never on a host: it overwrites /etc/mail.
 #
 # sendmail.service   the sender: Debian's daemon, SMTP on 127.0.0.1, log /var/log/mail.log at level 9, where no line tells of
-#                    a message that leaves the queue; a queue run every 3 s
+#                    a message that leaves the queue; a queue run every 3 s. Its queue is in two directories, one of them
+#                    with directories of its own for envelopes, bodies and transcripts
 # lab-sink.service   the receiver on 127.0.0.2. What it says is in /etc/lab/answers, by address or domain: ok (default),
 #                    soft (450, a greylister's words), hard (550), grey (450 for the first 5 seconds after the first try).
 #                    It stores in the Maildir /var/mail-in a file for each message, the envelope in X-Envelope-To: lines
@@ -23,6 +24,7 @@ cat >/etc/mail/sendmail.mc <<-'END'
 	VERSIONID(`the lab')
 	OSTYPE(`debian')dnl
 	DOMAIN(`debian-mta')dnl
+	define(`QUEUE_DIR', `/var/spool/mqueue/q*')dnl
 	undefine(`confHOST_STATUS_DIRECTORY')dnl
 	define(`confDOMAIN_NAME', `sender.example.com')dnl
 	define(`confLOG_LEVEL', `9')dnl
@@ -46,6 +48,7 @@ cd /etc/mail
 m4 sendmail.mc >sendmail.cf
 grep -q '^O ServiceSwitchFile' sendmail.cf ||
 	sed -i 's,^#O ServiceSwitchFile=.*,O ServiceSwitchFile=/etc/mail/service.switch,' sendmail.cf
+install -d -o smmta -g smmsp -m 2750 /var/spool/mqueue/{q1,q1/qf,q1/df,q1/xf,q2}
 echo sender.example.com >local-host-names
 printf 'postmaster: root\nroot: root\n' >/etc/mail/aliases
 newaliases || :

@@ -81,15 +81,17 @@ sm_wait_deferred() {
 	sm_wait_log "$1" " $2: to=.*stat=Deferred"
 }
 
-# sm_vanish M QUEUE-ID: what nobody should do: removes its files behind Sendmail's back, between two queue runs.
-sm_vanish() {
-	# Whoever works on the message has its envelope locked, and would write it anew.
-	lab_exec "$1" flock "/var/spool/mqueue/qf$2" rm "/var/spool/mqueue/qf$2" "/var/spool/mqueue/df$2"
+# sm_file M LETTER QUEUE-ID: path inside the machine of the message's file with that letter; fails if there is none.
+sm_file() {
+	lab_exec "$1" find /var/spool/mqueue -name "$2f$3" | grep .
 }
 
-# sm_in_queue M QUEUE-ID: whether it has an envelope there.
-sm_in_queue() {
-	lab_exec "$1" test -e "/var/spool/mqueue/qf$2"
+# sm_vanish M QUEUE-ID: what nobody should do: removes its files behind Sendmail's back, between two queue runs.
+sm_vanish() {
+	local envelope
+	envelope=$(sm_file "$1" q "$2")
+	# Whoever works on the message has its envelope locked, and would write it anew.
+	lab_exec "$1" flock "$envelope" rm "$envelope" "$(sm_file "$1" d "$2")"
 }
 
 # sm_deliveries M MESSAGE-ID RECIPIENT: how often the receiver stored that message for that recipient.

@@ -18,6 +18,7 @@
 #include "watchdogd/base/bundle.h"
 
 #define ID "6AP3muHw021087"
+#define BACK "6MP3muHw021087" /* the same, put back */
 #define QF "V8\nT5\nK6\nN2\nS<a@b>\nRP:<c@d>\n.\n"
 #define DF "Body\n"
 
@@ -210,23 +211,55 @@ static void test_recover(void **state)
 	mkdir(path_of("queue/q1"), 0700);
 	mkdir(path_of("queue/q1/df"), 0700);
 	/* A body that was left behind is written over. */
-	write_file("queue/q1/df/df" ID, "left");
+	write_file("queue/q1/df/df" BACK, "left");
+	assert_int_equal(recover(QF, text), 0);
+	read_back("queue/q1/df/df" BACK, got, sizeof(got));
+	assert_string_equal(got, DF);
+	read_back("queue/q1/qf" BACK, got, sizeof(got));
+	assert_memory_equal(got, "V8\nT1", 5);
+	assert_non_null(strstr(got, "\nK0\nN0\nS<a@b>\nRP:<c@d>\n.\n"));
+	assert_int_equal(stat(path_of("queue/q1/qf" BACK), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	/* It is there now, wherever it lies and whatever became of it. */
+	assert_int_equal(recover(QF, text), 1);
+	assert_int_equal(rename(path_of("queue/q1/qf" BACK), path_of("queue/q2/hf" BACK)), 0);
+	assert_int_equal(recover(QF, text), 1);
+	unlink(path_of("queue/q2/hf" BACK));
+	/* What Sendmail has set aside is out of the queue. */
+	write_file("queue/q1/Qf" ID, QF);
+	assert_int_equal(recover(QF, text), 0);
+}
+
+/* The envelope is in the queue yet. */
+static void test_recover_body(void **state)
+{
+	char text[200], got[200];
+
+	(void)state;
+	write_file("sendmail.cf", "O PidFile=/nowhere\nO QueueDirectory=%s/q*\n", path_of("queue"));
+	mkdir(path_of("queue"), 0700);
+	mkdir(path_of("queue/q1"), 0700);
+	mkdir(path_of("queue/q1/df"), 0700);
+	write_file("queue/q1/qf" ID, "as it was");
+	write_file("queue/q1/df/df" ID, DF);
+	assert_int_equal(recover(QF, text), -EBUSY);
+	assert_string_equal(text, ID " is in the queue: it was not lost");
+	/* Without its body it is as good as lost: that is put back, and the envelope stays. */
+	unlink(path_of("queue/q1/df/df" ID));
 	assert_int_equal(recover(QF, text), 0);
 	read_back("queue/q1/df/df" ID, got, sizeof(got));
 	assert_string_equal(got, DF);
 	read_back("queue/q1/qf" ID, got, sizeof(got));
-	assert_memory_equal(got, "V8\nT1", 5);
-	assert_non_null(strstr(got, "\nK0\nN0\nS<a@b>\nRP:<c@d>\n.\n"));
-	assert_int_equal(stat(path_of("queue/q1/qf" ID), &st), 0);
-	assert_int_equal(st.st_mode & 07777, 0600);
-	/* It is there now, wherever it lies, and whatever became of it. */
-	assert_int_equal(recover(QF, text), -EBUSY);
-	assert_int_equal(rename(path_of("queue/q1/qf" ID), path_of("queue/q2/hf" ID)), 0);
-	assert_int_equal(recover(QF, text), -EBUSY);
-	/* What Sendmail has set aside is out of it. */
-	unlink(path_of("queue/q2/hf" ID));
-	write_file("queue/q1/Qf" ID, QF);
+	assert_string_equal(got, "as it was");
+	/* The same where envelopes have a directory, and bodies have none. */
+	unlink(path_of("queue/q1/df/df" ID));
+	assert_int_equal(rmdir(path_of("queue/q1/df")), 0);
+	mkdir(path_of("queue/q1/qf"), 0700);
+	assert_int_equal(rename(path_of("queue/q1/qf" ID), path_of("queue/q1/qf/qf" ID)), 0);
 	assert_int_equal(recover(QF, text), 0);
+	read_back("queue/q1/df" ID, got, sizeof(got));
+	assert_string_equal(got, DF);
+	assert_int_equal(recover(QF, text), -EBUSY);
 }
 
 static void test_recover_refused(void **state)
@@ -253,6 +286,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ask, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_health, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_recover, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_recover_body, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_recover_refused, setup, teardown),
 	};
 

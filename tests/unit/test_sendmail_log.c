@@ -12,6 +12,7 @@
 
 #define ID "6AP3heg3032427"
 #define ID2 "6AP3hoWv000620"
+#define BACK "6MP3heg3032427" /* ID, put back */
 #define TO ID ": to="
 #define FIELDS                                                                                     \
 	", delay=00:00:01, xdelay=00:00:01, mailer=esmtp, pri=30183, relay=mx.b. [192.0.2.1], "
@@ -117,6 +118,29 @@ static void test_ids(void **state)
 	assert_false(mqw_sendmail_valid_id(MQW_LIT("6AP3heg30324")));
 	assert_false(mqw_sendmail_valid_id(MQW_LIT("6AP3heg341943041")));
 	assert_false(mqw_sendmail_valid_id(MQW_LIT("")));
+}
+
+static void test_recovered_ids(void **state)
+{
+	struct mqw_probe *p = mqw_sendmail_log_create(NULL, 0);
+	char id[MQW_SENDMAIL_ID_MAX + 1];
+
+	(void)state;
+	assert_true(mqw_sendmail_recovered_id(MQW_LIT(ID), id));
+	assert_string_equal(id, BACK);
+	assert_true(mqw_sendmail_original_id(MQW_LIT(BACK), id));
+	assert_string_equal(id, ID);
+	assert_false(mqw_sendmail_original_id(MQW_LIT(ID), id));
+	assert_false(mqw_sendmail_recovered_id(MQW_LIT("6xP3heg3032427"), id));
+	assert_false(mqw_sendmail_recovered_id(MQW_LIT("6zP3heg3032427"), id));
+	assert_false(mqw_sendmail_original_id(MQW_LIT("6z"), id));
+	/* Its first line begins its life. */
+	read_line(p, "sendmail", BACK ": to=<a@b>, delay=00:00:01, mailer=esmtp, stat=Sent");
+	assert_string_equal(mqw_buffer_str(&got),
+		"opened id=" BACK " other=" ID "\nattempt sent 0 id=" BACK " to=a@b");
+	read_line(p, "sm-mta", BACK ": done; delay=00:00:01, ntries=1");
+	assert_string_equal(mqw_buffer_str(&got), "removed id=" BACK);
+	mqw_sendmail_log_free(p);
 }
 
 static void test_senders(void **state)
@@ -401,6 +425,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tags),
 		cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_recovered_ids),
 		cmocka_unit_test(test_senders),
 		cmocka_unit_test(test_attempts),
 		cmocka_unit_test(test_hostile),

@@ -30,22 +30,22 @@ static void test_names(void **state)
 	static const struct {
 		const char *path;
 		enum mqw_place place; /* MQW_PLACE_NONE: no message */
-		const char *companion;
+		const char *companion, *other;
 	} rows[] = {
-		{"qf" ID, MQW_PLACE_QUEUED, "df" ID},
-		{"q1/qf" ID, MQW_PLACE_QUEUED, "q1/df" ID},
-		{"q1/qf/qf" ID, MQW_PLACE_QUEUED, "q1/df/df" ID},
-		{"qf/hf" ID, MQW_PLACE_HELD, "df/df" ID},
-		{"a/xqf/Qf" ID, MQW_PLACE_DAMAGED, "a/xqf/df" ID},
-		{"df" ID, MQW_PLACE_NONE, NULL},
-		{"xf" ID, MQW_PLACE_NONE, NULL},
-		{"tf" ID, MQW_PLACE_NONE, NULL},
-		{"qf" ID "~", MQW_PLACE_NONE, NULL},
-		{"qf6AP3muHw02", MQW_PLACE_NONE, NULL},
-		{".q/qf" ID, MQW_PLACE_NONE, NULL},
-		{"/qf" ID, MQW_PLACE_NONE, NULL},
-		{"a/b/c/d/qf" ID, MQW_PLACE_NONE, NULL},
-		{"", MQW_PLACE_NONE, NULL},
+		{"qf" ID, MQW_PLACE_QUEUED, "df" ID, "df/df" ID},
+		{"q1/qf" ID, MQW_PLACE_QUEUED, "q1/df" ID, "q1/df/df" ID},
+		{"q1/qf/qf" ID, MQW_PLACE_QUEUED, "q1/df/df" ID, "q1/df" ID},
+		{"qf/hf" ID, MQW_PLACE_HELD, "df/df" ID, "df" ID},
+		{"a/xqf/Qf" ID, MQW_PLACE_DAMAGED, "a/xqf/df" ID, "a/xqf/df/df" ID},
+		{"df" ID, MQW_PLACE_NONE, NULL, NULL},
+		{"xf" ID, MQW_PLACE_NONE, NULL, NULL},
+		{"tf" ID, MQW_PLACE_NONE, NULL, NULL},
+		{"qf" ID "~", MQW_PLACE_NONE, NULL, NULL},
+		{"qf6AP3muHw02", MQW_PLACE_NONE, NULL, NULL},
+		{".q/qf" ID, MQW_PLACE_NONE, NULL, NULL},
+		{"/qf" ID, MQW_PLACE_NONE, NULL, NULL},
+		{"a/b/c/d/qf" ID, MQW_PLACE_NONE, NULL, NULL},
+		{"", MQW_PLACE_NONE, NULL, NULL},
 	};
 	char path[64];
 
@@ -62,7 +62,9 @@ static void test_names(void **state)
 		assert_true(mqw_slice_eq(name.queue_id, MQW_LIT(ID)));
 		assert_true(mqw_sendmail_companion(s, 0, path, sizeof(path)));
 		assert_string_equal(path, rows[i].companion);
-		assert_false(mqw_sendmail_companion(s, 1, path, sizeof(path)));
+		assert_true(mqw_sendmail_companion(s, 1, path, sizeof(path)));
+		assert_string_equal(path, rows[i].other);
+		assert_false(mqw_sendmail_companion(s, 2, path, sizeof(path)));
 		assert_false(mqw_sendmail_companion(s, 0, path, strlen(rows[i].companion)));
 	}
 }

@@ -205,7 +205,8 @@ static int tell_of(const struct mqw_queue_snapshot *s, struct mqw_tracker *t,
 	struct mqw_event e = mqw_event(f ? MQW_EVENT_QUEUE_PRESENT : MQW_EVENT_QUEUE_GONE, now);
 
 	/* Since then it may have come, moved on or been delivered. */
-	if (!is_open(m) || m->last_seen > s->time - SETTLE)
+	if (!is_open(m) || m->last_seen > s->time - SETTLE ||
+		(!f && s->mta->in_other_queue && s->mta->in_other_queue(m)))
 		return 0;
 	e.realm = mqw_slice_of(m->realm);
 	e.queue_id = mqw_slice_of(m->queue_id);

@@ -248,7 +248,8 @@ static int copy_files(struct mqw_instance *i, struct mqw_slice id, const char *p
 		return mqw_vault_copy_in(i->act.vault, mqw_queue_watch_root(i->queue), path, id,
 			probe->complete_mode, (uint64_t)QUEUE_FILE_MAX);
 	while (n < MQW_BUNDLE_MAX - 1 &&
-		probe->companion(mqw_slice_of(path), n, further[n], sizeof(further[n]))) {
+		mqw_probe_companion(probe, mqw_queue_watch_root(i->queue), mqw_slice_of(path), n,
+			further[n], sizeof(further[n]))) {
 		paths[n + 1] = further[n];
 		n++;
 	}
@@ -380,6 +381,8 @@ void mqw_instance_expect(struct mqw_instance *i)
 
 		if (m->closed_at != MQW_TIME_NONE || m->place == MQW_PLACE_NONE || m->probe ||
 			(m->deferred_at == MQW_TIME_NONE && !m->held) ||
+			(m->place == MQW_PLACE_NONE && i->act.probe->in_other_queue &&
+				i->act.probe->in_other_queue(m)) ||
 			mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, id) != m)
 			continue;
 		mqw_queue_watch_expect(
