@@ -156,7 +156,7 @@ static int allow_sockets(scmp_filter_ctx ctx)
 
 	for (size_t i = 0; r == 0 && i < sizeof(families) / sizeof(families[0]); i++)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-			SCMP_A0(SCMP_CMP_EQ, families[i]));
+			SCMP_A0(SCMP_CMP_EQ, families[i], 0));
 	return r;
 }
 
