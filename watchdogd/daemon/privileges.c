@@ -52,11 +52,10 @@ int mqw_privileges_drop(const char *user)
 	return keep_one_capability();
 }
 
-/* The journal is written to; every other channel may be a command. */
 bool mqw_privileges_runs_programs(const struct mqw_config *c)
 {
 	for (size_t i = 0; i < c->alert_count; i++)
-		if (!c->alerts[i].journal)
+		if (c->alerts[i].channel == MQW_CHANNEL_COMMAND)
 			return true;
 	return false;
 }
