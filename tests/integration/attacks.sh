@@ -76,15 +76,27 @@ in_vault() {
 	lab_exec "$M" runuser -u mailq-watchdog -- sh -c 'cd "$0" && exec "$@"' "$VAULT" "$@"
 }
 
+# sees PID COMMAND...: in the process's view of the file system, with its user and capability.
+sees() {
+	lab_exec "$M" nsenter -t "$1" -m setpriv --reuid "$UID_DAEMON" --regid "$GID_DAEMON" --clear-groups \
+		--inh-caps=-all,+dac_read_search --ambient-caps=-all,+dac_read_search --bounding-set=-all,+dac_read_search "${@:2}"
+}
+
 # --- the walls -----------------------------------------------------------------------------------------------------------
 
 test_walls() {
-	local pid
+	local pid dir
 	pid=$(wd_pid "$M")
 	check "exposure of the daemon" exposed_at_most mailq-watchdogd.service 1.5
 	check "exposure of the helper" exposed_at_most mailq-watchdog-helper@x.service 2.5
 	check "the daemon can get no new privileges" lab_exec "$M" grep -E '^NoNewPrivs:[[:space:]]1' "/proc/$pid/status"
 	check "the daemon has a filter" lab_exec "$M" grep -E '^Seccomp:[[:space:]]2' "/proc/$pid/status"
+	check "the daemon reads queues" sees "$pid" ls "$SPOOL/active"
+	check "the daemon does not see who may log in how" equal "$(sees "$pid" cat /etc/shadow)" ""
+	for dir in /root /home /etc/ssl/private /var/mail /var/spool/cron /var/backups; do
+		lab_exec "$M" touch "$dir/secret"
+		check "the daemon sees nothing in $dir" equal "$(sees "$pid" ls -A "$dir/")" ""
+	done
 	check "the daemon's programs inherit no capability" lab_exec "$M" grep -E '^CapAmb:[[:space:]]0+$' "/proc/$pid/status"
 }
 

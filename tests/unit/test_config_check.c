@@ -141,7 +141,7 @@ static void usage_is_checked(void **state)
 	char check[] = "check", help[] = "--help", odd[] = "--odd", end[] = "--", a[] = "/none/a";
 
 	assert_int_equal(run((char *[]){check, help, NULL}, &out, &err), 0);
-	assert_true(contains(&out, "usage: mailq-watchdog config check [FILE]\n"));
+	assert_true(contains(&out, "usage: mailq-watchdog config check [--quiet] [FILE]\n"));
 	assert_string_equal(mqw_buffer_str(&err), "");
 	assert_int_equal(run((char *[]){check, odd, NULL}, &out, &err), 2);
 	assert_true(contains(&err, "no option '--odd'\nusage:"));

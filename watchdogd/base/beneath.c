@@ -10,7 +10,7 @@
 
 #include "watchdogd/base/slice.h"
 
-#define ADDED (O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK)
+#define ADDED (O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
 #define STEP_MAX 255 /* a file name's */
 
 /* The next step of a path, of which *path is then the rest. */
@@ -50,7 +50,8 @@ static int open_steps(int root, struct mqw_slice path, int flags)
 	do {
 		take_step(&path, step);
 		fd = openat(at, step,
-			path.len ? O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC : flags | ADDED);
+			path.len ? O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
+				 : flags | ADDED | O_NOFOLLOW);
 		if (fd < 0)
 			fd = -errno;
 		if (at != root)
@@ -62,6 +63,7 @@ static int open_steps(int root, struct mqw_slice path, int flags)
 
 int mqw_open_beneath(int root, const char *path, int flags)
 {
+	/* Without O_NOFOLLOW, which would call a link in a directory's place no directory. */
 	const struct open_how how = {.flags = (unsigned int)(flags | ADDED),
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
 	long fd = -1;

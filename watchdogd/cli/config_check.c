@@ -10,7 +10,7 @@
 
 static void print_help(FILE *to)
 {
-	fputs("usage: mailq-watchdog config check [FILE]\n\n"
+	fputs("usage: mailq-watchdog config check [--quiet] [FILE]\n\n"
 	      "Reads the configuration (default " MQW_CONFIG_PATH ") and its rules,\n"
 	      "and prints all faults at once, each FILE:LINE:COLUMN: MESSAGE. Without faults it\n"
 	      "prints what was understood, the rules in plain words.\n\n"
@@ -124,6 +124,12 @@ int mqw_cli_config_check(int argc, char **argv)
 	if (argc >= 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
 		print_help(stdout);
 		return 0;
+	}
+	/* For scripts and `systemctl reload`, who want the faults alone. */
+	if (i < argc && !strcmp(argv[i], "--quiet")) {
+		if (!freopen("/dev/null", "w", stdout))
+			return 2;
+		i++;
 	}
 	if (i < argc && !strcmp(argv[i], "--"))
 		i++;

@@ -192,7 +192,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 		say_faults(&faults, r);
 	} else if (mqw_privileges_runs_programs(config) && !e->runs_programs) {
 		mqw_alert_say(MQW_ALERT_SELF, LOG_ERR, NULL,
-			"the new configuration has alerts that may run a command, which the daemon "
+			"the new configuration has alerts that run a command, which the daemon "
 			"gave up at its start: the old one stays until it is restarted");
 		mqw_rules_free(rules);
 		mqw_config_free(config);
