@@ -199,22 +199,13 @@ test_stuck() {
 }
 
 test_reboot() {
-	local init
-	init=$(lab_init "$M")
-	lab_exec "$M" systemctl reboot
-	check "reboot: another init" lab_wait 40 "another init" has_rebooted "$init"
-	lab_wait_booted "$M"
+	check "reboot: down and up again" lab_reboot "$M"
 	check "reboot: it is there without being asked" lab_wait 20 "status" answers
 	check "reboot: the same verdicts, nothing said again" lab_wait 20 "the verdicts" is_remembered
 	lab_wait 20 "the sender listens" pf_listens "$M" 127.0.0.1
 	lab_wait 20 "the receiver listens" pf_listens "$M" 127.0.0.2
 	check "reboot: what is lost now is found" lose rebooted
 	remember
-}
-
-has_rebooted() {
-	local init
-	init=$(lab_init "$M") && [ "$init" != "$1" ]
 }
 
 # --- what is restarted, and what is not --------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import socket
 import struct
 import sys
 
-WIRE = pathlib.Path(__file__).parents[2] / "watchdogd/helper/wire.h"
+WIRE = pathlib.Path(__file__).resolve().parents[2] / "watchdogd/helper/wire.h"
 OPERATIONS = {"ping": 1, "requeue": 2, "flush": 3, "restart": 4, "health": 5, "recover": 6}
 STATUSES = ["ok", "already", "refused", "failed", "unhealthy"]
 MAGIC = 0x4D515748
