@@ -164,11 +164,11 @@ test_reload() {
 	file=$(lab_root "$M")/etc/mailq-watchdog/watchdog.yaml
 	pid=$(wd_pid "$M")
 	sed -i 's/when: {verdict:/when: {verdit:/' "$file"
-	reload
+	check "faulty file: the reload fails" not reload 2>/dev/null
 	check "faulty file: says where the fault is" wd_wait_says "$M" \
 		'old one stays: .*watchdog.yaml:7:12: unknown key \\?"verdit' 10
 	sed -i 's/name: tell/name: never in force/' "$file"
-	reload
+	check "faulty file: it fails again" not reload 2>/dev/null
 	check "faulty file: the old rules hold" lose second
 	check "faulty file: by their old name" wd_wait_says "$M" "message $ID .*rule \"tell\"" 5
 	config observe journal renamed
