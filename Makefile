@@ -5,6 +5,8 @@ CC ?= gcc
 BUILD ?= build
 PREFIX ?= /usr
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+# journalctl reads this one folder, whatever the prefix is.
+CATALOGDIR ?= /usr/lib/systemd/catalog
 VERSION := 0.1.0
 
 PKGS := libsystemd libseccomp yaml-0.1 sqlite3 libmicrohttpd libcurl jansson zlib liblzma libzstd libxxhash
@@ -109,10 +111,19 @@ install: all ## install into DESTDIR
 			exit 1; done
 	install -D -m 644 packaging/systemd/mailq-watchdog.sysusers \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/mailq-watchdog.conf
+	install -D -m 644 packaging/mailq-watchdog.catalog \
+		$(DESTDIR)$(CATALOGDIR)/mailq-watchdog.catalog
 	for m in packaging/man/*.[158]; do \
 		install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/} || exit 1; done
 	test -e $(DESTDIR)/etc/mailq-watchdog/watchdog.yaml || install -D -m 644 \
 		packaging/watchdog.yaml $(DESTDIR)/etc/mailq-watchdog/watchdog.yaml
+# Into a folder of a package, the package's own scripts do this.
+ifeq ($(DESTDIR),)
+	@test -d /run/systemd/system || echo "no systemd here: user mailq-watchdog is to be made by hand"
+	-@test ! -d /run/systemd/system || { systemd-sysusers \
+		$(PREFIX)/lib/sysusers.d/mailq-watchdog.conf; \
+		journalctl --update-catalog; systemctl daemon-reload; }
+endif
 
 .PHONY: clean
 clean: ## remove build/

@@ -78,6 +78,7 @@ else
 	counted "the watchdog beside a real Postfix" tests/integration/postfix.sh
 	counted "the watchdog beside a real Sendmail" tests/integration/sendmail.sh
 	counted "attacks on the service" tests/integration/attacks.sh
+	counted "the service in a booted system" tests/integration/boot.sh
 	step "the demo" tests/lab/demo.sh
 fi
 if [ "$skipped" = 0 ]; then

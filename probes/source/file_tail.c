@@ -167,7 +167,7 @@ static bool step_all(struct mqw_file_tail *t, const struct mqw_follower_now *now
 		if (mqw_follower_step(f, now, &budget))
 			more = true;
 		t->work += f->work - work;
-		fresh = fresh || (f->fresh && f->state == MQW_FOLLOWER_LIVE);
+		fresh = fresh || (f->fresh && f->state == MQW_FOLLOWER_LIVE && !f->behind);
 		if (f->active_at > t->active_at)
 			t->active_at = f->active_at;
 	}

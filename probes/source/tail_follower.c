@@ -115,37 +115,24 @@ static void begin(struct mqw_follower *f, const char *path, const struct stat *s
 	f->has_pending = f->from_end = false;
 	f->rotated_at = f->missing_at = 0;
 	f->seen_size = f->seen_mtime = -1;
-	f->said_missing = f->said_error = f->gone = false;
+	f->said_missing = f->said_error = f->gone = f->behind = false;
 	f->fresh = true;
 	f->source = f->ops->number ? f->ops->number(f->ops->ctx, path) : 0;
 }
 
-static void begin_live(struct mqw_follower *f, int fd, const struct mqw_tail_position *p)
+/* path: as it is called, which is not the log's own name when it was just rotated. */
+static void begin_live(
+	struct mqw_follower *f, int fd, const char *path, const struct mqw_tail_position *p)
 {
 	struct stat st = {0};
 
 	close_input(f);
 	(void)fstat(fd, &st);
-	begin(f, f->path, &st, p);
+	begin(f, path, &st, p);
 	f->fd = fd;
 	f->state = MQW_FOLLOWER_LIVE;
 	if (mqw_tail_print_fd(fd, MQW_TAIL_PRINT_MAX, &f->print) < 0)
 		f->print = (struct mqw_tail_print){0};
-}
-
-/* At the end of what is there; within a line, that line is not wanted. */
-static void begin_live_at_end(struct mqw_follower *f, int fd)
-{
-	struct mqw_tail_position p = {0};
-	struct stat st = {0};
-	char last = '\n';
-
-	(void)fstat(fd, &st);
-	p.offset = (uint64_t)st.st_size;
-	p.numbered = st.st_size == 0;
-	/* Where that cannot be told, half a line is worse than none. */
-	p.skipping = st.st_size && (pread(fd, &last, 1, st.st_size - 1) != 1 || last != '\n');
-	begin_live(f, fd, &p);
 }
 
 static bool begin_piece(
@@ -169,29 +156,37 @@ static bool begin_piece(
 	return true;
 }
 
-/* Goes on with the next piece, the live log being the last; waits for it when it is not there. */
-static void next_piece(struct mqw_follower *f)
+/*
+ * Begins the piece of that number. One that may get more is read as a live file is. now NULL: they
+ * are a copy and the live log.
+ */
+static bool enter_piece(struct mqw_follower *f, size_t at, const struct mqw_tail_position *p,
+	const struct mqw_follower_now *now)
 {
-	struct mqw_tail_pieces *all = &f->pieces;
+	struct mqw_tail_piece *piece = &f->pieces.items[at];
+	bool live = strcmp(piece->path, f->path) == 0;
 
-	while (all->next < all->count) {
-		struct mqw_tail_piece *piece = &all->items[all->next++];
+	if (!live && !(now && mqw_tail_piece_may_grow(&f->pieces, at, now->clock, now->linger)))
+		return begin_piece(f, piece, p);
+	begin_live(f, piece->fd, piece->path, p);
+	piece->fd = -1;
+	mqw_tail_pieces_done(&f->pieces);
+	return true;
+}
 
-		if (all->next == all->count && strcmp(piece->path, f->path) == 0) {
-			begin_live(f, piece->fd, NULL);
-			piece->fd = -1;
+/* Goes on with the next piece, the live log being the last; waits for it when it is not there. */
+static void next_piece(struct mqw_follower *f, const struct mqw_follower_now *now)
+{
+	while (f->pieces.next < f->pieces.count)
+		if (enter_piece(f, f->pieces.next++, NULL, now))
 			break;
-		}
-		if (begin_piece(f, piece, NULL))
-			break;
-	}
-	if (all->next == all->count)
-		mqw_tail_pieces_done(all);
+	if (f->pieces.next == f->pieces.count)
+		mqw_tail_pieces_done(&f->pieces);
 }
 
 /* Takes up the pieces behind a place. already: the place is the end of its file. */
-static bool begin_pieces(
-	struct mqw_follower *f, const struct mqw_tail_position *p, bool already_read)
+static bool begin_pieces(struct mqw_follower *f, const struct mqw_tail_position *p,
+	bool already_read, const struct mqw_follower_now *now)
 {
 	struct mqw_tail_pieces found;
 
@@ -200,8 +195,8 @@ static bool begin_pieces(
 	mqw_tail_pieces_done(&f->pieces);
 	f->pieces = found;
 	f->pieces.next = 1;
-	if (already_read || !begin_piece(f, &f->pieces.items[0], p))
-		next_piece(f);
+	if (already_read || !enter_piece(f, 0, p, now))
+		next_piece(f, now);
 	return f->state != MQW_FOLLOWER_WAITING;
 }
 
@@ -295,7 +290,7 @@ static void piece_end(struct mqw_follower *f, const struct mqw_follower_now *now
 	f->has_pending = true;
 	close_input(f);
 	f->state = MQW_FOLLOWER_WAITING;
-	next_piece(f);
+	next_piece(f, now);
 }
 
 /* Says once that there is no file, and why. */
@@ -314,25 +309,11 @@ static void missing(struct mqw_follower *f, const struct mqw_follower_now *now, 
 		say(f, "cannot be read: %s", strerror(error));
 }
 
-static int open_live(const char *path)
-{
-	/* O_NONBLOCK: what has taken the log's place may be a FIFO. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	struct stat st;
-
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-		return fd;
-	close(fd);
-	return -EINVAL;
-}
-
 /* WAITING: begins to read when the log is there. */
 static bool wait_over(struct mqw_follower *f, const struct mqw_follower_now *now)
 {
 	struct mqw_tail_position p = f->pending;
-	int fd = open_live(f->path);
+	int fd = mqw_tail_open(f->path);
 
 	if (fd < 0) {
 		missing(f, now, -fd);
@@ -341,19 +322,20 @@ static bool wait_over(struct mqw_follower *f, const struct mqw_follower_now *now
 	if (f->said_missing)
 		say(f, "is there");
 	if (!f->has_pending && f->from_end) {
-		begin_live_at_end(f, fd);
+		p = mqw_tail_position_at_end(fd);
+		begin_live(f, fd, f->path, &p);
 	} else if (!f->has_pending) {
-		begin_live(f, fd, NULL);
+		begin_live(f, fd, f->path, NULL);
 	} else if (mqw_tail_is_file(fd, &p)) {
-		begin_live(f, fd, &p);
-	} else if (begin_pieces(f, &p, false)) {
+		begin_live(f, fd, f->path, &p);
+	} else if (begin_pieces(f, &p, false, now)) {
 		close(fd);
 	} else {
 		say(f,
 			"is not the file that was read last, and that is not beside it: some lines "
 			"may never be seen");
 		gap(f, now->clock, "the file that was read last is gone");
-		begin_live(f, fd, NULL);
+		begin_live(f, fd, f->path, NULL);
 	}
 	return true;
 }
@@ -377,11 +359,27 @@ static void truncated(struct mqw_follower *f, const struct mqw_follower_now *now
 	say(f, "was truncated: lines that were written just before may be lost");
 	gap(f, now->clock, "the log was truncated");
 	/* `copytruncate` leaves a copy, with what was not read yet. */
-	if (p.print.len && begin_pieces(f, &p, false))
+	if (p.print.len && begin_pieces(f, &p, false, NULL))
 		return;
 	fd = f->fd;
 	f->fd = -1;
-	begin_live(f, fd, NULL);
+	begin_live(f, fd, f->path, NULL);
+}
+
+/*
+ * As long as nothing is in the new file, whoever writes has not turned to it; unless that one has
+ * been rotated away by now as well, with something in it.
+ */
+static bool is_behind(struct mqw_follower *f, const struct stat *st)
+{
+	const struct mqw_tail_position p = place(f);
+
+	if (f->behind || !S_ISREG(st->st_mode))
+		return f->behind;
+	f->behind = st->st_size > 0 ||
+		(st->st_ino != f->next_ino && mqw_tail_pieces_between(f->path, &p));
+	f->next_ino = st->st_ino;
+	return f->behind;
 }
 
 /* What became of the path meanwhile; true when it is time to leave the file in hand. */
@@ -399,12 +397,14 @@ static bool is_left(struct mqw_follower *f, const struct mqw_follower_now *now)
 	f->said_missing = f->gone = false;
 	if (st.st_dev == f->dev && st.st_ino == f->ino) {
 		f->rotated_at = 0;
+		f->behind = false;
 		return false;
 	}
-	if (!f->rotated_at)
+	if (!f->rotated_at) {
 		f->rotated_at = now->monotonic;
-	/* As long as nothing is in the new file, whoever writes has not turned to it. */
-	if (st.st_size == 0 || !S_ISREG(st.st_mode))
+		f->next_ino = st.st_ino;
+	}
+	if (!is_behind(f, &st))
 		return false;
 	quiet = now->monotonic - (f->active_at > f->rotated_at ? f->active_at : f->rotated_at);
 	return quiet >= now->linger || now->monotonic - f->rotated_at >= LINGER_MAX;
@@ -420,12 +420,12 @@ static void leave(struct mqw_follower *f, const struct mqw_follower_now *now)
 		gap(f, now->clock + now->linger, "the log was written to long after its rotation");
 	finish(f);
 	p = place(f);
-	if (begin_pieces(f, &p, true))
+	if (begin_pieces(f, &p, true, now))
 		return;
 	/* It was moved elsewhere or deleted, but all of it has been read. */
-	fd = open_live(f->path);
+	fd = mqw_tail_open(f->path);
 	if (fd >= 0) {
-		begin_live(f, fd, NULL);
+		begin_live(f, fd, f->path, NULL);
 		return;
 	}
 	close_input(f);

@@ -39,6 +39,8 @@ struct mqw_follower {
 	int64_t last_read; /* by the clock; MQW_TIME_NONE: nothing yet */
 	int64_t active_at; /* when something was last read; monotonic */
 	int64_t rotated_at; /* when the path was found to be another file; 0: it is ours */
+	uint64_t next_ino; /* the file at the path then, as long as there is none in between */
+	bool behind; /* there is something to read after the file in hand */
 	int64_t missing_at; /* since when there is no such path; 0: there is */
 	bool said_missing, said_error;
 	uint64_t work; /* grows with all that is read and given */

@@ -10,7 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "probes/source/decompress.h"
 #include "probes/source/fileset.h"
+#include "watchdogd/base/clock.h"
 
 #define TRIES 5 /* while rotation renames under our hands */
 
@@ -113,16 +115,30 @@ bool mqw_tail_is_file(int fd, const struct mqw_tail_position *p)
 		print.hash == p->print.hash;
 }
 
-static int open_piece(const char *path, struct mqw_tail_piece *ret)
+int mqw_tail_open(const char *path)
 {
+	/* O_NONBLOCK: what has taken the log's place may be a FIFO. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
 
 	if (fd < 0)
 		return -errno;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		return fd;
+	close(fd);
+	return -EINVAL;
+}
+
+static int open_piece(const char *path, struct mqw_tail_piece *ret)
+{
+	int fd = mqw_tail_open(path);
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0) {
 		close(fd);
-		return -ENOENT;
+		return -errno;
 	}
 	*ret = (struct mqw_tail_piece){.path = strdup(path), .fd = fd};
 	if (!ret->path) {
@@ -132,6 +148,34 @@ static int open_piece(const char *path, struct mqw_tail_piece *ret)
 	ret->dev = st.st_dev;
 	ret->ino = st.st_ino;
 	return 0;
+}
+
+static bool is_plain(int fd)
+{
+	char head[MQW_COMPRESSION_MAGIC];
+	ssize_t n = pread(fd, head, sizeof(head), 0);
+
+	return n >= 0 && mqw_compression_of(mqw_slice(head, (size_t)n)) == MQW_COMPRESSION_NONE;
+}
+
+static int64_t microseconds(struct timespec ts)
+{
+	return (int64_t)ts.tv_sec * MQW_SECOND + ts.tv_nsec / 1000;
+}
+
+bool mqw_tail_piece_may_grow(const struct mqw_tail_pieces *p, size_t at, int64_t now, int64_t span)
+{
+	struct stat st;
+
+	if (fstat(p->items[at].fd, &st) < 0 || !is_plain(p->items[at].fd))
+		return false;
+	/* A rename changes ctime. */
+	if (microseconds(st.st_mtim) > now - span || microseconds(st.st_ctim) > now - span)
+		return true;
+	for (size_t i = at + 1; i < p->count; i++)
+		if (fstat(p->items[i].fd, &st) < 0 || st.st_size > 0)
+			return false;
+	return true;
 }
 
 static void turn(struct mqw_tail_pieces *p)
@@ -144,7 +188,7 @@ static void turn(struct mqw_tail_pieces *p)
 	}
 }
 
-/* Opens from the newest to the one of the position. */
+/* Opens from the newest to the one of the position. -ENOENT: renamed since it was listed. */
 static int open_set(const struct mqw_log_set *set, const char *live,
 	const struct mqw_tail_position *p, struct mqw_tail_pieces *ret)
 {
@@ -158,7 +202,7 @@ static int open_set(const struct mqw_log_set *set, const char *live,
 		if (has_plain_twin(set, i, live))
 			continue;
 		r = open_piece(set->files[i].path, piece);
-		if (r == -ENOENT)
+		if (r == -EINVAL)
 			continue;
 		if (r < 0)
 			return r;
@@ -171,8 +215,27 @@ static int open_set(const struct mqw_log_set *set, const char *live,
 	return 0;
 }
 
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool same_names(struct names *a, struct names *b)
+{
+	if (a->count != b->count)
+		return false;
+	if (a->count == 0)
+		return true;
+	qsort(a->items, a->count, sizeof(*a->items), compare_names);
+	qsort(b->items, b->count, sizeof(*b->items), compare_names);
+	for (size_t i = 0; i < a->count; i++)
+		if (strcmp(a->items[i], b->items[i]) != 0)
+			return false;
+	return true;
+}
+
 /* Whether every path still leads to what was opened by it. */
-static bool is_stable(const struct mqw_tail_pieces *p)
+static bool leads_there(const struct mqw_tail_pieces *p)
 {
 	struct stat st;
 
@@ -183,14 +246,12 @@ static bool is_stable(const struct mqw_tail_pieces *p)
 	return true;
 }
 
-static int find(const char *live, const struct mqw_tail_position *p, struct mqw_tail_pieces *ret)
+static int open_pieces(const char *live, struct names *names, const struct mqw_tail_position *p,
+	struct mqw_tail_pieces *ret)
 {
 	struct mqw_fileset files = {0};
-	struct names names = {0};
-	int r = list(live, &names);
+	int r = mqw_fileset_build(names->items, names->count, &files);
 
-	if (r == 0)
-		r = mqw_fileset_build(names.items, names.count, &files);
 	for (size_t i = 0; r == 0 && i < files.set_count; i++) {
 		const struct mqw_log_set *set = &files.sets[i];
 
@@ -200,7 +261,25 @@ static int find(const char *live, const struct mqw_tail_position *p, struct mqw_
 		}
 	}
 	mqw_fileset_done(&files);
+	return r;
+}
+
+/*
+ * *ret_stable: no rotation came in between. One between listing and opening leaves the names in
+ * place and brings a new one, which would not be missed.
+ */
+static int find(const char *live, const struct mqw_tail_position *p, struct mqw_tail_pieces *ret,
+	bool *ret_stable)
+{
+	struct names names = {0}, again = {0};
+	int r = list(live, &names);
+
+	if (r == 0)
+		r = open_pieces(live, &names, p, ret);
+	if (r > 0 && list(live, &again) == 0)
+		*ret_stable = same_names(&names, &again) && leads_there(ret);
 	names_done(&names);
+	names_done(&again);
 	return r;
 }
 
@@ -210,17 +289,32 @@ int mqw_tail_pieces_find(
 	int r = 0;
 
 	for (int i = 0; i < TRIES; i++) {
+		bool stable = false;
+
 		*ret = (struct mqw_tail_pieces){0};
-		r = find(live, p, ret);
-		if (r > 0 && is_stable(ret))
-			return r;
-		if (r > 0 && i + 1 == TRIES)
+		r = find(live, p, ret, &stable);
+		if (r > 0 && (stable || i + 1 == TRIES))
 			return r;
 		mqw_tail_pieces_done(ret);
-		if (r < 0)
+		if (r < 0 && r != -ENOENT)
 			return r;
 	}
-	return r;
+	return r == -ENOENT ? 0 : r;
+}
+
+bool mqw_tail_pieces_between(const char *live, const struct mqw_tail_position *p)
+{
+	struct mqw_tail_pieces found;
+	struct stat st;
+	bool any = false;
+
+	if (mqw_tail_pieces_find(live, p, &found) <= 0)
+		return false;
+	for (size_t i = 1; i < found.count; i++)
+		if (strcmp(found.items[i].path, live) != 0 && fstat(found.items[i].fd, &st) == 0)
+			any = any || st.st_size > 0;
+	mqw_tail_pieces_done(&found);
+	return any;
 }
 
 void mqw_tail_pieces_done(struct mqw_tail_pieces *p)

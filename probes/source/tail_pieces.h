@@ -30,6 +30,19 @@ bool mqw_tail_is_file(int fd, const struct mqw_tail_position *p);
 int mqw_tail_pieces_find(
 	const char *live, const struct mqw_tail_position *p, struct mqw_tail_pieces *ret);
 
+/* Whether a file that holds something lies between the position's and the live log. */
+bool mqw_tail_pieces_between(const char *live, const struct mqw_tail_position *p);
+
+/* Opens a regular file for reading. Its descriptor, -EINVAL for another kind, or what open(2) says. */
+int mqw_tail_open(const char *path);
+
+/*
+ * Whether more may be written to a piece: it is plain, and was written to or renamed less than span
+ * microseconds before now, or nothing is in any piece after it, so that whoever writes has not turned
+ * to one of them.
+ */
+bool mqw_tail_piece_may_grow(const struct mqw_tail_pieces *p, size_t at, int64_t now, int64_t span);
+
 /* Closes what is left and empties it. */
 void mqw_tail_pieces_done(struct mqw_tail_pieces *p);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -80,4 +81,18 @@ int mqw_tail_print_fd(int fd, uint32_t max, struct mqw_tail_print *ret)
 	mqw_stream_close(s);
 	*ret = mqw_tail_print_of(mqw_slice(head, len));
 	return lseek(fd, 0, SEEK_SET) < 0 ? -errno : 0;
+}
+
+struct mqw_tail_position mqw_tail_position_at_end(int fd)
+{
+	struct mqw_tail_position p = {0};
+	struct stat st = {0};
+	char last = '\n';
+
+	(void)fstat(fd, &st);
+	p.offset = (uint64_t)st.st_size;
+	p.numbered = st.st_size == 0;
+	/* Where that cannot be told, half a line is worse than none. */
+	p.skipping = st.st_size && (pread(fd, &last, 1, st.st_size - 1) != 1 || last != '\n');
+	return p;
 }

@@ -43,4 +43,7 @@ bool mqw_tail_position_take(struct mqw_slice *text, struct mqw_tail_position *re
  */
 int mqw_tail_print_fd(int fd, uint32_t max, struct mqw_tail_print *ret);
 
+/* The end of what is in a plain file; within a line, that line is not wanted. */
+struct mqw_tail_position mqw_tail_position_at_end(int fd);
+
 #endif

@@ -7,7 +7,8 @@
 #   machine.sh down NAME|--all              kill it and remove what it wrote
 #   machine.sh list                         names, roots and the process id of each init
 #
-# As a library (set -euo pipefail, as root): lab_trap once, then lab_up (here) or pf_up (postfix.sh), lab_exec, lab_down.
+# As a library (set -euo pipefail, as root): lab_trap once, then lab_up (here) or pf_up (postfix.sh), lab_exec, lab_reboot,
+# lab_down.
 # A machine is an overlay over the root of root.sh, booted by systemd-nspawn with a network of its own (loopback only).
 set -euo pipefail
 
@@ -132,6 +133,19 @@ lab_wait_booted() {
 	done
 	tail -n 20 "$LAB_RUN/$name/console.log" >&2
 	lab_die "machine $name did not boot (state: $state); the end of its console is above"
+}
+
+# lab_reboot NAME [NSPAWN-OPTION...]: an orderly reboot: services are stopped, and it is booted again with what was on its
+# disk.
+lab_reboot() {
+	# As `systemctl reboot` without logind, which the root does not have. nspawn ends then, for its unit to start it again.
+	lab_exec "$1" systemctl start --no-block --job-mode=replace-irreversibly reboot.target
+	lab_wait 40 "the end of machine $1" lab_is_down "$1" || return 1
+	lab_boot "$@"
+}
+
+lab_is_down() {
+	[ -z "$(lab_pids "$1")" ]
 }
 
 # lab_up NAME [NSPAWN-OPTION...]: a machine as root.sh made it, its MTA not configured. For the Postfix lab: pf_up.

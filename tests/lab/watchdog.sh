@@ -10,6 +10,7 @@ wd_install() {
 	make -s -C "$WD_TOP" install DESTDIR="$(lab_root "$1")"
 	wd_filter "$1" strict
 	lab_exec "$1" systemd-sysusers 2>/dev/null
+	lab_exec "$1" journalctl --update-catalog
 	lab_exec "$1" systemctl daemon-reload
 }
 

@@ -142,7 +142,7 @@ static void run_until(struct got *g, size_t lines)
 	uint64_t now, end;
 
 	sd_event_now(g->loop, CLOCK_MONOTONIC, &now);
-	for (end = now + 8000000; g->lines < lines && now < end;) {
+	for (end = now + 20000000; g->lines < lines && now < end;) {
 		assert_true(sd_event_run(g->loop, 100000) >= 0);
 		sd_event_now(g->loop, CLOCK_MONOTONIC, &now);
 	}
@@ -353,6 +353,59 @@ static void test_double_rotation_live(void **state)
 	append("mail.log", 21, 30);
 	run_until(&g, 31);
 	assert_int_equal(g.gaps, 0);
+	free(close_tail(&g));
+}
+
+/*
+ * Rotated twice before it was left, and nothing is in the newest file, for hours perhaps: what the
+ * one in between holds does not wait for that.
+ */
+static void test_rotated_twice_then_silence(void **state)
+{
+	struct got g;
+
+	(void)state;
+	append("mail.log", 0, 9);
+	open_tail(&g, path, NULL, false);
+	run_until(&g, 10);
+	sh("mv mail.log mail.log.1 && : > mail.log");
+	spin(&g, 60);
+	append("mail.log.1", 10, 10);
+	append("mail.log", 11, 19);
+	spin(&g, 20);
+	sh("mv mail.log.1 mail.log.2 && mv mail.log mail.log.1 && : > mail.log");
+	run_until(&g, 20);
+	/* And with nothing in any of them it stays with the file that may still be written to. */
+	sh("mv mail.log.2 mail.log.3 && mv mail.log.1 mail.log.2 && mv mail.log mail.log.1 && "
+	   ": > mail.log");
+	spin(&g, 200);
+	append("mail.log.2", 20, 20);
+	run_until(&g, 21);
+	append("mail.log", 21, 21);
+	run_until(&g, 22);
+	assert_int_equal(g.gaps, 0);
+	free(close_tail(&g));
+}
+
+/* A piece in the middle that was rotated a moment ago gets lines yet: whoever writes was not told. */
+static void test_written_to_after_second_rotation(void **state)
+{
+	struct got g;
+
+	(void)state;
+	append("mail.log", 0, 9);
+	open_tail(&g, path, NULL, false);
+	run_until(&g, 10);
+	sh("mv mail.log mail.log.1");
+	append("mail.log", 10, 19);
+	spin(&g, 30);
+	sh("mv mail.log.1 mail.log.2 && mv mail.log mail.log.1 && : > mail.log");
+	run_until(&g, 20);
+	append("mail.log.1", 20, 24);
+	append("mail.log", 25, 29);
+	run_until(&g, 30);
+	assert_int_equal(g.gaps, 0);
+	assert_int_equal(g.says, 0);
 	free(close_tail(&g));
 }
 
@@ -696,6 +749,8 @@ int main(void)
 		TEST(test_from_end),
 		TEST(test_rename),
 		TEST(test_double_rotation_live),
+		TEST(test_rotated_twice_then_silence),
+		TEST(test_written_to_after_second_rotation),
 		TEST(test_written_while_rotating),
 		TEST(test_copytruncate),
 		TEST(test_resume),

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -24,26 +25,52 @@ static const struct part {
 	const char *name, *load, *active, *sub, *result, *type, *program, *consists_of;
 	const char *job; /* result of a restart; NULL: it never ends */
 	bool forbidden;
+	int ago; /* seconds since it was started, and became what it is; 0 never */
+	uint32_t restarts, burst; /* its own; burst in interval seconds */
+	int interval;
 } parts[] = {
 	{"good", "loaded", "active", "running", "success", "forking", "/usr/sbin/x", NULL, "done",
-		false},
+		false, 0, 0, 0, 0},
 	{"worker", "loaded", "active", "exited", "success", "oneshot", "/usr/sbin/x", NULL, "done",
-		false},
+		false, 0, 0, 0, 0},
 	{"limited", "loaded", "failed", "failed", "start-limit-hit", "simple", "/usr/sbin/x", NULL,
-		"failed", false},
+		"done", false, 5, 0, 5, 10},
+	{"hopeless", "loaded", "failed", "failed", "start-limit-hit", "simple", "/usr/sbin/x", NULL,
+		"failed", false, 11, 0, 5, 10},
+	{"single", "loaded", "active", "running", "success", "simple", "/usr/sbin/x", NULL, "done",
+		false, 3500, 0, 1, 3600},
+	{"restless", "loaded", "active", "running", "success", "simple", "/usr/sbin/x", NULL,
+		"done", false, 5, 4, 5, 10},
+	{"busy", "loaded", "active", "running", "success", "simple", "/usr/sbin/x", NULL, "done",
+		false, 5, 3, 5, 10},
+	{"calm", "loaded", "active", "running", "success", "simple", "/usr/sbin/x", NULL, "done",
+		false, 11, 400, 5, 10},
+	{"free", "loaded", "active", "running", "success", "simple", "/usr/sbin/x", NULL, "done",
+		false, 1, 400, 5, 0},
+	{"stopped", "loaded", "inactive", "dead", "success", "simple", "/usr/sbin/x", NULL, "done",
+		false, 60, 0, 5, 10},
+	{"stopping", "loaded", "deactivating", "stop-sigterm", "success", "simple", "/usr/sbin/x",
+		NULL, "done", false, 60, 0, 5, 10},
 	{"dies", "loaded", "failed", "failed", "exit-code", "simple", "/usr/sbin/x", NULL, "done",
-		false},
+		false, 0, 0, 0, 0},
 	{"starting", "loaded", "activating", "start", "success", "notify", "/usr/sbin/x", NULL,
-		"done", false},
+		"done", false, 0, 0, 0, 0},
 	{"slow", "loaded", "active", "running", "success", "simple", "/usr/sbin/x", NULL, NULL,
-		false},
+		false, 0, 0, 0, 0},
 	{"shell", "loaded", "active", "exited", "success", "oneshot", "/bin/true", "real@-.service",
-		"done", false},
-	{"bare", "loaded", "active", "exited", "success", "oneshot", NULL, NULL, "done", false},
-	{"ghost", "not-found", "inactive", "dead", "success", "", NULL, NULL, "done", false},
-	{"masked", "masked", "inactive", "dead", "success", "", NULL, NULL, "done", false},
+		"done", false, 0, 0, 0, 0},
+	{"bare", "loaded", "active", "exited", "success", "oneshot", NULL, NULL, "done", false, 0,
+		0, 0, 0},
+	{"plain@-", "not-found", "inactive", "dead", "success", "", NULL, NULL, "done", false, 0, 0,
+		0, 0},
+	{"plain", "loaded", "active", "running", "success", "simple", "/usr/sbin/x", NULL, "done",
+		false, 0, 0, 0, 0},
+	{"ghost", "not-found", "inactive", "dead", "success", "", NULL, NULL, "done", false, 0, 0,
+		0, 0},
+	{"masked", "masked", "inactive", "dead", "success", "", NULL, NULL, "done", false, 0, 0, 0,
+		0},
 	{"denied", "loaded", "active", "running", "success", "simple", "/usr/sbin/x", NULL, "done",
-		true},
+		true, 0, 0, 0, 0},
 };
 
 static const struct part *find_part(const char *text)
@@ -52,6 +79,11 @@ static const struct part *find_part(const char *text)
 		if (strncmp(text, parts[i].name, strlen(parts[i].name)) == 0)
 			return &parts[i];
 	return NULL;
+}
+
+static const struct part *part_at(const char *path)
+{
+	return &parts[strtoul(strrchr(path, '/') + sizeof("/part") - 1, NULL, 10)];
 }
 
 static int load_unit(sd_bus_message *m, void *ctx, sd_bus_error *error)
@@ -63,7 +95,8 @@ static int load_unit(sd_bus_message *m, void *ctx, sd_bus_error *error)
 	(void)ctx;
 	if (sd_bus_message_read(m, "s", &name) < 0 || !(p = find_part(name)))
 		return sd_bus_error_setf(error, "org.example.NoPart", "no such part");
-	snprintf(path, sizeof(path), UNITS "/%s", p->name);
+	/* An object's path takes neither "@" nor "-". */
+	snprintf(path, sizeof(path), UNITS "/part%zu", (size_t)(p - parts));
 	return sd_bus_reply_method_return(m, "o", path);
 }
 
@@ -92,7 +125,7 @@ static int restart_unit(sd_bus_message *m, void *ctx, sd_bus_error *error)
 	int r;
 
 	(void)ctx;
-	if (sd_bus_message_read(m, "ss", &name, &mode) < 0 || strcmp(mode, "replace") != 0 ||
+	if (sd_bus_message_read(m, "ss", &name, &mode) < 0 || strcmp(mode, "fail") != 0 ||
 		!(p = find_part(name)))
 		return sd_bus_error_setf(error, "org.example.NoPart", "no such part");
 	if (p->forbidden)
@@ -108,7 +141,7 @@ static int restart_unit(sd_bus_message *m, void *ctx, sd_bus_error *error)
 static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property,
 	sd_bus_message *reply, void *ctx, sd_bus_error *error)
 {
-	const struct part *p = find_part(strrchr(path, '/') + 1);
+	const struct part *p = part_at(path);
 
 	(void)bus;
 	(void)interface;
@@ -130,6 +163,27 @@ static int get_property(sd_bus *bus, const char *path, const char *interface, co
 							   : p->type);
 }
 
+static int get_number(sd_bus *bus, const char *path, const char *interface, const char *property,
+	sd_bus_message *reply, void *ctx, sd_bus_error *error)
+{
+	const struct part *p = part_at(path);
+	struct timespec now;
+
+	(void)bus;
+	(void)interface;
+	(void)ctx;
+	(void)error;
+	if (!strcmp(property, "StartLimitBurst"))
+		return sd_bus_message_append(reply, "u", p->burst);
+	if (!strcmp(property, "NRestarts"))
+		return sd_bus_message_append(reply, "u", p->restarts);
+	if (!strcmp(property, "StartLimitIntervalUSec"))
+		return sd_bus_message_append(reply, "t", (uint64_t)(p->interval * MQW_SECOND));
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return sd_bus_message_append(
+		reply, "t", p->ago ? (uint64_t)((now.tv_sec - p->ago) * MQW_SECOND) : (uint64_t)0);
+}
+
 static const sd_bus_vtable manager_table[] = {SD_BUS_VTABLE_START(0),
 	SD_BUS_METHOD("LoadUnit", "s", "o", load_unit, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Subscribe", "", "", subscribe, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -140,12 +194,19 @@ static const sd_bus_vtable unit_table[] = {SD_BUS_VTABLE_START(0),
 	SD_BUS_PROPERTY("LoadState", "s", get_property, 0, 0),
 	SD_BUS_PROPERTY("ActiveState", "s", get_property, 0, 0),
 	SD_BUS_PROPERTY("SubState", "s", get_property, 0, 0),
-	SD_BUS_PROPERTY("ConsistsOf", "as", get_property, 0, 0), SD_BUS_VTABLE_END};
+	SD_BUS_PROPERTY("ConsistsOf", "as", get_property, 0, 0),
+	SD_BUS_PROPERTY("StartLimitIntervalUSec", "t", get_number, 0, 0),
+	SD_BUS_PROPERTY("StartLimitBurst", "u", get_number, 0, 0),
+	SD_BUS_PROPERTY("InactiveExitTimestampMonotonic", "t", get_number, 0, 0),
+	SD_BUS_PROPERTY("StateChangeTimestampMonotonic", "t", get_number, 0, 0), SD_BUS_VTABLE_END};
 
 static const sd_bus_vtable service_table[] = {SD_BUS_VTABLE_START(0),
 	SD_BUS_PROPERTY("Type", "s", get_property, 0, 0),
 	SD_BUS_PROPERTY("Result", "s", get_property, 0, 0),
-	SD_BUS_PROPERTY("ExecStart", "a(sasbttttuii)", get_property, 0, 0), SD_BUS_VTABLE_END};
+	SD_BUS_PROPERTY("ExecStart", "a(sasbttttuii)", get_property, 0, 0),
+	SD_BUS_PROPERTY("NRestarts", "u", get_number, 0, 0),
+	SD_BUS_PROPERTY("ExecMainStartTimestampMonotonic", "t", get_number, 0, 0),
+	SD_BUS_VTABLE_END};
 
 static int always(sd_bus *bus, const char *path, const char *interface, void *ctx, void **ret,
 	sd_bus_error *error)
@@ -226,10 +287,29 @@ static void test_restart(void **state)
 	} rows[] = {
 		{"good.service", NULL, 0, "good.service was restarted and is active (running)"},
 		{"worker.service", NULL, 0, "worker.service was restarted and is active (exited)"},
-		{"limited.service", NULL, -EIO,
-			"limited.service was not restarted: job failed, unit failed (failed), "
-			"result "
-			"start-limit-hit"},
+		{"limited.service", NULL, -EPERM,
+			"limited.service is not restarted: systemd would refuse the start and "
+			"leave it down, by its limit of 5 in 10 s; `systemctl reset-failed "
+			"limited.service` clears it"},
+		{"hopeless.service", NULL, -EIO,
+			"hopeless.service was not restarted: job failed, unit failed (failed), "
+			"result start-limit-hit; `systemctl reset-failed hopeless.service` clears "
+			"it"},
+		{"single.service", NULL, -EPERM,
+			"single.service is not restarted: systemd would refuse the start and leave "
+			"it down, by its limit of 1 in 60 min; `systemctl reset-failed "
+			"single.service` clears it"},
+		{"restless.service", NULL, -EPERM,
+			"restless.service is not restarted: systemd would refuse the start and "
+			"leave it down, by its limit of 5 in 10 s; `systemctl reset-failed "
+			"restless.service` clears it"},
+		{"busy.service", NULL, 0, "busy.service was restarted and is active (running)"},
+		{"calm.service", NULL, 0, "calm.service was restarted and is active (running)"},
+		{"free.service", NULL, 0, "free.service was restarted and is active (running)"},
+		{"stopped.service", NULL, -EPERM,
+			"stopped.service is stopped, and that was nobody's failure: what somebody "
+			"stopped is not started from here"},
+		{"stopping.service", NULL, -EPERM, "stopping.service is being stopped just now"},
 		{"dies.service", NULL, -EIO,
 			"dies.service was not restarted: job done, unit failed (failed), result "
 			"exit-code"},
@@ -250,7 +330,8 @@ static void test_restart(void **state)
 		{"ghost.service", NULL, -ENOENT,
 			"ghost.service cannot be used: systemd says that it is not-found"},
 		{"masked.service", NULL, -ENOENT,
-			"masked.service cannot be used: systemd says that it is masked"},
+			"masked.service cannot be used: systemd says that it is masked, which an "
+			"administrator made it (`systemctl unmask masked.service` undoes that)"},
 		{"denied.service", NULL, -EACCES,
 			"systemd did not restart denied.service: Access\\x0adenied"},
 	};
@@ -308,17 +389,79 @@ static void test_healthy(void **state)
 	}
 }
 
-static void test_exists(void **state)
+static void test_find(void **state)
+{
+	static const struct {
+		const char *configured, *usual;
+		int want;
+		const char *unit;
+	} rows[] = {
+		{"ghost.service", "good.service", 1, "ghost.service"},
+		{NULL, "good@-.service", 1, "good@-.service"},
+		{NULL, "ghost@-.service", 0, NULL},
+		{NULL, "masked.service", 0, NULL},
+		{NULL, NULL, 0, NULL},
+	};
+	struct stage *s = *state;
+	struct mqw_buffer text = {0};
+	char unit[32];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		mqw_buffer_clear(&text);
+		assert_int_equal(mqw_service_find(s->bus, rows[i].configured, rows[i].usual, unit,
+					 sizeof(unit), &text),
+			rows[i].want);
+		assert_int_equal(text.len == 0, rows[i].want);
+		if (rows[i].unit)
+			assert_string_equal(unit, rows[i].unit);
+	}
+	kill(s->pid, SIGKILL);
+	assert_true(mqw_service_find(s->bus, NULL, "good.service", unit, sizeof(unit), &text) < 0);
+	mqw_buffer_done(&text);
+}
+
+/* Debian has an instance of a template, others a plain unit: whichever is there. */
+static void test_find_plain(void **state)
 {
 	struct stage *s = *state;
 	struct mqw_buffer text = {0};
+	char unit[32];
 
-	assert_int_equal(mqw_service_exists(s->bus, "good.service", &text), 1);
+	assert_int_equal(
+		mqw_service_find(s->bus, NULL, "plain@-.service", unit, sizeof(unit), &text), 1);
+	assert_string_equal(unit, "plain.service");
 	assert_int_equal(text.len, 0);
-	assert_int_equal(mqw_service_exists(s->bus, "ghost.service", &text), 0);
-	kill(s->pid, SIGKILL);
-	assert_true(mqw_service_exists(s->bus, "good.service", &text) < 0);
 	mqw_buffer_done(&text);
+}
+
+static void test_advise(void **state)
+{
+	static const struct {
+		const char *unit;
+		int want;
+		const char *text;
+	} rows[] = {
+		{"good.service", 0, ""},
+		{"dies.service", 0, ""},
+		{"shell.service", 1,
+			"shell.service is only a shell that runs nothing itself; let service: name "
+			"the real unit: real@-.service"},
+		{"ghost.service", 1,
+			"ghost.service cannot be used: systemd says that it is not-found"},
+		{"stopping.service", 1, "stopping.service is being stopped just now"},
+		{"nobody.service", -EIO, "systemd did not tell about nobody.service: no such part"},
+	};
+	struct stage *s = *state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct mqw_buffer text = {0};
+		int r = mqw_service_advise(s->bus, rows[i].unit, NULL, &text);
+
+		if ((r < 0 ? -EIO : r) != rows[i].want ||
+			strcmp(mqw_buffer_str(&text), rows[i].text) != 0)
+			fail_msg("%s: %d, \"%s\"", rows[i].unit, r, mqw_buffer_str(&text));
+		mqw_buffer_done(&text);
+	}
 }
 
 int main(void)
@@ -327,7 +470,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restart_without_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_healthy, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_exists, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_find, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_find_plain, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_advise, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

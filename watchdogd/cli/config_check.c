@@ -7,13 +7,15 @@
 #include "rules/rules.h"
 #include "watchdogd/act/alerts/deliver.h"
 #include "watchdogd/cli/commands.h"
+#include "watchdogd/helper/service.h"
 
 static void print_help(FILE *to)
 {
 	fputs("usage: mailq-watchdog config check [--quiet] [FILE]\n\n"
 	      "Reads the configuration (default " MQW_CONFIG_PATH ") and its rules,\n"
 	      "and prints all faults at once, each FILE:LINE:COLUMN: MESSAGE. Without faults it\n"
-	      "prints what was understood, the rules in plain words.\n\n"
+	      "prints what was understood, the rules in plain words, and warns of units that\n"
+	      "systemd on this host would not restart.\n\n"
 	      "Exit status: 0 no fault, 2 faults, usage, or the file could not be read.\n",
 		to);
 }
@@ -90,6 +92,41 @@ static void add_summary(struct mqw_buffer *b, const struct mqw_config *c, const 
 	}
 }
 
+/* What `restart` would meet with, as this host is now. */
+static void add_warning(struct mqw_buffer *b, sd_bus *bus, const struct mqw_instance_config *in)
+{
+	const char *usual = mqw_probe_find(mqw_slice_of(in->type))->default_unit;
+	struct mqw_buffer why = {0};
+	char unit[256];
+
+	if (in->restart_command)
+		return;
+	if (mqw_service_find(bus, in->service, usual, unit, sizeof(unit), &why) > 0)
+		mqw_service_advise(bus, unit, usual, &why);
+	if (why.len) {
+		mqw_buffer_printf(b, "warning: instance %s: no restart as things are: ", in->name);
+		mqw_buffer_add_printable(b, mqw_buffer_slice(&why));
+		mqw_buffer_add_str(b, "\n");
+	}
+	mqw_buffer_done(&why);
+}
+
+/* The file may have been written for another host: nothing of this is a fault of it. */
+static void add_warnings(struct mqw_buffer *b, const struct mqw_config *c)
+{
+	sd_bus *bus = NULL;
+	int r = mqw_service_open(&bus);
+
+	if (r < 0)
+		mqw_buffer_printf(b,
+			"units not looked at: systemd cannot be reached here (%s); without it "
+			"restart needs restart_command:\n",
+			strerror(-r));
+	for (size_t i = 0; r == 0 && i < c->instance_count; i++)
+		add_warning(b, bus, &c->instances[i]);
+	sd_bus_flush_close_unref(bus);
+}
+
 static int check_file(const char *path)
 {
 	struct mqw_config *c = NULL;
@@ -105,6 +142,8 @@ static int check_file(const char *path)
 		fprintf(stderr, "mailq-watchdog: %s\n", strerror(-err));
 	if (err == 0)
 		add_summary(&out, c, r);
+	if (err == 0)
+		add_warnings(&out, c);
 	fputs(mqw_buffer_str(&out), stdout);
 	if (fflush(stdout) != 0 || out.failed) {
 		fputs("mailq-watchdog: the output could not be written\n", stderr);

@@ -223,34 +223,10 @@ static enum mqw_helper_status recover(const struct request *q)
 	return status;
 }
 
-/*
- * The unit to restart: the configured one, or else the MTA's usual one, or that without "@-" where
- * a distribution has no instances (Debian's postfix@-.service is postfix.service elsewhere). 1 and
- * the unit, 0 when there is none, or a negative errno.
- */
 static int find_unit(const struct request *q, sd_bus *bus, char *ret, size_t size)
 {
-	const char *usual = q->probe->default_unit, *at = usual ? strstr(usual, "@-.") : NULL;
-	struct mqw_buffer why = {0};
-	int r;
-
-	if (q->instance->service)
-		return snprintf(ret, size, "%s", q->instance->service) < (int)size ? 1
-										   : -ENAMETOOLONG;
-	if (!usual) {
-		mqw_buffer_add_str(q->text, "no unit is known to restart: configure service:");
-		return 0;
-	}
-	snprintf(ret, size, "%s", usual);
-	r = mqw_service_exists(bus, ret, &why);
-	if (r == 0 && at) {
-		snprintf(ret, size, "%.*s%s", (int)(at - usual), usual, at + 2);
-		mqw_buffer_clear(&why);
-		r = mqw_service_exists(bus, ret, &why);
-	}
-	mqw_buffer_add(q->text, mqw_buffer_slice(&why));
-	mqw_buffer_done(&why);
-	return r;
+	return mqw_service_find(
+		bus, q->instance->service, q->probe->default_unit, ret, size, q->text);
 }
 
 static enum mqw_helper_status restart_by_command(const struct request *q)
@@ -300,11 +276,10 @@ static enum mqw_helper_status restart(const struct request *q)
 	if (command && command[0])
 		return restart_by_command(q);
 	give_up_programs(q);
-	r = sd_bus_open_system(&bus);
+	r = mqw_service_open(&bus);
 	if (r < 0)
 		mqw_buffer_printf(q->text,
-			"systemd cannot be reached over D-Bus (%s): configure restart_command:",
-			strerror(-r));
+			"systemd cannot be reached (%s): configure restart_command:", strerror(-r));
 	else
 		status = restart_unit(q, bus);
 	sd_bus_flush_close_unref(bus);
@@ -322,7 +297,7 @@ static int unit_health(const struct request *q)
 	char unit[256];
 	int r;
 
-	if ((command && command[0]) || sd_bus_open_system(&bus) < 0)
+	if ((command && command[0]) || mqw_service_open(&bus) < 0)
 		return 1;
 	r = find_unit(q, bus, unit, sizeof(unit));
 	if (r > 0)
