@@ -16,6 +16,7 @@ struct scan {
 	struct mqw_report report;
 	struct mqw_buffer queue_errors;
 	struct mqw_tracker *tracker;
+	const struct mqw_probe_ops *queue_mta; /* whose queue it was taken for */
 	struct mqw_queue_snapshot *queue; /* NULL: none was asked for, or it cannot be read */
 	uint64_t trouble;
 	uint64_t left_out[MQW_VERDICT_COUNT]; /* verdicts on messages before --since */
@@ -92,15 +93,32 @@ static struct mqw_tracker_counts counts_of(const struct scan *s)
 	return c;
 }
 
-/* 0, also where the queue cannot be read, which has been noted; or -ENOMEM. */
+/*
+ * 0, also where the queue cannot be read, which has been noted; or -ENOMEM. The log is read later: whose
+ * queue it is has to be told by --mta or by its directories.
+ */
 static int look_at_queue(struct scan *s)
 {
 	int r = 0;
 
-	if (s->options.queue)
-		r = mqw_queue_snapshot_take(s->options.mta, s->options.queue, mqw_clock_now(),
-			&s->queue, &s->queue_errors);
+	if (!s->options.queue)
+		return 0;
+	s->queue_mta = s->options.mta ? s->options.mta : mqw_queue_recognise(s->options.queue);
+	r = mqw_queue_snapshot_take(
+		s->queue_mta, s->options.queue, mqw_clock_now(), &s->queue, &s->queue_errors);
 	return r == -ENOMEM ? r : 0;
+}
+
+/* Whether the queue that was looked at is the one that the log is about; notes it when not. */
+static bool is_queue_of_log(struct scan *s)
+{
+	if (!s->queue || !s->reading.mta || s->reading.mta == s->queue_mta)
+		return s->queue != NULL;
+	mqw_buffer_add_printable(&s->queue_errors, mqw_slice_of(s->options.queue));
+	mqw_buffer_printf(&s->queue_errors,
+		": looked at as a queue of %s, but the log is of %s: say --mta %s\n",
+		s->queue_mta->name, s->reading.mta->name, s->reading.mta->name);
+	return false;
 }
 
 /* 0, or a negative errno. */
@@ -109,7 +127,7 @@ static int judge_all(struct scan *s)
 	int64_t now = s->reading.end == MQW_TIME_NONE ? 0 : s->reading.end;
 	int r;
 
-	if (s->queue) {
+	if (is_queue_of_log(s)) {
 		r = mqw_queue_snapshot_tell(s->queue, s->tracker, s->reading.end);
 		if (r < 0)
 			return r;
