@@ -24,6 +24,7 @@ struct mqw_probe *mqw_exim_log_create(const char *const *next_hops, size_t next_
 	if (p) {
 		p->next_hops = next_hops;
 		p->next_hop_count = next_hop_count;
+		p->id_offset = MQW_TIME_NONE;
 	}
 	return p;
 }
