@@ -98,16 +98,16 @@ static int mark_done(const struct mqw_exim_envelope *e, const struct mqw_slice *
 int mqw_exim_keep_recipients(
 	struct mqw_buffer *file, const struct mqw_slice *keep, size_t keep_count)
 {
-	struct mqw_slice content = mqw_buffer_slice(file), *done;
+	struct mqw_slice content = mqw_buffer_slice(file), *done = NULL;
 	struct mqw_buffer changed = {0};
 	struct mqw_exim_envelope e;
-	size_t done_count;
+	size_t done_count = 0;
 	int r = mqw_exim_read_envelope(content, &e), left;
 
 	if (r == 0)
 		r = mqw_exim_done_list(&e, e.recipient_count, &done, &done_count);
-	if (r < 0)
-		return r;
+	if (r < 0 || !done)
+		return r < 0 ? r : -ENOMEM;
 	left = mark_done(&e, keep, keep_count, done, &done_count);
 	mqw_buffer_add(&changed,
 		mqw_slice(content.ptr, (size_t)(e.options.ptr + e.options.len - content.ptr)));
