@@ -72,10 +72,11 @@ else
 fi
 step "layers" make -s layers
 if [ "$(id -u)" != 0 ]; then
-	skip "the lab, a real Postfix and the watchdog beside it, the demo" "needs root"
+	skip "the lab, real MTAs and the watchdog beside them, the demo" "needs root"
 else
 	counted "the lab's real Postfix" tests/lab/selftest.sh
 	counted "the watchdog beside a real Postfix" tests/integration/postfix.sh
+	counted "the watchdog beside a real Exim" tests/integration/exim.sh
 	counted "the watchdog beside a real Sendmail" tests/integration/sendmail.sh
 	counted "attacks on the service" tests/integration/attacks.sh
 	counted "the service in a booted system" tests/integration/boot.sh

@@ -340,7 +340,10 @@ static bool is_whole_message(struct mqw_slice text)
 bool mqw_exim_read_attempt(const struct mqw_probe *p, const struct mqw_line *line,
 	enum mqw_exim_flag flag, struct mqw_slice text, struct mqw_event *e)
 {
-	int64_t age = line->time - p->id_offset - mqw_exim_id_time(e->queue_id);
+	/* Without its zone a log could make a message look younger than it is. */
+	int64_t age = p->id_offset == MQW_TIME_NONE
+		? MQW_TIME_NONE
+		: line->time - p->id_offset - mqw_exim_id_time(e->queue_id);
 	char original[MQW_EXIM_ID_MAX + 1];
 	struct mqw_slice child;
 

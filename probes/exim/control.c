@@ -108,33 +108,42 @@ static int flush(const struct mqw_control *c, char *ret_text, size_t size)
 	return mqw_exim_start(c, arguments, ret_text, size);
 }
 
-/* The words of a command line: whether it is a daemon's, "-bd", "-bdf", or "-q30m" alone. */
-static bool is_daemon(struct mqw_slice words)
+static bool is_program(struct mqw_slice path)
 {
-	struct mqw_slice word, name;
-	bool daemon = false;
-
-	if (!mqw_slice_take_until(&words, '\0', &name))
-		return false;
-	for (size_t i = name.len; i > 0; i--)
-		if (name.ptr[i - 1] == '/') {
-			name = mqw_slice_from(name, i);
+	for (size_t i = path.len; i > 0; i--)
+		if (path.ptr[i - 1] == '/') {
+			path = mqw_slice_from(path, i);
 			break;
 		}
-	if (!mqw_slice_eq(name, MQW_LIT("exim")) && !mqw_slice_eq(name, MQW_LIT("exim4")))
-		return false;
-	while (mqw_slice_take_until(&words, '\0', &word)) {
-		size_t digit = mqw_slice_starts(word, MQW_LIT("-qq")) ? 3 : 2;
-
-		daemon = daemon || mqw_slice_eq(word, MQW_LIT("-bd")) ||
-			mqw_slice_eq(word, MQW_LIT("-bdf")) ||
-			(mqw_slice_starts(word, MQW_LIT("-q")) && word.len > digit &&
-				word.ptr[digit] >= '0' && word.ptr[digit] <= '9');
-	}
-	return daemon;
+	return mqw_slice_eq(path, MQW_LIT("exim")) || mqw_slice_eq(path, MQW_LIT("exim4"));
 }
 
-static bool look_at(int proc, const char *pid)
+/* "-bd", "-bdf", or "-q30m" alone: what runs once, or for one message, is no daemon. */
+static bool makes_daemon(struct mqw_slice word)
+{
+	size_t digit = mqw_slice_starts(word, MQW_LIT("-qq")) ? 3 : 2;
+
+	return mqw_slice_eq(word, MQW_LIT("-bd")) || mqw_slice_eq(word, MQW_LIT("-bdf")) ||
+		(mqw_slice_starts(word, MQW_LIT("-q")) && word.len > digit &&
+			word.ptr[digit] >= '0' && word.ptr[digit] <= '9');
+}
+
+bool mqw_exim_is_daemon(struct mqw_slice words, const char *config)
+{
+	struct mqw_slice word, used = MQW_SLICE_NULL;
+	bool daemon = false;
+
+	if (!mqw_slice_take_until(&words, '\0', &word) || !is_program(word))
+		return false;
+	while (mqw_slice_take_until(&words, '\0', &word)) {
+		daemon = daemon || makes_daemon(word);
+		if (mqw_slice_eq(word, MQW_LIT("-C")))
+			mqw_slice_take_until(&words, '\0', &used);
+	}
+	return daemon && mqw_slice_eq(used, mqw_slice_of(config));
+}
+
+static bool look_at(int proc, const char *pid, const char *config)
 {
 	char path[64], words[1024];
 	ssize_t n;
@@ -146,7 +155,7 @@ static bool look_at(int proc, const char *pid)
 		return false; /* a process may end between any two calls */
 	n = read(fd, words, sizeof(words));
 	close(fd);
-	return n > 0 && is_daemon(mqw_slice(words, (size_t)n));
+	return n > 0 && mqw_exim_is_daemon(mqw_slice(words, (size_t)n), config);
 }
 
 /* A queue runner that cron starts is no daemon: where there is none, nothing takes mail. */
@@ -156,14 +165,13 @@ static int healthy(const struct mqw_control *c, char *ret_text, size_t size)
 	const struct dirent *e;
 	bool found = false;
 
-	(void)c;
 	if (!proc) {
 		snprintf(ret_text, size, "the processes could not be looked at");
 		return -errno;
 	}
 	while (!found && (e = readdir(proc)))
 		found = e->d_name[0] >= '1' && e->d_name[0] <= '9' &&
-			look_at(dirfd(proc), e->d_name);
+			look_at(dirfd(proc), e->d_name, c->config_dir);
 	closedir(proc);
 	if (!found)
 		snprintf(ret_text, size, "no daemon of Exim is running");

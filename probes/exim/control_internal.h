@@ -18,6 +18,12 @@ int mqw_exim_command(const struct mqw_control *c, const char *const *arguments, 
 int mqw_exim_start(
 	const struct mqw_control *c, const char *const *arguments, char *ret_text, size_t size);
 
+/*
+ * Whether the words of a command line, each with a NUL behind it, are those of a daemon of Exim with
+ * this configuration file (-C), NULL for the one that it was built with.
+ */
+bool mqw_exim_is_daemon(struct mqw_slice words, const char *config);
+
 /* recover.c: see struct mqw_control_ops. */
 int mqw_exim_recover(const struct mqw_control *c, const char *queue_id, int file_fd, char *ret_text,
 	size_t size);

@@ -3,24 +3,23 @@
 
 #define SECONDS_DIGITS 6
 
-/* The value of a digit in base 62, or -1. */
-static int digit_of(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A' + 10;
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 36;
-	return -1;
-}
+/* One more than the value of a digit in base 62; 0 for what is none. Each line asks it often. */
+/* clang-format off */
+static const unsigned char digits[256] = {
+	['0'] = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10,
+	['A'] = 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23,
+	24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36,
+	['a'] = 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49,
+	50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62,
+};
+/* clang-format on */
 
 static bool are_digits(struct mqw_slice s, size_t from, size_t n)
 {
 	if (s.len < from + n)
 		return false;
 	for (size_t i = from; i < from + n; i++)
-		if (digit_of(s.ptr[i]) < 0)
+		if (!digits[(unsigned char)s.ptr[i]])
 			return false;
 	return true;
 }
@@ -53,7 +52,7 @@ int64_t mqw_exim_id_time(struct mqw_slice id)
 	int64_t t = 0;
 
 	for (size_t i = 0; i < SECONDS_DIGITS && i < id.len; i++)
-		t = t * 62 + digit_of(id.ptr[i]);
+		t = t * 62 + digits[(unsigned char)id.ptr[i]] - 1;
 	return t * MQW_SECOND;
 }
 

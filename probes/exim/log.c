@@ -24,6 +24,7 @@ struct mqw_probe *mqw_exim_log_create(const char *const *next_hops, size_t next_
 	if (p) {
 		p->next_hops = next_hops;
 		p->next_hop_count = next_hop_count;
+		p->id_offset = MQW_TIME_NONE;
 	}
 	return p;
 }
@@ -327,8 +328,7 @@ static int tell_recovered(struct mqw_probe *p, const struct mqw_event *e, struct
 	if (!mqw_exim_original_id(e->queue_id, original) ||
 		mqw_slice_eq(e->queue_id, mqw_slice_of(p->recovered)))
 		return 0;
-	memcpy(p->recovered, e->queue_id.ptr, e->queue_id.len);
-	p->recovered[e->queue_id.len] = '\0';
+	mqw_exim_recovered_id(mqw_slice_of(original), p->recovered);
 	opened.kind = MQW_EVENT_OPENED;
 	opened.other_id = mqw_slice_of(original);
 	return give(out, &opened);

@@ -28,7 +28,8 @@ struct mqw_exim_pieced {
 struct mqw_probe {
 	const char *const *next_hops; /* borrowed */
 	size_t next_hop_count;
-	int64_t id_offset; /* how far the log's stamps are ahead of the ids, in quarters of an hour */
+	/* How far the stamps are ahead of the ids, whole quarters of an hour; NONE: not seen yet. */
+	int64_t id_offset;
 	uint64_t pieces_seen;
 	char recovered[MQW_EXIM_ID_MAX + 1]; /* the last message put back that was told of */
 	struct mqw_exim_failure failures[MQW_EXIM_FAILURES];

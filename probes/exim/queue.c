@@ -59,12 +59,10 @@ static bool take_line(struct mqw_slice *s, struct mqw_slice *ret)
 /* "-aclm NAME LENGTH": the value is of that many bytes and may hold line ends. */
 static bool skip_acl_value(struct mqw_slice line, struct mqw_slice *s)
 {
-	struct mqw_slice name = line;
 	uint64_t len;
 	size_t blank = line.len;
 
-	mqw_slice_skip(&name, MQW_LIT("-"));
-	if (!mqw_slice_starts(name, MQW_LIT("-acl")))
+	if (!mqw_slice_starts(line, MQW_LIT("-acl")) && !mqw_slice_starts(line, MQW_LIT("--acl")))
 		return true;
 	while (blank && line.ptr[blank - 1] != ' ')
 		blank--;

@@ -64,26 +64,31 @@ static int compare_slices(const void *a, const void *b)
 	return mqw_slice_cmp(*(const struct mqw_slice *)a, *(const struct mqw_slice *)b);
 }
 
-/* Adds those to the list that are neither done nor to be kept. How many are left to do. */
+/*
+ * Makes the list that of all but those to be kept; how many of these there are. One that is kept is
+ * to do even if the file says that it is done: so it says of what was reported as failed, too, and
+ * the caller knows which of them was reported falsely.
+ */
 static int mark_done(const struct mqw_exim_envelope *e, const struct mqw_slice *keep,
 	size_t keep_count, struct mqw_slice *done, size_t *done_count)
 {
 	struct mqw_slice s = e->recipients, line;
-	size_t before = *done_count, unique = 0;
+	size_t unique = 0, n = 0;
 	int left = 0;
 
 	while (mqw_slice_take_until(&s, '\n', &line)) {
 		struct mqw_slice address = mqw_exim_recipient_address(line);
 
-		if (mqw_exim_is_done(done, before, address))
-			continue;
 		if (is_in(address, keep, keep_count))
 			left++;
 		else
 			done[(*done_count)++] = address;
 	}
-	qsort(done, *done_count, sizeof(*done), compare_slices);
 	for (size_t i = 0; i < *done_count; i++)
+		if (!is_in(done[i], keep, keep_count))
+			done[n++] = done[i];
+	qsort(done, n, sizeof(*done), compare_slices);
+	for (size_t i = 0; i < n; i++)
 		if (unique == 0 || !mqw_slice_eq(done[unique - 1], done[i]))
 			done[unique++] = done[i];
 	*done_count = unique;
@@ -93,16 +98,16 @@ static int mark_done(const struct mqw_exim_envelope *e, const struct mqw_slice *
 int mqw_exim_keep_recipients(
 	struct mqw_buffer *file, const struct mqw_slice *keep, size_t keep_count)
 {
-	struct mqw_slice content = mqw_buffer_slice(file), *done;
+	struct mqw_slice content = mqw_buffer_slice(file), *done = NULL;
 	struct mqw_buffer changed = {0};
 	struct mqw_exim_envelope e;
-	size_t done_count;
+	size_t done_count = 0;
 	int r = mqw_exim_read_envelope(content, &e), left;
 
 	if (r == 0)
 		r = mqw_exim_done_list(&e, e.recipient_count, &done, &done_count);
-	if (r < 0)
-		return r;
+	if (r < 0 || !done)
+		return r < 0 ? r : -ENOMEM;
 	left = mark_done(&e, keep, keep_count, done, &done_count);
 	mqw_buffer_add(&changed,
 		mqw_slice(content.ptr, (size_t)(e.options.ptr + e.options.len - content.ptr)));

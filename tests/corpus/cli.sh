@@ -101,10 +101,6 @@ expect "old log against a queue proves nothing" 0 "1 unknown" -- \
 log_of '-1 second' >fresh.log
 expect "what was logged just now is not gone yet" 0 "1 pending" -- "$program" scan --all --queue queue fresh.log
 mkdir elsewhere
-if [ -d "$here/cases/sendmail" ]; then
-	expect "queue of another MTA than the log's" 2 "say --mta sendmail" -- \
-		"$program" scan --queue queue "$here"/cases/sendmail/warned-then-expired/mail.log
-fi
 expect "directory that is no queue" 2 "no queue of postfix is there" -- "$program" scan --queue elsewhere now.log
 expect "queue that is not there" 2 "queue cannot be read" -- "$program" scan --queue nowhere now.log
 

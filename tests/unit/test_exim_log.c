@@ -407,7 +407,7 @@ static void test_ages(void **state)
 	struct got g;
 
 	read_raw(*state, "2026-11-25 04:41:23 " OLD " == a@b R=r defer (-1): x", &g);
-	assert_int_equal(g.e.delay, MQW_HOUR);
+	assert_int_equal(g.e.delay, MQW_TIME_NONE);
 	read_raw(*state, "2026-11-25 05:41:24 " OLD " <= a@b U=u P=local S=3", &g);
 	read_raw(*state, "2026-11-25 05:51:23 " OLD " == a@b R=r defer (-1): x", &g);
 	assert_int_equal(g.e.delay, 10 * MQW_MINUTE);

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "watchdogd/base/bundle.h"
 #include "watchdogd/base/clock.h"
 #include "watchdogd/vault/vault.h"
 
@@ -146,6 +147,36 @@ static void copies_large_and_empty(void **state)
 	put_file("empty", MQW_LIT(""), 0600);
 	assert_int_equal(mqw_vault_copy_in(v, root, "empty", ID, 0600, 0), 1);
 	assert_copy(MQW_LIT(""));
+}
+
+static void copies_a_pair(void **state)
+{
+	static const char *const paths[] = {"a-H", "a-D"};
+	struct mqw_slice parts[MQW_BUNDLE_MAX];
+	struct mqw_buffer b = {0};
+
+	(void)state;
+	put_file("a-H", MQW_LIT("envelope"), 0640);
+	assert_int_equal(mqw_vault_copy_bundle_in(v, root, paths, 2, ID, 0, NO_LIMIT), -ENOENT);
+	put_file("a-D", MQW_LIT("body\n"), 0640);
+	assert_int_equal(mqw_vault_copy_bundle_in(v, root, paths, 2, ID, 0, 12), -EFBIG);
+	assert_int_equal(mqw_vault_copy_bundle_in(v, root, paths, 2, ID, 0600, NO_LIMIT), -EPERM);
+	usleep(SETTLE_US);
+	assert_int_equal(mqw_vault_copy_bundle_in(v, root, paths, 2, ID, 0640, NO_LIMIT), 1);
+	assert_int_equal(mqw_vault_copy_bundle_in(v, root, paths, 2, ID, 0640, NO_LIMIT), 0);
+	assert_int_equal(mqw_vault_read_all(v, ID, 1000, &b), 0);
+	assert_int_equal(mqw_bundle_split(mqw_buffer_slice(&b), parts), 2);
+	assert_true(mqw_slice_eq(parts[0], MQW_LIT("envelope")));
+	assert_true(mqw_slice_eq(parts[1], MQW_LIT("body\n")));
+	/* The envelope is replaced, of the same length. */
+	put_file("new", MQW_LIT("ENVELOPE"), 0640);
+	assert_int_equal(renameat(root, "new", root, "a-H"), 0);
+	assert_int_equal(mqw_vault_copy_bundle_in(v, root, paths, 2, ID, 0640, NO_LIMIT), 1);
+	mqw_buffer_clear(&b);
+	assert_int_equal(mqw_vault_read_all(v, ID, 1000, &b), 0);
+	assert_int_equal(mqw_bundle_split(mqw_buffer_slice(&b), parts), 2);
+	assert_true(mqw_slice_eq(parts[0], MQW_LIT("ENVELOPE")));
+	mqw_buffer_done(&b);
 }
 
 static void refuses_what_is_no_queue_file(void **state)
@@ -301,6 +332,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(copies_and_tells_what_is_fresh, setup, teardown),
 		cmocka_unit_test_setup_teardown(copies_large_and_empty, setup, teardown),
+		cmocka_unit_test_setup_teardown(copies_a_pair, setup, teardown),
 		cmocka_unit_test_setup_teardown(refuses_what_is_no_queue_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(refuses_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(keeps_files_for_recovery, setup, teardown),

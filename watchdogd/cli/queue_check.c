@@ -144,21 +144,6 @@ static void walk_queue(struct walk *w, const char *queue)
 	close(root);
 }
 
-const struct mqw_probe_ops *mqw_queue_recognise(const char *queue)
-{
-	int root = open(queue, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	const struct mqw_probe_ops *found = NULL;
-	struct stat st;
-
-	for (size_t i = 0; root >= 0 && !found && mqw_probes[i]; i++)
-		for (const char *const *d = mqw_probes[i]->queue_directories; !found && *d; d++)
-			if ((*d)[0] && fstatat(root, *d, &st, 0) == 0 && S_ISDIR(st.st_mode))
-				found = mqw_probes[i];
-	if (root >= 0)
-		close(root);
-	return found ? found : mqw_probes[0];
-}
-
 static bool is_open(const struct mqw_message *m)
 {
 	return m->queued && !m->removed && !m->admin_removed && !m->discarded && !m->refused &&

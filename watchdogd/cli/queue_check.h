@@ -12,12 +12,6 @@
 struct mqw_queue_snapshot;
 
 /*
- * Whose queue this looks like by the directories in it; the first MTA that is known where it looks
- * like none. Never one whose messages lie in the root itself: any directory would do for that.
- */
-const struct mqw_probe_ops *mqw_queue_recognise(const char *queue);
-
-/*
  * Looks through the queue; now is the clock. 0 and *ret, for mqw_queue_snapshot_free(); or a
  * negative errno: with a line in errors where the queue cannot be read, or where there is none.
  */

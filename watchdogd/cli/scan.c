@@ -16,8 +16,8 @@ struct scan {
 	struct mqw_report report;
 	struct mqw_buffer queue_errors;
 	struct mqw_tracker *tracker;
-	const struct mqw_probe_ops *queue_mta; /* whose queue it was taken for */
 	struct mqw_queue_snapshot *queue; /* NULL: none was asked for, or it cannot be read */
+	bool out_of_memory;
 	uint64_t trouble;
 	uint64_t left_out[MQW_VERDICT_COUNT]; /* verdicts on messages before --since */
 };
@@ -51,6 +51,20 @@ static void on_time(void *ctx, int64_t now)
 	mqw_tracker_tick(ctx, now);
 }
 
+/*
+ * Before the log's lines are followed, as soon as it is known whose queue it is. What cannot be
+ * read has been noted.
+ */
+static void look_at_queue(struct scan *s)
+{
+	int r = 0;
+
+	if (s->options.queue && s->options.mta)
+		r = mqw_queue_snapshot_take(s->options.mta, s->options.queue, mqw_clock_now(),
+			&s->queue, &s->queue_errors);
+	s->out_of_memory = r == -ENOMEM;
+}
+
 /* Lifetime and retry times are the MTA's. */
 static void on_recognised(void *ctx, const struct mqw_probe_ops *mta)
 {
@@ -60,6 +74,7 @@ static void on_recognised(void *ctx, const struct mqw_probe_ops *mta)
 	s->options.mta = mta;
 	options = mqw_cli_tracker_options(&s->options);
 	mqw_tracker_set_options(s->tracker, &options);
+	look_at_queue(s);
 }
 
 static void print_help(void)
@@ -93,41 +108,13 @@ static struct mqw_tracker_counts counts_of(const struct scan *s)
 	return c;
 }
 
-/*
- * 0, also where the queue cannot be read, which has been noted; or -ENOMEM. The log is read later: whose
- * queue it is has to be told by --mta or by its directories.
- */
-static int look_at_queue(struct scan *s)
-{
-	int r = 0;
-
-	if (!s->options.queue)
-		return 0;
-	s->queue_mta = s->options.mta ? s->options.mta : mqw_queue_recognise(s->options.queue);
-	r = mqw_queue_snapshot_take(
-		s->queue_mta, s->options.queue, mqw_clock_now(), &s->queue, &s->queue_errors);
-	return r == -ENOMEM ? r : 0;
-}
-
-/* Whether the queue that was looked at is the one that the log is about; notes it when not. */
-static bool is_queue_of_log(struct scan *s)
-{
-	if (!s->queue || !s->reading.mta || s->reading.mta == s->queue_mta)
-		return s->queue != NULL;
-	mqw_buffer_add_printable(&s->queue_errors, mqw_slice_of(s->options.queue));
-	mqw_buffer_printf(&s->queue_errors,
-		": looked at as a queue of %s, but the log is of %s: say --mta %s\n",
-		s->queue_mta->name, s->reading.mta->name, s->reading.mta->name);
-	return false;
-}
-
 /* 0, or a negative errno. */
 static int judge_all(struct scan *s)
 {
 	int64_t now = s->reading.end == MQW_TIME_NONE ? 0 : s->reading.end;
 	int r;
 
-	if (is_queue_of_log(s)) {
+	if (s->queue) {
 		r = mqw_queue_snapshot_tell(s->queue, s->tracker, s->reading.end);
 		if (r < 0)
 			return r;
@@ -159,11 +146,10 @@ static int run(struct scan *s)
 	s->reading.recognised_ctx = s;
 	sink = (struct mqw_sink){.emit = mqw_tracker_event, .ctx = s->tracker};
 	mqw_report_start(&s->report, s->options.format, &s->reading);
-	r = look_at_queue(s);
+	look_at_queue(s);
+	r = mqw_reading_run(&s->reading, &s->files, &sink);
 	if (r == 0)
-		r = mqw_reading_run(&s->reading, &s->files, &sink);
-	if (r == 0)
-		r = judge_all(s);
+		r = s->out_of_memory ? -ENOMEM : judge_all(s);
 	if (r < 0)
 		return r;
 	counts = counts_of(s);

@@ -373,12 +373,11 @@ static bool settle_suspect(struct mqw_queue_watch *w, struct entry *e, int64_t n
 		return true;
 	}
 	r = look_everywhere(w, e, &path);
-	if (r == 1 && fstatat(w->fd, mqw_buffer_str(&path), &st, AT_SYMLINK_NOFOLLOW) == 0) {
+	/* There, and not whole: as good as gone. */
+	if (r == 1 && !mqw_probe_is_whole(w->probe, w->fd, mqw_buffer_slice(&path)))
+		r = 0;
+	else if (r == 1 && fstatat(w->fd, mqw_buffer_str(&path), &st, AT_SYMLINK_NOFOLLOW) == 0)
 		seen(w, mqw_slice_of(mqw_buffer_str(&path)), &st);
-		/* There, and not whole: as good as gone. */
-		if (e->missing_since != MQW_TIME_NONE)
-			r = 0;
-	}
 	mqw_buffer_done(&path);
 	if (r != 0)
 		return e->missing_since == MQW_TIME_NONE;

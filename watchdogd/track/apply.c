@@ -25,8 +25,11 @@ static void apply_no_try(struct mqw_message *m, struct mqw_recipient *r, const s
 	}
 	r->state = (uint8_t)mqw_recipient_step(
 		(enum mqw_recipient_state)r->state, e->outcome, e->code);
-	r->last_attempt = e->time;
-	r->last_seen_at = e->evidence;
+	/* Of what was not tried the last try stays the last; of what ended, this is its end. */
+	if (e->outcome != MQW_OUTCOME_SKIPPED || r->last_attempt == MQW_TIME_NONE) {
+		r->last_attempt = e->time;
+		r->last_seen_at = e->evidence;
+	}
 	if (!r->reply && e->reply.len)
 		mqw_string_set(&r->reply, e->reply, REPLY_MAX);
 	if (r->state == MQW_RECIPIENT_DEFERRED && m->deferred_at == MQW_TIME_NONE)

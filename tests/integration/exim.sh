@@ -1,0 +1,223 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The watchdog beside a real Exim, under a real systemd: real losses, real deliveries. Prints "ok"/"not ok" lines and
+# "N passed, N failed"; exit status 1 when one failed, 77 when the lab cannot run here. All messages are sent at once, as
+# most of what happens is waiting.
+set -euo pipefail
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$HERE/../lab/exim.sh"
+. "$HERE/../lab/watchdog.sh"
+. "$HERE/../lab/check.sh"
+
+M=exim-$$
+VAULT=/var/lib/mailq-watchdog/vault/outbound
+
+# Lifetimes of seconds: what is given up before 28 s is reported falsely, in any case before 5 s.
+configure() {
+	wd_config "$M" <<-END
+		version: 1
+		mode: act
+		instances:
+		  - {name: outbound, type: exim, log: /var/log/exim4/mainlog, lifetime: 28s, min_lifetime: 5s}
+		rules:
+		  - name: resend what was lost
+		    when: {verdict: [vanished, false_ndr]}
+		    do: [recover, {alert: journal}]
+		  - name: shake it
+		    when: {verdict: vanished}
+		    do:
+		      - restart: {at_most: 1 per 1h, cooldown: 1m, healthy: {smtp: "127.0.0.1:25", within: 30s}}
+	END
+}
+
+# silent ID: the watchdog has no word about this message
+silent() {
+	! wd_says "$M" "message $1" >/dev/null
+}
+
+# wait_verdict NAME ID RECIPIENT WORD [SECONDS]
+wait_verdict() {
+	check "$1" lab_wait "${5:-15}" "$4" wd_has_verdict "$M" "$2" "$3" "$4"
+}
+
+wait_kept() {
+	lab_wait 15 "a copy of $1" lab_exec "$M" test -e "$VAULT/$1"
+}
+
+# copies MESSAGE-ID RECIPIENT...: how often each got it
+copies() {
+	local id=$1 r
+	shift
+	for r in "$@"; do
+		printf '%s ' "$(ex_deliveries "$M" "$id" "$r")"
+	done
+}
+
+# The helper takes its time, so that what is put back does not meet what had it reported as failed.
+slow_helper() {
+	local dir
+	dir=$(lab_root "$M")/etc/systemd/system/mailq-watchdog-helper@.service.d
+	if [ "$1" = off ]; then
+		rm -rf "$dir"
+	else
+		mkdir -p "$dir"
+		printf '[Service]\nExecStartPre=/bin/sleep %s\n' "$1" >"$dir/slow.conf"
+	fi
+	lab_exec "$M" systemctl daemon-reload
+}
+
+# When the daemon was started last.
+started() {
+	lab_exec "$M" systemctl show -P ActiveEnterTimestampMonotonic exim4.service
+}
+
+send_all() {
+	GREY=$(ex_send "$M" patient@grey.test)
+	THREE=$(ex_send "$M" ok@mixed.test soft@mixed.test hard@mixed.test)
+	HALF=$(ex_send "$M" half@never.test)
+	FROZEN=$(ex_send "$M" frozen@never.test)
+	DELETED=$(ex_send "$M" deleted@never.test)
+	EXPIRED=$(ex_send "$M" late@expire.test)
+	YOUNG=$(ex_send "$M" -f misled@example.com young@short.test)
+	OLD=$(ex_send "$M" old@short.test)
+}
+
+# Removed behind Exim's back: both files, or the body alone.
+lose() {
+	ex_wait_deferred "$M" "$THREE"
+	ex_wait_deferred "$M" "$HALF"
+	wait_kept "$THREE"
+	wait_kept "$HALF"
+	ex_answer "$M" soft@mixed.test ok
+	ex_answer "$M" half@never.test ok
+	ex_vanish "$M" "$THREE"
+	lab_exec "$M" rm "/var/spool/exim4/input/$HALF-D"
+	LOST_AT=$SECONDS
+}
+
+test_administrator() {
+	ex_wait_deferred "$M" "$FROZEN"
+	ex_wait_deferred "$M" "$DELETED"
+	lab_exec "$M" exim4 -Mf "$FROZEN" >/dev/null
+	wait_verdict "frozen: held" "$FROZEN" frozen@never.test held
+	lab_exec "$M" exim4 -Mrm "$DELETED" >/dev/null
+	wait_verdict "deleted: removed" "$DELETED" deleted@never.test removed
+	lab_exec "$M" exim4 -Mt "$FROZEN" >/dev/null
+	wait_verdict "thawed: pending" "$FROZEN" frozen@never.test pending
+}
+
+# A domain that no retry rule covers: failed for good at the first 450.
+test_no_rule() {
+	local id
+	id=$(ex_send "$M" -f unruly@example.com none@norule.test)
+	check "no retry rule: a false report" wd_wait_says "$M" "false_ndr \(certain\): message $id .*<none@norule.test>"
+	check "no retry rule: names the answer" wd_says "$M" "$id.*450"
+	check "no retry rule: the sender had got one" lab_wait 10 "an NDR" \
+		equal_to "ex_ndrs $M $(ex_message_id "$M" "$id") unruly@example.com" 1
+}
+
+# equal_to COMMAND WORD: what the command prints now
+equal_to() {
+	[ "$($1)" = "$2" ]
+}
+
+# The retry rule ends at 10 s, and the message is to live for 28 s.
+test_short_rule() {
+	local message
+	message=$(ex_message_id "$M" "$YOUNG")
+	ex_wait_log "$M" " $YOUNG \*\* young@short.test" 30
+	ex_answer "$M" young@short.test ok
+	check "short rule: a false report" wd_wait_says "$M" "false_ndr \(certain\): message $YOUNG .*<young@short.test>"
+	check "short rule: mailed again" lab_wait 30 "delivery" ex_delivered "$M" "$message" young@short.test
+	slow_helper off
+	check "short rule: the sender had got one report" equal "$(ex_ndrs "$M" "$message" misled@example.com)" 1
+}
+
+# The address has failed for longer than its rule allows: the next message to it is not even retried once. What is put back
+# fails in the same way, and is not put back again.
+test_retry_record() {
+	local id again
+	ex_wait_log "$M" " $OLD \*\* old@short.test" 30
+	check "retry record: the first is reported falsely" wd_wait_says "$M" "false_ndr \(certain\): message $OLD "
+	id=$(ex_send "$M" old@short.test)
+	check "retry record: so is the next, at once" wd_wait_says "$M" "false_ndr \(certain\): message $id "
+	again=${OLD:0:7}z${OLD:8}
+	check "retry record: what was put back fails again" wd_wait_says "$M" "false_ndr \(certain\): message $again " 30
+	check "retry record: and stays where it is" wd_wait_says "$M" "recover refused by the helper, message $again .*once already" 30
+}
+
+test_greylisted() {
+	check "greylisted: delivered" lab_wait 40 "delivery" \
+		ex_delivered "$M" "$(ex_message_id "$M" "$GREY")" patient@grey.test
+	wait_verdict "greylisted: delivered, says the watchdog" "$GREY" patient@grey.test delivered
+	check "greylisted: nothing said" silent "$GREY"
+}
+
+test_expired() {
+	ex_wait_log "$M" " $EXPIRED \*\* late@expire.test" 60
+	wait_verdict "expired: rightful" "$EXPIRED" late@expire.test expired
+	check "expired: nothing said" silent "$EXPIRED"
+}
+
+test_vanished() {
+	local message half
+	message=$(ex_message_id "$M" "$THREE")
+	half=$(ex_message_id "$M" "$HALF")
+	check "vanished: said" wd_wait_says "$M" "vanished \(certain\): message $THREE .*<soft@mixed.test>" 100
+	check "vanished: within 75 s" test $((SECONDS - LOST_AT)) -le 75
+	check "vanished: mailed again" lab_wait 30 "delivery" ex_delivered "$M" "$message" soft@mixed.test
+	check "body gone: said" wd_wait_says "$M" "vanished \(certain\): message $HALF .*<half@never.test>" 100
+	check "body gone: mailed again" lab_wait 30 "delivery" ex_delivered "$M" "$half" half@never.test
+	sleep 3
+	check "vanished: each recipient was mailed right often" equal \
+		"$(copies "$message" ok@mixed.test soft@mixed.test hard@mixed.test)" "1 1 0 "
+	check "vanished: the rightful report came once" equal "$(ex_ndrs "$M" "$message" app@example.com)" 1
+	check "body gone: once" equal "$(copies "$half" half@never.test)" "1 "
+	check "vanished: goes on under an id of its own" wd_says "$M" \
+		"no longer vanished, now relocated: message $THREE .*queue id ${THREE:0:7}z${THREE:8}"
+	check "the daemon ran all the time" equal "$(lab_exec "$M" systemctl show -P NRestarts mailq-watchdogd.service)" 0
+}
+
+test_restart() {
+	check "restart: done, and SMTP answers" wd_wait_says "$M" "restart done.*SMTP answers" 60
+	check "restart: systemd saw it" not equal "$(started)" "$STARTED"
+	check "restart: once, then the budget forbids it" equal "$(wd_says "$M" 'restart done' | wc -l)" 1
+}
+
+# The same log, offline.
+test_scan() {
+	check "scan: finds what was reported falsely" lab_exec "$M" sh -c \
+		'mailq-watchdog scan /var/log/exim4/mainlog >/tmp/scan; [ $? = 1 ] && grep -q "^false_ndr.*<none@norule.test>" /tmp/scan'
+	check "scan --queue: nothing is missing" lab_exec "$M" sh -c \
+		'mailq-watchdog scan --queue /var/spool/exim4 /var/log/exim4/mainlog | grep vanished; [ $? = 1 ]'
+}
+
+lab_need_root
+lab_trap
+ex_up "$M"
+wd_install "$M"
+configure
+wd_start "$M"
+lab_wait 10 "the daemon answers" lab_exec "$M" mailq-watchdog status >/dev/null
+STARTED=$(started)
+slow_helper 5
+send_all
+lose
+test_no_rule
+test_administrator
+test_short_rule
+test_retry_record
+test_greylisted
+test_expired
+test_vanished
+test_restart
+test_scan
+check "frozen, deleted: nothing said" silent "($FROZEN|$DELETED)"
+check "nothing vanished that was not removed" equal "$(wd_says "$M" 'vanished \(certain\)' | wc -l)" 2
+if [ "$FAILED" != 0 ]; then
+	ex_log "$M" . | grep -v ' queue run' | cut -c 1-200
+	lab_exec "$M" journalctl -q --no-pager -o short-iso | grep mailq-watchdog | cut -c 1-300
+fi
+echo "$PASSED passed, $FAILED failed"
+[ "$FAILED" = 0 ]
