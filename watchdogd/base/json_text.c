@@ -61,6 +61,22 @@ static int add_bytes(const char *bytes, size_t n, void *buffer)
 	return b->failed ? -1 : 0;
 }
 
+json_t *mqw_json_object(const struct mqw_json_member *members, size_t count)
+{
+	json_t *ret = json_object();
+	bool good = ret != NULL;
+
+	/* Setting a value takes it over, even when it fails: so each is set. */
+	for (size_t i = 0; i < count; i++)
+		good = json_object_set_new_nocheck(ret, members[i].key, members[i].value) == 0 &&
+			good;
+	if (!good) {
+		json_decref(ret);
+		return NULL;
+	}
+	return ret;
+}
+
 void mqw_json_add(struct mqw_buffer *b, const json_t *j)
 {
 	if (!j ||

@@ -22,6 +22,17 @@ json_t *mqw_json_text_or_null(const char *s);
 /* "2026-10-03T04:00:00Z"; JSON null for MQW_TIME_NONE. */
 json_t *mqw_json_time(int64_t time);
 
+struct mqw_json_member {
+	const char *key;
+	json_t *value;
+};
+
+/*
+ * An object of these members, in this order. Takes each value over, also when it fails: NULL when
+ * memory is out, and when a value is NULL because memory was.
+ */
+json_t *mqw_json_object(const struct mqw_json_member *members, size_t count);
+
 /*
  * Adds j on one line without a newline at its end, keys in the order in which they were set, all
  * beyond ASCII as \u escapes: whatever shows the line, it holds nothing that steers a terminal.

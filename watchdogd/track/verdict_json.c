@@ -8,18 +8,14 @@ static int add_evidence(
 	json_t *list, const struct mqw_verdict_origin *o, const struct mqw_evidence *e)
 {
 	const char *name = o->source_name ? o->source_name(o->ctx, e->source) : NULL;
-	json_t *place;
+	struct mqw_json_member row[] = {{"source", NULL}, {"line", NULL}};
 
 	if (!name)
 		return 0;
-	place = json_object();
-	if (json_object_set_new_nocheck(place, "source", mqw_json_text(mqw_slice_of(name))) < 0 ||
-		json_object_set_new_nocheck(place, "line",
-			e->line ? json_integer((json_int_t)e->line) : json_null()) < 0) {
-		json_decref(place);
-		return -1;
-	}
-	return json_array_append_new(list, place);
+	row[0].value = mqw_json_text_or_null(name);
+	row[1].value = e->line ? json_integer((json_int_t)e->line) : json_null();
+	/* Without memory it is NULL, which an array refuses. */
+	return json_array_append_new(list, mqw_json_object(row, 2));
 }
 
 static json_t *evidence_json(const struct mqw_verdict_origin *o, const struct mqw_recipient *r)
@@ -39,10 +35,7 @@ static json_t *evidence_json(const struct mqw_verdict_origin *o, const struct mq
 json_t *mqw_verdict_json(const struct mqw_verdict_origin *o, const struct mqw_message *m,
 	const struct mqw_recipient *r, const struct mqw_judgement *j)
 {
-	const struct {
-		const char *key;
-		json_t *value;
-	} row[] = {
+	const struct mqw_json_member row[] = {
 		{"type", json_string("verdict")},
 		{"verdict", json_string(mqw_verdict_name(j->verdict))},
 		{"confidence", json_string(mqw_confidence_name(j->confidence))},
@@ -66,15 +59,6 @@ json_t *mqw_verdict_json(const struct mqw_verdict_origin *o, const struct mqw_me
 		{"remedy", mqw_json_text_or_null(j->remedy)},
 		{"evidence", evidence_json(o, r)},
 	};
-	json_t *ret = json_object();
-	bool good = ret != NULL;
 
-	/* Setting a value takes it over, even when it fails: so each is set. */
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++)
-		good = json_object_set_new_nocheck(ret, row[i].key, row[i].value) == 0 && good;
-	if (!good) {
-		json_decref(ret);
-		return NULL;
-	}
-	return ret;
+	return mqw_json_object(row, sizeof(row) / sizeof(row[0]));
 }

@@ -103,10 +103,7 @@ static json_t *summary(const struct mqw_notice *n, const json_t *verdicts)
 json_t *mqw_notice_json(const struct mqw_notice *n, json_t *verdicts, json_t *findings)
 {
 	uint64_t shown = json_array_size(findings);
-	const struct {
-		const char *key;
-		json_t *value;
-	} row[] = {
+	const struct mqw_json_member row[] = {
 		{"type", json_string("alert")},
 		{"id", json_string(n->token)},
 		{"test", json_boolean(n->test)},
@@ -124,17 +121,8 @@ json_t *mqw_notice_json(const struct mqw_notice *n, json_t *verdicts, json_t *fi
 		{"findings", findings},
 		{"more", json_integer(n->count > shown ? (json_int_t)(n->count - shown) : 0)},
 	};
-	json_t *ret = json_object();
-	bool good = ret != NULL;
 
-	/* Setting a value takes it over, even when it fails: so each is set. */
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++)
-		good = json_object_set_new_nocheck(ret, row[i].key, row[i].value) == 0 && good;
-	if (!good) {
-		json_decref(ret);
-		return NULL;
-	}
-	return ret;
+	return mqw_json_object(row, sizeof(row) / sizeof(row[0]));
 }
 
 /* Addresses of RFC 2606 and RFC 5737, so that nobody takes them for real ones. */
