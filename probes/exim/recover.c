@@ -15,9 +15,9 @@
 
 #include "probes/exim/control_internal.h"
 #include "watchdogd/base/bundle.h"
+#include "watchdogd/base/fd.h"
 
 #define FILE_MAX ((size_t)256 * 1024 * 1024)
-#define CHUNK 65536
 #define MODE 0640 /* SPOOL_MODE of Exim's build, Debian's and upstream's */
 #define NAME_SIZE 64
 #define SPLIT_DIGIT 5
@@ -26,25 +26,6 @@ static int fail(int r, char *ret_text, size_t size, const char *what)
 {
 	snprintf(ret_text, size, "%s: %s", what, strerror(-r));
 	return r;
-}
-
-static int read_all(int fd, struct mqw_buffer *ret)
-{
-	off_t at = 0;
-
-	while (mqw_buffer_reserve(ret, CHUNK)) {
-		ssize_t n = pread(fd, ret->ptr + ret->len, CHUNK, at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : 0;
-		at += n;
-		ret->len += (size_t)n;
-		if (ret->len > FILE_MAX)
-			return -EFBIG;
-	}
-	return -ENOMEM;
 }
 
 static int open_directory(int at, const char *name)
@@ -136,20 +117,6 @@ static int create_temporary(int dir, char *ret_name, size_t size)
 	return -EEXIST;
 }
 
-static int write_all(int fd, struct mqw_slice s)
-{
-	while (s.len) {
-		ssize_t n = write(fd, s.ptr, s.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		s = mqw_slice_from(s, (size_t)n);
-	}
-	return 0;
-}
-
 /*
  * Nobody else makes a file of this id, so that it need not be taken with RENAME_NOREPLACE: ID-H was
  * looked for, and an ID-D without it is of a try that was broken off.
@@ -163,9 +130,9 @@ static int put_file(const struct places *p, int dir, const char *id, char kind,
 	if (fd < 0)
 		return fd;
 	snprintf(name, sizeof(name), "%s-%c", id, kind);
-	r = write_all(fd, head);
+	r = mqw_fd_write_all(fd, head);
 	if (r == 0)
-		r = write_all(fd, rest);
+		r = mqw_fd_write_all(fd, rest);
 	if (r == 0 &&
 		(fchown(fd, p->uid, p->gid) < 0 || fchmod(fd, MODE) < 0 || fsync(fd) < 0 ||
 			renameat(dir, temporary, dir, name) < 0))
@@ -243,7 +210,7 @@ static int recover_into(const struct mqw_control *c, const struct places *p, con
 	if (r < 0)
 		return fail(r, ret_text, size, "a look through the queue");
 	if (r == 0) {
-		r = read_all(file_fd, &content);
+		r = mqw_fd_read_all(file_fd, FILE_MAX, &content);
 		if (r < 0)
 			fail(r, ret_text, size, "the copy");
 		else

@@ -23,6 +23,7 @@
 #include "probes/sendmail/queue_internal.h"
 #include "probes/sendmail/settings_internal.h"
 #include "watchdogd/base/bundle.h"
+#include "watchdogd/base/fd.h"
 
 #define BUNDLE_MAX ((size_t)1 << 30)
 #define SEARCH_DEPTH_MAX 3
@@ -33,24 +34,6 @@ static int fail(int r, char *ret_text, size_t size, const char *what)
 {
 	snprintf(ret_text, size, "%s: %s", what, strerror(-r));
 	return r;
-}
-
-static int read_bundle(int fd, struct mqw_buffer *ret)
-{
-	for (;;) {
-		ssize_t n;
-
-		if (ret->len > BUNDLE_MAX)
-			return -EFBIG;
-		if (!mqw_buffer_reserve(ret, 65536))
-			return -ENOMEM;
-		n = pread(fd, ret->ptr + ret->len, 65536, (off_t)ret->len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : 0;
-		ret->len += (size_t)n;
-	}
 }
 
 /*
@@ -152,20 +135,6 @@ static int open_part(int queue, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-static int write_all(int fd, struct mqw_slice s)
-{
-	while (s.len) {
-		ssize_t n = write(fd, s.ptr, s.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		s = mqw_slice_from(s, (size_t)n);
-	}
-	return 0;
-}
-
 static int rename_new(int dir, const char *from, const char *to)
 {
 	struct stat st;
@@ -201,7 +170,7 @@ static int put_file(int dir, const char *name, struct mqw_slice content, bool re
 		dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, MODE_QUEUE);
 	if (fd < 0)
 		return -errno;
-	r = write_all(fd, content);
+	r = mqw_fd_write_all(fd, content);
 	if (r == 0 &&
 		(fchown(fd, st.st_uid, st.st_gid) < 0 || fchmod(fd, MODE_QUEUE) < 0 ||
 			fsync(fd) < 0))
@@ -365,7 +334,7 @@ static int recover_into(const struct mqw_control *c, int root, const char *queue
 
 	if (r < 0)
 		fail(r, ret_text, size, "Sendmail's configuration");
-	else if ((r = read_bundle(file_fd, &bundle)) < 0)
+	else if ((r = mqw_fd_read_all(file_fd, BUNDLE_MAX, &bundle)) < 0)
 		fail(r, ret_text, size, "the copy");
 	else if (mqw_bundle_split(mqw_buffer_slice(&bundle), files) != 2)
 		r = fail(-EBADMSG, ret_text, size, "the copy is not of two files");

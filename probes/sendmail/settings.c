@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "probes/sendmail/settings_internal.h"
+#include "watchdogd/base/fd.h"
 
 #define CF_MAX ((size_t)1 << 20)
 #define PID_FILE_MAX ((size_t)8192)
@@ -21,24 +22,11 @@ static const char *const pid_files[] = {
 
 static int read_file(const char *path, size_t max, struct mqw_buffer *ret)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), r = 0;
-	ssize_t n = 1;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), r;
 
 	if (fd < 0)
 		return -errno;
-	while (r == 0 && n > 0) {
-		if (!mqw_buffer_reserve(ret, 4096)) {
-			r = -ENOMEM;
-			break;
-		}
-		n = read(fd, ret->ptr + ret->len, 4096);
-		if (n < 0)
-			r = -errno;
-		else
-			ret->len += (size_t)n;
-		if (ret->len > max)
-			r = -EFBIG;
-	}
+	r = mqw_fd_read_all(fd, max, ret);
 	close(fd);
 	return r;
 }

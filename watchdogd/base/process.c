@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "watchdogd/base/fd.h"
+
 /* How long an end that gave no end of file may go unnoticed, and the pause between two looks. */
 #define LOOK_MS 50
 #define CHUNK 4096
@@ -55,7 +57,7 @@ static int find_program(const char *name, char *ret, size_t size)
 /* The input as a file: unlike a pipe it never makes the writer wait. *ret_fd -1 without one. */
 static int open_input(struct mqw_slice input, int *ret_fd)
 {
-	int fd, r = 0;
+	int fd, r;
 
 	*ret_fd = -1;
 	if (!input.ptr)
@@ -63,13 +65,7 @@ static int open_input(struct mqw_slice input, int *ret_fd)
 	fd = memfd_create("input", MFD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	for (size_t at = 0; at < input.len && r == 0;) {
-		ssize_t n = write(fd, input.ptr + at, input.len - at);
-
-		if (n < 0 && errno != EINTR)
-			r = -errno;
-		at += n > 0 ? (size_t)n : 0;
-	}
+	r = mqw_fd_write_all(fd, input);
 	if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
 		r = -errno;
 	if (r < 0)

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "watchdogd/base/fd.h"
 #include "watchdogd/config/yaml.h"
 
 /* Who can write the configuration can have a service restarted: it has to be a trusted hand. */
@@ -34,27 +35,6 @@ static int file_check(int fd, struct mqw_faults *f)
 	return 0;
 }
 
-static int read_all(int fd, struct mqw_buffer *b, struct mqw_faults *f)
-{
-	char chunk[16384];
-
-	for (;;) {
-		ssize_t n = read(fd, chunk, sizeof(chunk));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			return b->failed ? -ENOMEM : 0;
-		mqw_buffer_add(b, mqw_slice(chunk, (size_t)n));
-		if (b->len > MQW_YAML_SIZE_MAX) {
-			mqw_faults_add(f, 0, 0, "longer than 1 MiB");
-			return -EINVAL;
-		}
-	}
-}
-
 int mqw_config_file_read(const char *path, struct mqw_buffer *ret, struct mqw_faults *f)
 {
 	/* O_NONBLOCK: a FIFO in its place shall not hold the daemon up. */
@@ -62,7 +42,11 @@ int mqw_config_file_read(const char *path, struct mqw_buffer *ret, struct mqw_fa
 	int err = fd < 0 ? -errno : file_check(fd, f);
 
 	if (err == 0)
-		err = read_all(fd, ret, f);
+		err = mqw_fd_read_all(fd, MQW_YAML_SIZE_MAX, ret);
+	if (err == -EFBIG) {
+		mqw_faults_add(f, 0, 0, "longer than 1 MiB");
+		err = -EINVAL;
+	}
 	if (err < 0 && f->count == 0)
 		mqw_faults_add(f, 0, 0, "cannot be read: %s", strerror(-err));
 	if (fd >= 0)

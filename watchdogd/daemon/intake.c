@@ -12,6 +12,7 @@
 #include "watchdogd/act/alert.h"
 #include "watchdogd/act/alerts/outbox.h"
 #include "watchdogd/base/bundle.h"
+#include "watchdogd/base/fd.h"
 #include "watchdogd/daemon/instance_internal.h"
 #include "watchdogd/daemon/progress.h"
 
@@ -165,19 +166,10 @@ static int read_file(struct mqw_instance *i, const char *path, struct mqw_buffer
 		r = -errno;
 	else if (!S_ISREG(st.st_mode) || st.st_size > QUEUE_FILE_MAX)
 		r = -EFBIG;
-	while (r == 0 && mqw_buffer_reserve(ret, 65536)) {
-		ssize_t n = read(fd, ret->ptr + ret->len, 65536);
-
-		if (n <= 0) {
-			r = n < 0 ? -errno : 0;
-			break;
-		}
-		ret->len += (size_t)n;
-		if (ret->len > (size_t)QUEUE_FILE_MAX)
-			r = -EFBIG;
-	}
+	if (r == 0)
+		r = mqw_fd_read_all(fd, (size_t)QUEUE_FILE_MAX, ret);
 	close(fd);
-	return ret->failed ? -ENOMEM : r;
+	return r;
 }
 
 static int tell_of_file(struct mqw_instance *i, struct mqw_slice id, const struct mqw_queue_file *f,

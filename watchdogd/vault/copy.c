@@ -1,26 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #define _GNU_SOURCE /* copy_file_range */
 #include "watchdogd/vault/copy.h"
+#include "watchdogd/base/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-
-int mqw_write_bytes(int fd, struct mqw_slice s)
-{
-	while (s.len) {
-		ssize_t n = write(fd, s.ptr, s.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		s = mqw_slice_from(s, (size_t)n);
-	}
-	return 0;
-}
 
 static int copy_by_hand(int from, int to, uint64_t at, uint64_t size)
 {
@@ -35,7 +22,7 @@ static int copy_by_hand(int from, int to, uint64_t at, uint64_t size)
 			continue;
 		if (n <= 0)
 			return n < 0 ? -errno : -EAGAIN;
-		r = mqw_write_bytes(to, mqw_slice(buffer, (size_t)n));
+		r = mqw_fd_write_all(to, mqw_slice(buffer, (size_t)n));
 		if (r < 0)
 			return r;
 		at += (uint64_t)n;

@@ -15,7 +15,4 @@ int mqw_copy_bytes(int from, int to, uint64_t size);
 /* Copies the first size bytes of one file to the place at which the other one is written. */
 int mqw_copy_append(int from, int to, uint64_t size);
 
-/* Writes all of it. */
-int mqw_write_bytes(int fd, struct mqw_slice s);
-
 #endif

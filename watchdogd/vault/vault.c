@@ -12,6 +12,7 @@
 #include "watchdogd/base/beneath.h"
 #include "watchdogd/base/bundle.h"
 #include "watchdogd/base/clock.h"
+#include "watchdogd/base/fd.h"
 #include "watchdogd/vault/copy.h"
 
 #define NAME_MAX_LEN 64
@@ -302,7 +303,7 @@ static int open_parts(struct parts *p, int root, const char *const *paths)
 static int fill_bundle(const struct parts *p, struct mqw_slice head, int fd)
 {
 	struct stat begun, after;
-	int r = fstat(fd, &begun) < 0 ? -errno : mqw_write_bytes(fd, head);
+	int r = fstat(fd, &begun) < 0 ? -errno : mqw_fd_write_all(fd, head);
 
 	for (size_t i = 0; r == 0 && i < p->count; i++)
 		r = mqw_copy_append(p->fds[i], fd, p->lengths[i]);
@@ -459,7 +460,7 @@ int mqw_vault_write_recover(
 	fd = make_temporary(v, temporary.text);
 	if (fd < 0)
 		return fd;
-	r = mqw_write_bytes(fd, content);
+	r = mqw_fd_write_all(fd, content);
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
 	r = settle(v, fd, temporary.text, name.text, r);
