@@ -14,23 +14,6 @@
 #define ARGUMENTS_MAX 4
 #define WORDS_MAX 24
 
-static int conclude(
-	const char *program, int r, const struct mqw_process *p, char *ret_text, size_t size)
-{
-	struct mqw_slice complaint;
-
-	if (r < 0) {
-		snprintf(ret_text, size, "%s could not be run: %s", program, strerror(-r));
-		return r;
-	}
-	if (p->status == 0)
-		return 0;
-	complaint = mqw_slice_head(mqw_process_complaint(p), 200);
-	snprintf(ret_text, size, "%s ended with status %d: %.*s", program, p->status,
-		(int)complaint.len, complaint.len ? complaint.ptr : "");
-	return -EIO;
-}
-
 /* Adds what follows the program's name; argv has room for it. */
 static void add_arguments(
 	const struct mqw_control *c, const char *const *arguments, const char **argv, size_t n)
@@ -60,7 +43,7 @@ int mqw_exim_command(const struct mqw_control *c, const char *const *arguments, 
 		r = mqw_process_run(ret);
 		ret->argv = NULL;
 	}
-	return conclude(argv[0], r, ret, ret_text, size);
+	return mqw_control_conclude(argv[0], r, ret, ret_text, size);
 }
 
 /* The path of the program, for systemd, which wants to know it before it starts anything. */
@@ -89,7 +72,7 @@ int mqw_exim_start(
 		return -ENOENT;
 	}
 	add_arguments(c, arguments, argv, 7);
-	r = conclude(argv[0], mqw_process_run(&p), &p, ret_text, size);
+	r = mqw_control_conclude(argv[0], mqw_process_run(&p), &p, ret_text, size);
 	mqw_process_done(&p);
 	return r;
 }

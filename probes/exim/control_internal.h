@@ -3,8 +3,8 @@
 #ifndef MQW_PROBES_EXIM_CONTROL_INTERNAL_H
 #define MQW_PROBES_EXIM_CONTROL_INTERNAL_H
 
+#include "probes/control.h"
 #include "probes/exim/exim.h"
-#include "watchdogd/base/process.h"
 
 /*
  * Runs exim4 (Debian's name) or exim: [-C FILE] ARGUMENTS. 0 when it ended with status 0; otherwise

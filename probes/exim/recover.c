@@ -5,11 +5,9 @@
  * lines would go on as if nothing had happened, and whether a message was put back has to be seen
  * from the log. The body goes first: a message is there for Exim when its ID-H is.
  */
-#define _GNU_SOURCE /* renameat2 */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,12 +19,6 @@
 #define MODE 0640 /* SPOOL_MODE of Exim's build, Debian's and upstream's */
 #define NAME_SIZE 64
 #define SPLIT_DIGIT 5
-
-static int fail(int r, char *ret_text, size_t size, const char *what)
-{
-	snprintf(ret_text, size, "%s: %s", what, strerror(-r));
-	return r;
-}
 
 static int open_directory(int at, const char *name)
 {
@@ -99,33 +91,16 @@ static int is_there(const struct places *p, const char *id)
 	return 0;
 }
 
-/* A name that is no message's for Exim. */
-static int create_temporary(int dir, char *ret_name, size_t size)
-{
-	for (int tries = 0; tries < 8; tries++) {
-		uint64_t n;
-		int fd;
-
-		if (getrandom(&n, sizeof(n), 0) != sizeof(n))
-			return -EIO;
-		snprintf(ret_name, size, ".mqw.%016llx", (unsigned long long)n);
-		fd = openat(
-			dir, ret_name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-		if (fd >= 0 || errno != EEXIST)
-			return fd >= 0 ? fd : -errno;
-	}
-	return -EEXIST;
-}
-
 /*
  * Nobody else makes a file of this id, so that it need not be taken with RENAME_NOREPLACE: ID-H was
- * looked for, and an ID-D without it is of a try that was broken off.
+ * looked for, and an ID-D without it is of a try that was broken off. Until it has its name Exim takes
+ * it for no message's.
  */
 static int put_file(const struct places *p, int dir, const char *id, char kind,
 	struct mqw_slice head, struct mqw_slice rest)
 {
-	char temporary[NAME_SIZE], name[NAME_SIZE];
-	int fd = create_temporary(dir, temporary, sizeof(temporary)), r;
+	char temporary[MQW_TEMPORARY_SIZE], name[NAME_SIZE];
+	int fd = mqw_control_create_temporary(dir, temporary), r;
 
 	if (fd < 0)
 		return fd;
@@ -171,7 +146,7 @@ static int put(const struct places *p, const char *old_id, const char *new_id,
 	if (r <= 0) {
 		mqw_buffer_done(&envelope);
 		r = r == 0 ? -ENODATA : r;
-		return fail(r, ret_text, size,
+		return mqw_control_fail(r, ret_text, size,
 			r == -ENODATA ? "every recipient in the queue file is done"
 				      : "the queue file is not sound");
 	}
@@ -181,7 +156,7 @@ static int put(const struct places *p, const char *old_id, const char *new_id,
 		r = put_file(p, dir, new_id, 'H', mqw_buffer_slice(&envelope), MQW_SLICE_NULL);
 	mqw_buffer_done(&envelope);
 	if (r < 0)
-		return fail(r, ret_text, size, "the files in the spool");
+		return mqw_control_fail(r, ret_text, size, "the files in the spool");
 	/* Its failure is not told: the files are in place, and must not be put there again. */
 	fsync(dir);
 	return 0;
@@ -208,11 +183,11 @@ static int recover_into(const struct mqw_control *c, const struct places *p, con
 	if (r == 0)
 		r = is_there(p, new_id);
 	if (r < 0)
-		return fail(r, ret_text, size, "a look through the queue");
+		return mqw_control_fail(r, ret_text, size, "a look through the queue");
 	if (r == 0) {
 		r = mqw_fd_read_all(file_fd, FILE_MAX, &content);
 		if (r < 0)
-			fail(r, ret_text, size, "the copy");
+			mqw_control_fail(r, ret_text, size, "the copy");
 		else
 			r = put(p, old_id, new_id, mqw_buffer_slice(&content), ret_text, size);
 		mqw_buffer_done(&content);
@@ -230,15 +205,15 @@ int mqw_exim_recover(
 	int root, r;
 
 	if (!mqw_exim_valid_id(mqw_slice_of(queue_id)))
-		return fail(-EINVAL, ret_text, size, "the queue id");
+		return mqw_control_fail(-EINVAL, ret_text, size, "the queue id");
 	if (!c->queue_directory || c->queue_directory[0] != '/')
-		return fail(-EINVAL, ret_text, size, "the spool directory");
+		return mqw_control_fail(-EINVAL, ret_text, size, "the spool directory");
 	root = open(c->queue_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
-		return fail(-errno, ret_text, size, "the spool directory");
+		return mqw_control_fail(-errno, ret_text, size, "the spool directory");
 	r = open_places(root, queue_id, &p);
 	if (r < 0)
-		fail(r, ret_text, size, "input/ of the spool directory");
+		mqw_control_fail(r, ret_text, size, "input/ of the spool directory");
 	else
 		r = recover_into(c, &p, queue_id, file_fd, ret_text, size);
 	close_places(&p);

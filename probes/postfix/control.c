@@ -25,7 +25,6 @@ int mqw_postfix_command(const struct mqw_control *c, const char *program,
 	const char *const *arguments, struct mqw_process *ret, char *ret_text, size_t size)
 {
 	const char *argv[ARGUMENTS_MAX + 4] = {program};
-	struct mqw_slice complaint;
 	size_t n = 1;
 	int r;
 
@@ -42,16 +41,8 @@ int mqw_postfix_command(const struct mqw_control *c, const char *program,
 	}
 	r = mqw_process_run(ret);
 	ret->argv = NULL;
-	if (r < 0) {
-		snprintf(ret_text, size, "%s could not be run: %s", program, strerror(-r));
-		return r;
-	}
-	if (ret->status == 0)
-		return 0;
-	complaint = mqw_slice_head(mqw_process_complaint(ret), 200);
-	snprintf(ret_text, size, "%s ended with status %d: %.*s", program, ret->status,
-		(int)complaint.len, complaint.len ? complaint.ptr : "");
-	return ret->status == EX_UNAVAILABLE ? -EAGAIN : -EIO;
+	r = mqw_control_conclude(program, r, ret, ret_text, size);
+	return r == -EIO && ret->status == EX_UNAVAILABLE ? -EAGAIN : r;
 }
 
 static int run(const struct mqw_control *c, const char *const *argv, char *ret_text, size_t size)

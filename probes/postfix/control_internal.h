@@ -3,8 +3,8 @@
 #ifndef MQW_PROBES_POSTFIX_CONTROL_INTERNAL_H
 #define MQW_PROBES_POSTFIX_CONTROL_INTERNAL_H
 
+#include "probes/control.h"
 #include "probes/postfix/postfix.h"
-#include "watchdogd/base/process.h"
 
 /*
  * Runs one of Postfix's programs on this instance's configuration: PROGRAM [-c DIR] ARGUMENTS.

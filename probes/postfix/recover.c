@@ -4,7 +4,6 @@
  * mail owner. pickup(8) then hands it to cleanup(8) as a new message (pickup/pickup.c:368 of
  * Postfix 3.7): new id, orig_id= in the log, no milters, one more Received: header.
  */
-#define _GNU_SOURCE /* renameat2 */
 #include "probes/postfix/control_internal.h"
 
 #include <errno.h>
@@ -13,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,18 +20,11 @@
 
 #define FILE_MAX ((off_t)1 << 30)
 #define CHUNK 16384
-#define MODE_WRITING 0600
 #define MODE_READY 0700 /* global/mail_queue.h:48: only then does anyone look at it */
 /* Directories of long ids are searched, 16 a level; nobody has reason to go deeper. */
 #define SEARCH_DEPTH_MAX 4
 #define PICKUP_LOOKS 60
 #define PICKUP_PAUSE_MS 50
-
-static int fail(int r, char *ret_text, size_t size, const char *what)
-{
-	snprintf(ret_text, size, "%s: %s", what, strerror(-r));
-	return r;
-}
 
 struct wanted {
 	uid_t uid;
@@ -71,13 +62,13 @@ static int ask_wanted(const struct mqw_control *c, struct wanted *ret, char *ret
 		if (!mqw_slice_take_until(&text, '\n', &owner) ||
 			!mqw_slice_take_until(&text, '\n', &limit) ||
 			!mqw_slice_take_u64(&limit, &n) || n == 0)
-			r = fail(-EBADMSG, ret_text, size, "postconf's answer");
+			r = mqw_control_fail(-EBADMSG, ret_text, size, "postconf's answer");
 	}
 	if (r == 0) {
 		ret->max_record = (size_t)n;
 		r = find_owner(owner, ret);
 		if (r < 0)
-			fail(r, ret_text, size, "Postfix's mail_owner");
+			mqw_control_fail(r, ret_text, size, "Postfix's mail_owner");
 	}
 	mqw_process_done(&p);
 	return r;
@@ -185,39 +176,6 @@ static int check(int fd, size_t max_record)
 	return r == 0 ? -ENODATA : r;
 }
 
-/* A name with a dot is no id: Postfix leaves it alone, and `postsuper -p` removes it in the end. */
-static int create_temporary(int maildrop, char *ret_name, size_t size)
-{
-	for (int tries = 0; tries < 8; tries++) {
-		uint64_t n;
-		int fd;
-
-		if (getrandom(&n, sizeof(n), 0) != sizeof(n))
-			return -EIO;
-		snprintf(ret_name, size, ".mqw.%016llx", (unsigned long long)n);
-		fd = openat(maildrop, ret_name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-			MODE_WRITING);
-		if (fd >= 0 || errno != EEXIST)
-			return fd >= 0 ? fd : -errno;
-	}
-	return -EEXIST;
-}
-
-static int rename_new(int dir, const char *from, const char *to)
-{
-	int r;
-
-	if (renameat2(dir, from, dir, to, RENAME_NOREPLACE) == 0)
-		return 0;
-	if (errno != EINVAL && errno != ENOSYS)
-		return -errno;
-	/* A file system without it (ZFS before 2.2, NFS). Nobody else makes a file of this id. */
-	r = has(dir, to);
-	if (r != 0)
-		return r > 0 ? -EEXIST : r;
-	return renameat(dir, from, dir, to) == 0 ? 0 : -errno;
-}
-
 static int make_ready(int fd, const struct wanted *w)
 {
 	if (fchown(fd, w->uid, w->gid) < 0 || fchmod(fd, MODE_READY) < 0 || fsync(fd) < 0)
@@ -225,23 +183,28 @@ static int make_ready(int fd, const struct wanted *w)
 	return 0;
 }
 
+/*
+ * A name with a dot is no id: until it has its own, Postfix leaves the file alone, and `postsuper -p`
+ * removes it in the end.
+ */
 static int put(int maildrop, const char *queue_id, int file_fd, const struct wanted *w,
 	char *ret_text, size_t size)
 {
-	char name[64];
-	int fd = create_temporary(maildrop, name, sizeof(name)), r;
+	char name[MQW_TEMPORARY_SIZE];
+	int fd = mqw_control_create_temporary(maildrop, name), r;
 
 	if (fd < 0)
-		return fail(fd, ret_text, size, "a file in maildrop");
+		return mqw_control_fail(fd, ret_text, size, "a file in maildrop");
 	r = copy(file_fd, fd);
 	if (r < 0)
-		fail(r, ret_text, size, "the copy into maildrop");
+		mqw_control_fail(r, ret_text, size, "the copy into maildrop");
 	else if ((r = check(fd, w->max_record)) < 0)
-		fail(r, ret_text, size,
+		mqw_control_fail(r, ret_text, size,
 			r == -ENODATA ? "every recipient in the queue file is done"
 				      : "the queue file is not sound");
-	else if ((r = make_ready(fd, w)) < 0 || (r = rename_new(maildrop, name, queue_id)) < 0)
-		fail(r, ret_text, size, "the file in maildrop");
+	else if ((r = make_ready(fd, w)) < 0 ||
+		(r = mqw_control_rename_new(maildrop, name, queue_id)) < 0)
+		mqw_control_fail(r, ret_text, size, "the file in maildrop");
 	else
 		/* Its failure is not told: the file is in place, and must not be put there again. */
 		fsync(maildrop);
@@ -283,7 +246,7 @@ static int recover_into(const struct mqw_control *c, int root, int maildrop, con
 		return -EBUSY;
 	}
 	if (r < 0)
-		return fail(r, ret_text, size, "a look through the queue");
+		return mqw_control_fail(r, ret_text, size, "a look through the queue");
 	/*
 	 * A start would run postsuper(1), which gives files the id that their inode asks for
 	 * (conf/postfix-script:224); then the log would never name the id that we gave.
@@ -306,15 +269,15 @@ int mqw_postfix_recover(
 	int root, maildrop, r;
 
 	if (!mqw_postfix_valid_id(mqw_slice_of(queue_id)))
-		return fail(-EINVAL, ret_text, size, "the queue id");
+		return mqw_control_fail(-EINVAL, ret_text, size, "the queue id");
 	if (!c->queue_directory || c->queue_directory[0] != '/')
-		return fail(-EINVAL, ret_text, size, "the queue directory");
+		return mqw_control_fail(-EINVAL, ret_text, size, "the queue directory");
 	root = open(c->queue_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
-		return fail(-errno, ret_text, size, "the queue directory");
+		return mqw_control_fail(-errno, ret_text, size, "the queue directory");
 	maildrop = mqw_open_beneath(root, "maildrop", O_RDONLY | O_DIRECTORY);
 	if (maildrop < 0)
-		r = fail(maildrop, ret_text, size, "maildrop");
+		r = mqw_control_fail(maildrop, ret_text, size, "maildrop");
 	else
 		r = recover_into(c, root, maildrop, queue_id, file_fd, ret_text, size);
 	if (maildrop >= 0)

@@ -12,7 +12,6 @@
 
 #include "probes/sendmail/control_internal.h"
 #include "probes/sendmail/settings_internal.h"
-#include "watchdogd/base/process.h"
 
 #define COMMAND_TIMEOUT (60 * MQW_SECOND)
 #define COMMAND_OUTPUT_MAX 16384
@@ -26,7 +25,6 @@ int mqw_sendmail_run_queue(
 	const char *argv[20];
 	struct mqw_process p = {
 		.argv = argv, .timeout = COMMAND_TIMEOUT, .max_output = COMMAND_OUTPUT_MAX};
-	struct mqw_slice complaint;
 	char config[512], which[64];
 	size_t n = 0;
 	bool systemd = access("/run/systemd/system", F_OK) == 0; /* sd_booted(3) */
@@ -58,15 +56,7 @@ int mqw_sendmail_run_queue(
 		argv[n++] = "-q";
 	}
 	argv[n] = NULL;
-	r = mqw_process_run(&p);
-	if (r < 0) {
-		snprintf(ret_text, size, "%s could not be run: %s", argv[0], strerror(-r));
-	} else if (p.status != 0) {
-		complaint = mqw_slice_head(mqw_process_complaint(&p), 200);
-		snprintf(ret_text, size, "%s ended with status %d: %.*s", argv[0], p.status,
-			(int)complaint.len, complaint.len ? complaint.ptr : "");
-		r = -EIO;
-	}
+	r = mqw_control_conclude(argv[0], mqw_process_run(&p), &p, ret_text, size);
 	mqw_process_done(&p);
 	return r;
 }

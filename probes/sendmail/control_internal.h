@@ -3,6 +3,7 @@
 #ifndef MQW_PROBES_SENDMAIL_CONTROL_INTERNAL_H
 #define MQW_PROBES_SENDMAIL_CONTROL_INTERNAL_H
 
+#include "probes/control.h"
 #include "probes/sendmail/sendmail.h"
 
 /* Starts a run of the queue, which goes on when this returns; queue_id NULL: of all of it. */

@@ -7,7 +7,6 @@
  * envelope only from its own user and if nobody else can write to it (readqf, queue.c:4126 of
  * Sendmail 8.17.1); what it does not trust it sets aside as QfID.
  */
-#define _GNU_SOURCE /* renameat2 */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +14,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,12 +27,6 @@
 #define SEARCH_DEPTH_MAX 3
 #define MODE_QUEUE 0600 /* for root, Sendmail's user and nobody else: fits every QueueFileMode */
 #define DIRECTORY_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-
-static int fail(int r, char *ret_text, size_t size, const char *what)
-{
-	snprintf(ret_text, size, "%s: %s", what, strerror(-r));
-	return r;
-}
 
 /*
  * Looks for the envelope in this directory and below. 1 and its path relative to the first one, 0
@@ -135,41 +127,22 @@ static int open_part(int queue, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-static int rename_new(int dir, const char *from, const char *to)
-{
-	struct stat st;
-
-	if (renameat2(dir, from, dir, to, RENAME_NOREPLACE) == 0)
-		return 0;
-	if (errno != EINVAL && errno != ENOSYS)
-		return -errno;
-	/* A file system without it (ZFS before 2.2, NFS). Nobody else makes a file of this id. */
-	if (fstatat(dir, to, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		return -EEXIST;
-	return renameat(dir, from, dir, to) == 0 ? 0 : -errno;
-}
-
 /*
  * Writes a file of the directory's owner. replace: a body that was left behind is the same as this
- * one. -EEXIST when it is there and is not to be replaced.
+ * one. -EEXIST when it is there and is not to be replaced. Sendmail looks at no name that begins with
+ * a dot, as the file has until it is whole.
  */
 static int put_file(int dir, const char *name, struct mqw_slice content, bool replace)
 {
-	char temporary[64];
+	char temporary[MQW_TEMPORARY_SIZE];
 	struct stat st;
-	uint64_t n;
 	int fd, r;
 
-	if (getrandom(&n, sizeof(n), 0) != sizeof(n))
-		return -EIO;
-	/* Sendmail looks at no name that begins with a dot. */
-	snprintf(temporary, sizeof(temporary), ".mqw.%016llx", (unsigned long long)n);
 	if (fstat(dir, &st) < 0)
 		return -errno;
-	fd = openat(
-		dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, MODE_QUEUE);
+	fd = mqw_control_create_temporary(dir, temporary);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	r = mqw_fd_write_all(fd, content);
 	if (r == 0 &&
 		(fchown(fd, st.st_uid, st.st_gid) < 0 || fchmod(fd, MODE_QUEUE) < 0 ||
@@ -179,7 +152,7 @@ static int put_file(int dir, const char *name, struct mqw_slice content, bool re
 	if (r == 0 && replace)
 		r = renameat(dir, temporary, dir, name) == 0 ? 0 : -errno;
 	else if (r == 0)
-		r = rename_new(dir, temporary, name);
+		r = mqw_control_rename_new(dir, temporary, name);
 	if (r < 0)
 		unlinkat(dir, temporary, 0);
 	else
@@ -208,7 +181,7 @@ static int put_message(int queue, const char *queue_id, struct mqw_slice envelop
 		close(control);
 	if (r == -EEXIST)
 		return 1;
-	return r < 0 ? fail(r, ret_text, size, "the file in the queue") : r;
+	return r < 0 ? mqw_control_fail(r, ret_text, size, "the file in the queue") : r;
 }
 
 /* Where a body belongs: into df/ if there is one, else into the queue's own directory. */
@@ -248,19 +221,19 @@ static int restore_body(int root, const char *queue_id, struct mqw_slice envelop
 		return -EBUSY;
 	}
 	if (!find_place(root, envelope_path, path, sizeof(path)))
-		return fail(-ENOENT, ret_text, size, "the directory of the body");
+		return mqw_control_fail(-ENOENT, ret_text, size, "the directory of the body");
 	slash = strrchr(path, '/');
 	if (slash)
 		*slash = '\0';
 	dir = openat(root, slash ? path : ".", DIRECTORY_FLAGS);
 	if (dir < 0)
-		return fail(-errno, ret_text, size, "the directory of the body");
+		return mqw_control_fail(-errno, ret_text, size, "the directory of the body");
 	snprintf(name, sizeof(name), "df%s", queue_id);
 	r = put_file(dir, name, body, false);
 	close(dir);
 	if (r == -EEXIST)
 		return 1;
-	return r < 0 ? fail(r, ret_text, size, "the body in the queue") : r;
+	return r < 0 ? mqw_control_fail(r, ret_text, size, "the body in the queue") : r;
 }
 
 /* Both files, the lifetime beginning anew. */
@@ -272,12 +245,13 @@ static int restore_message(int root, const char *wildcard, const char *queue_id,
 
 	r = mqw_sendmail_renew_envelope(files[0], mqw_clock_now(), &envelope);
 	if (r == 0)
-		r = fail(-ENODATA, ret_text, size, "every recipient in the queue file is done");
+		r = mqw_control_fail(
+			-ENODATA, ret_text, size, "every recipient in the queue file is done");
 	else if (r < 0)
-		fail(r, ret_text, size, "the queue file is not sound");
+		mqw_control_fail(r, ret_text, size, "the queue file is not sound");
 	if (r > 0) {
 		queue = open_queue(root, wildcard);
-		r = queue < 0 ? fail(queue, ret_text, size, "the queue directory")
+		r = queue < 0 ? mqw_control_fail(queue, ret_text, size, "the queue directory")
 			      : put_message(queue, queue_id, mqw_buffer_slice(&envelope), files[1],
 					ret_text, size);
 	}
@@ -301,9 +275,9 @@ static int recover_files(int root, const char *wildcard, const char *queue_id, c
 		else if (r == 0)
 			r = restore_message(root, wildcard, new_id, files, ret_text, size);
 		else
-			fail(r, ret_text, size, "a look through the queue");
+			mqw_control_fail(r, ret_text, size, "a look through the queue");
 	} else if (r < 0) {
-		fail(r, ret_text, size, "a look through the queue");
+		mqw_control_fail(r, ret_text, size, "a look through the queue");
 	}
 	mqw_buffer_done(&path);
 	return r;
@@ -333,11 +307,11 @@ static int recover_into(const struct mqw_control *c, int root, const char *queue
 	int r = find_wildcard(c, &wildcard);
 
 	if (r < 0)
-		fail(r, ret_text, size, "Sendmail's configuration");
+		mqw_control_fail(r, ret_text, size, "Sendmail's configuration");
 	else if ((r = mqw_fd_read_all(file_fd, BUNDLE_MAX, &bundle)) < 0)
-		fail(r, ret_text, size, "the copy");
+		mqw_control_fail(r, ret_text, size, "the copy");
 	else if (mqw_bundle_split(mqw_buffer_slice(&bundle), files) != 2)
-		r = fail(-EBADMSG, ret_text, size, "the copy is not of two files");
+		r = mqw_control_fail(-EBADMSG, ret_text, size, "the copy is not of two files");
 	else
 		r = recover_files(root, wildcard, queue_id, new_id, files, ret_text, size);
 	free(wildcard);
@@ -352,12 +326,12 @@ int mqw_sendmail_recover(
 	int root, r;
 
 	if (!mqw_sendmail_recovered_id(mqw_slice_of(queue_id), new_id))
-		return fail(-EINVAL, ret_text, size, "the queue id");
+		return mqw_control_fail(-EINVAL, ret_text, size, "the queue id");
 	if (!c->queue_directory || c->queue_directory[0] != '/')
-		return fail(-EINVAL, ret_text, size, "the queue directory");
+		return mqw_control_fail(-EINVAL, ret_text, size, "the queue directory");
 	root = open(c->queue_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
-		return fail(-errno, ret_text, size, "the queue directory");
+		return mqw_control_fail(-errno, ret_text, size, "the queue directory");
 	r = recover_into(c, root, queue_id, new_id, file_fd, ret_text, size);
 	close(root);
 	/*
