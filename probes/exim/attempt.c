@@ -7,6 +7,11 @@
  */
 #include "probes/exim/log_internal.h"
 
+#include "probes/common.h"
+
+/* What stands behind a reply code; Exim writes a line's end as \n, and quotes some. */
+#define REPLY_ENDS MQW_LIT(" -\\\"")
+
 /* Where an address ends: what Exim puts behind one. */
 static bool ends_address(struct mqw_slice rest)
 {
@@ -99,16 +104,6 @@ bool mqw_exim_take_recipient(
 	return ret_original->len > 0;
 }
 
-static int code_at(struct mqw_slice s)
-{
-	if (s.len < 3 || s.ptr[0] < '2' || s.ptr[0] > '5' || s.ptr[1] < '0' || s.ptr[1] > '9' ||
-		s.ptr[2] < '0' || s.ptr[2] > '9' ||
-		(s.len > 3 && s.ptr[3] != ' ' && s.ptr[3] != '-' && s.ptr[3] != '\\' &&
-			s.ptr[3] != '"'))
-		return 0;
-	return (s.ptr[0] - '0') * 100 + (s.ptr[1] - '0') * 10 + (s.ptr[2] - '0');
-}
-
 static size_t digits_at(struct mqw_slice s, size_t at)
 {
 	size_t n = 0;
@@ -179,7 +174,7 @@ static struct mqw_slice server_reply(struct mqw_slice s)
 	if (at == s.len)
 		return MQW_SLICE_NULL;
 	s = mqw_slice_from(s, at + 2);
-	if (mqw_slice_starts(s, MQW_LIT("host ")) && code_at(s) == 0) {
+	if (mqw_slice_starts(s, MQW_LIT("host ")) && mqw_reply_code(s, REPLY_ENDS) == 0) {
 		at = mqw_slice_find(s, MQW_LIT("]: "));
 		if (at < s.len)
 			s = mqw_slice_from(s, at + 3);
@@ -214,13 +209,7 @@ static bool relay_is_here(const struct mqw_probe *p, struct mqw_slice relay)
 	mqw_slice_take_until(&rest, ']', &ip);
 	if (mqw_slice_starts(ip, MQW_LIT("127.")) || mqw_slice_eq(ip, MQW_LIT("::1")))
 		return true;
-	for (size_t i = 0; i < p->next_hop_count; i++) {
-		struct mqw_slice hop = mqw_slice_of(p->next_hops[i]);
-
-		if (mqw_slice_eq_nocase(hop, name) || mqw_slice_eq(hop, ip))
-			return true;
-	}
-	return false;
+	return mqw_is_next_hop(p->next_hops, p->next_hop_count, name, ip);
 }
 
 /* The id that another Exim gave: "250 OK id=1xW3sp-0006bQ-0U". */
@@ -245,7 +234,7 @@ static void read_delivery(const struct mqw_probe *p, struct mqw_slice child, str
 	e->relay = relay_of(mqw_slice_head(rest, at));
 	if (at == rest.len)
 		return;
-	e->code = code_at(reply);
+	e->code = mqw_reply_code(reply, REPLY_ENDS);
 	e->status = status_of(reply);
 	if (e->relay.len && relay_is_here(p, e->relay)) {
 		e->other_id = accepted_as(reply);
@@ -269,7 +258,7 @@ static void read_reply(struct mqw_slice rest, struct mqw_event *e)
 	e->relay = relay_of(reply.ptr ? mqw_slice(rest.ptr, (size_t)(reply.ptr - rest.ptr)) : rest);
 	e->reply = reply.ptr ? reply : reason_of(rest);
 	if (reply.ptr) {
-		e->code = code_at(reply);
+		e->code = mqw_reply_code(reply, REPLY_ENDS);
 		e->status = e->code ? status_of(reply) : MQW_SLICE_NULL;
 	}
 }

@@ -1,24 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "probes/exim/exim.h"
 
-#include <pwd.h>
-#include <stdio.h>
+#include "probes/common.h"
 
-/* Whether uid is that of Exim's own user by one of its usual names; looked up once. */
+/* Exim's own user has one of these names: the first that is there. */
 static bool is_mail_owner(struct mqw_slice uid)
 {
-	static char owner[16];
-	const struct passwd *pw;
+	static struct mqw_known_user owners[] = {
+		{.name = "Debian-exim"}, {.name = "exim"}, {.name = "mail"}};
 
-	if (!owner[0]) {
-		pw = getpwnam("Debian-exim");
-		if (!pw)
-			pw = getpwnam("exim");
-		if (!pw)
-			pw = getpwnam("mail");
-		snprintf(owner, sizeof(owner), "%ld", pw ? (long)pw->pw_uid : -1L);
-	}
-	return mqw_slice_eq(uid, mqw_slice_of(owner));
+	for (size_t i = 0; i < sizeof(owners) / sizeof(owners[0]); i++)
+		if (mqw_known_user_exists(&owners[i]))
+			return mqw_known_user_is(&owners[i], uid);
+	return false;
 }
 
 /*

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What a postmaster can do about trouble in Exim, in one sentence each. */
+#include "probes/common.h"
 #include "probes/exim/exim.h"
 
 static void false_report(const struct mqw_recipient *r, struct mqw_buffer *ret)
@@ -35,16 +36,8 @@ void mqw_exim_remedy(const struct mqw_message *m, const struct mqw_recipient *r,
 			"Check that the queue runner is alive (`exiwhat`, a recent \"Start queue "
 			"run\" in the log); `exim -M ID` tries it at once.");
 		break;
-	case MQW_VERDICT_LOST_DOWNSTREAM:
-		mqw_buffer_add_str(ret,
-			"Look into the content filter or second instance that accepted it, and its "
-			"own queue and log.");
-		break;
-	case MQW_VERDICT_UNKNOWN:
-		mqw_buffer_add_str(ret,
-			"Run again with --queue on the mail host, or give the missing log files.");
-		break;
 	default:
+		mqw_remedy_of_any(v, ret);
 		break;
 	}
 }

@@ -6,6 +6,11 @@
  */
 #include "probes/postfix/log_internal.h"
 
+#include "probes/common.h"
+
+/* What stands behind a reply code. */
+#define REPLY_ENDS MQW_LIT(" -")
+
 #define REWRITE_LIFE (10 * MQW_MINUTE)
 
 bool mqw_postfix_take_address(struct mqw_slice *s, struct mqw_slice *ret)
@@ -45,15 +50,6 @@ static int64_t seconds_of(struct mqw_slice s)
 			unit /= 10;
 		}
 	return (int64_t)whole * MQW_SECOND + us;
-}
-
-static int code_at(struct mqw_slice s)
-{
-	if (s.len < 3 || s.ptr[0] < '2' || s.ptr[0] > '5' || s.ptr[1] < '0' || s.ptr[1] > '9' ||
-		s.ptr[2] < '0' || s.ptr[2] > '9' ||
-		(s.len > 3 && s.ptr[3] != ' ' && s.ptr[3] != '-'))
-		return 0;
-	return (s.ptr[0] - '0') * 100 + (s.ptr[1] - '0') * 10 + (s.ptr[2] - '0');
 }
 
 static struct mqw_slice after(struct mqw_slice s, struct mqw_slice needle)
@@ -111,13 +107,7 @@ static bool relay_is_here(
 		return true;
 	if (name.len && mqw_slice_eq_nocase(name, line->host))
 		return true;
-	for (size_t i = 0; i < p->next_hop_count; i++) {
-		struct mqw_slice hop = mqw_slice_of(p->next_hops[i]);
-
-		if (mqw_slice_eq_nocase(hop, name) || mqw_slice_eq(hop, ip))
-			return true;
-	}
-	return false;
+	return mqw_is_next_hop(p->next_hops, p->next_hop_count, name, ip);
 }
 
 /* The id behind the last "queued as ": a filter quotes the answer of the next hop last. */
@@ -141,7 +131,7 @@ static void read_success(const struct mqw_probe *p, const struct mqw_line *line,
 	enum mqw_postfix_program program, struct mqw_slice text, struct mqw_event *e)
 {
 	e->outcome = MQW_OUTCOME_SENT;
-	e->code = code_at(text);
+	e->code = mqw_reply_code(text, REPLY_ENDS);
 	if (program == PROGRAM_DISCARD ||
 		(program == PROGRAM_LOCAL && mqw_slice_eq(text, MQW_LIT("discarded")))) {
 		e->outcome = MQW_OUTCOME_DISCARDED;
@@ -174,7 +164,7 @@ static void read_failure(struct mqw_probe *p, const struct mqw_line *line, struc
 	struct mqw_slice reply = server_reply(text);
 
 	if (reply.ptr) {
-		e->code = wire_code(p, line, reply, code_at(reply));
+		e->code = wire_code(p, line, reply, mqw_reply_code(reply, REPLY_ENDS));
 		e->reply = without_stage(reply);
 	} else {
 		e->reply = text;
@@ -260,7 +250,7 @@ bool mqw_postfix_note_rewrite(struct mqw_probe *p, const struct mqw_line *line)
 		changed.len--;
 	w->pid = line->pid;
 	w->time = line->time;
-	w->wire_code = code_at(s);
+	w->wire_code = mqw_reply_code(s, REPLY_ENDS);
 	w->len = changed.len < sizeof(w->text) ? changed.len : sizeof(w->text);
 	if (w->len)
 		memcpy(w->text, changed.ptr, w->len);

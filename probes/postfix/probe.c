@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "probes/postfix/postfix.h"
 
-#include <pwd.h>
-#include <stdio.h>
+#include "probes/common.h"
 
-/* Whether uid is that of mail_owner by its usual name; looked up once. */
+/* By its usual name. */
 static bool is_mail_owner(struct mqw_slice uid)
 {
-	static char owner[16];
-	const struct passwd *pw;
+	static struct mqw_known_user owner = {.name = "postfix"};
 
-	if (!owner[0]) {
-		pw = getpwnam("postfix");
-		snprintf(owner, sizeof(owner), "%ld", pw ? (long)pw->pw_uid : -1L);
-	}
-	return mqw_slice_eq(uid, mqw_slice_of(owner));
+	return mqw_known_user_is(&owner, uid);
 }
 
 /* Postfix's daemons; a user who runs one by hand gets it to log nothing but that this is wrong. */

@@ -12,8 +12,9 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include "probes/common.h"
+
 #define HASH_DEPTH_MAX 16 /* hash_queue_depth: postconf(5) allows 1 to 16 */
-#define RECIPIENTS_MAX 1000000
 #define HEADER_MAX 65536 /* bytes of content that are searched for a Message-ID */
 #define MESSAGE_ID_MAX 998 /* a line's length, RFC 5322 section 2.1.1 */
 
@@ -261,30 +262,6 @@ static int64_t parse_time(struct mqw_slice s)
 	return t;
 }
 
-static int add_recipient(struct mqw_queue_file *f, const struct record *r, bool done, size_t *cap)
-{
-	char *address;
-
-	if (f->recipient_count == RECIPIENTS_MAX)
-		return -EBADMSG;
-	if (f->recipient_count == *cap) {
-		size_t want = *cap ? *cap * 2 : 8;
-		void *p = realloc(f->recipients, want * sizeof(*f->recipients));
-
-		if (!p)
-			return -ENOMEM;
-		f->recipients = p;
-		*cap = want;
-	}
-	address = mqw_slice_dup(as_string(r->data));
-	if (!address)
-		return -ENOMEM;
-	f->recipients[f->recipient_count].address = address;
-	f->recipients[f->recipient_count].done = done;
-	f->recipients[f->recipient_count++].offset = r->at;
-	return 0;
-}
-
 /* One header field, unfolded, without its line ends. */
 static int take_message_id(struct mqw_slice field, char **ret)
 {
@@ -352,8 +329,7 @@ static int take_attribute(struct mqw_slice data, struct mqw_queue_file *ret)
 	return 0;
 }
 
-static int take_record(
-	const struct walk *w, const struct record *r, struct mqw_queue_file *ret, size_t *cap)
+static int take_record(const struct walk *w, const struct record *r, struct mqw_queue_file *ret)
 {
 	switch (r->type) {
 	case 'T':
@@ -372,7 +348,7 @@ static int take_record(
 		return ret->sender ? 0 : -ENOMEM;
 	case 'R':
 	case 'D':
-		return add_recipient(ret, r, r->type == 'D', cap);
+		return mqw_queue_file_add(ret, as_string(r->data), r->type == 'D', r->at);
 	case 'M':
 		return ret->message_id ? 0 : find_message_id(*w, &ret->message_id);
 	default:
@@ -384,12 +360,11 @@ int mqw_postfix_queue_file(struct mqw_slice content, struct mqw_queue_file *ret)
 {
 	struct walk w = walk_start(content, types_loose, false);
 	struct record rec;
-	size_t cap = 0;
 	int r;
 
 	*ret = (struct mqw_queue_file){.arrived_at = MQW_TIME_NONE, .created_at = MQW_TIME_NONE};
 	while ((r = walk_next(&w, &rec)) > 0) {
-		r = take_record(&w, &rec, ret, &cap);
+		r = take_record(&w, &rec, ret);
 		if (r < 0)
 			break;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What a postmaster can do about trouble in Postfix, in one sentence each. */
+#include "probes/common.h"
 #include "probes/postfix/postfix.h"
 
 static void false_report(
@@ -39,16 +40,8 @@ void mqw_postfix_remedy(const struct mqw_message *m, const struct mqw_recipient 
 			"a "
 			"stuck queue manager out.");
 		break;
-	case MQW_VERDICT_LOST_DOWNSTREAM:
-		mqw_buffer_add_str(ret,
-			"Look into the content filter or second instance that accepted it, and its "
-			"own queue and log.");
-		break;
-	case MQW_VERDICT_UNKNOWN:
-		mqw_buffer_add_str(ret,
-			"Run again with --queue on the mail host, or give the missing log files.");
-		break;
 	default:
+		mqw_remedy_of_any(v, ret);
 		break;
 	}
 }

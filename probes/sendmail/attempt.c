@@ -7,6 +7,11 @@
  */
 #include "probes/sendmail/log_internal.h"
 
+#include "probes/common.h"
+
+/* What stands behind a reply code. */
+#define REPLY_ENDS MQW_LIT(" -")
+
 #define STAT MQW_LIT(", stat=")
 
 bool mqw_sendmail_take_address(struct mqw_slice *s, struct mqw_slice *ret)
@@ -90,15 +95,6 @@ static int64_t span_of(struct mqw_slice s)
 	return (int64_t)d * MQW_DAY + h * MQW_HOUR + m * MQW_MINUTE + sec * MQW_SECOND;
 }
 
-static int code_at(struct mqw_slice s)
-{
-	if (s.len < 3 || s.ptr[0] < '2' || s.ptr[0] > '5' || s.ptr[1] < '0' || s.ptr[1] > '9' ||
-		s.ptr[2] < '0' || s.ptr[2] > '9' ||
-		(s.len > 3 && s.ptr[3] != ' ' && s.ptr[3] != '-'))
-		return 0;
-	return (s.ptr[0] - '0') * 100 + (s.ptr[1] - '0') * 10 + (s.ptr[2] - '0');
-}
-
 static bool is_temporary(int code)
 {
 	return code >= 400 && code < 500;
@@ -128,13 +124,7 @@ static bool relay_is_here(
 		return true;
 	if (name.len && mqw_slice_eq_nocase(name, line->host))
 		return true;
-	for (size_t i = 0; i < p->next_hop_count; i++) {
-		struct mqw_slice hop = mqw_slice_of(p->next_hops[i]);
-
-		if (mqw_slice_eq_nocase(hop, name) || mqw_slice_eq(hop, ip))
-			return true;
-	}
-	return false;
+	return mqw_is_next_hop(p->next_hops, p->next_hop_count, name, ip);
 }
 
 /* "Sent (6AP3hRbI031051 Message accepted for delivery)": what Sendmail says to its client. */
@@ -146,7 +136,7 @@ static void read_sent(const struct mqw_probe *p, const struct mqw_line *line, st
 	e->outcome = MQW_OUTCOME_SENT;
 	if (!mqw_slice_skip(&s, MQW_LIT("Sent (")))
 		return;
-	e->code = code_at(s);
+	e->code = mqw_reply_code(s, REPLY_ENDS);
 	if (mqw_sendmail_take_id(&s, &id) && mqw_sendmail_valid_id(id) &&
 		mqw_slice_starts(s, MQW_LIT(" Message accepted for delivery")) &&
 		relay_is_here(p, line, e->relay)) {
@@ -160,11 +150,11 @@ static void read_deferred(struct mqw_slice stat, struct mqw_slice reply, struct 
 	e->outcome = MQW_OUTCOME_DEFERRED;
 	e->reply = stat;
 	if (mqw_slice_skip(&e->reply, MQW_LIT("Deferred: ")))
-		e->code = code_at(e->reply);
+		e->code = mqw_reply_code(e->reply, REPLY_ENDS);
 	else if (reply.len)
 		e->reply = reply;
 	if (!e->code)
-		e->code = code_at(reply);
+		e->code = mqw_reply_code(reply, REPLY_ENDS);
 }
 
 /*
@@ -178,7 +168,7 @@ static void read_failed(struct mqw_slice stat, struct mqw_slice reply, struct mq
 
 	e->outcome = MQW_OUTCOME_BOUNCED;
 	e->reply = reply.len ? reply : stat;
-	e->code = code_at(reply.len ? reply : stat);
+	e->code = mqw_reply_code(reply.len ? reply : stat, REPLY_ENDS);
 	if (is_temporary(e->code) &&
 		(!e->status.len || e->status.ptr[0] != (class ? class : '4'))) {
 		e->code = 0;
@@ -241,7 +231,7 @@ static enum mqw_sendmail_stat read_stat(const struct mqw_probe *p, const struct 
 static bool part_reply(struct mqw_slice s, struct mqw_slice *ret_reply, struct mqw_slice *ret_stat)
 {
 	struct mqw_slice rest = s, reply = MQW_SLICE_NULL, text;
-	bool temporary = is_temporary(code_at(s));
+	bool temporary = is_temporary(mqw_reply_code(s, REPLY_ENDS));
 	size_t at;
 
 	while ((at = mqw_slice_find(rest, STAT)) < rest.len) {

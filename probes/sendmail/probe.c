@@ -1,24 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "probes/sendmail/sendmail.h"
 
-#include <pwd.h>
-#include <stdio.h>
+#include "probes/common.h"
 
-/* Whether uid is that of one of these users, or root; looked up once. */
+/* Whether uid is that of one of Sendmail's users, or root. */
 static bool is_of_sendmail(struct mqw_slice uid)
 {
-	static const char *const names[] = {"smmta", "smmsp", "mailnull"};
-	static char uids[3][16];
+	static struct mqw_known_user users[] = {
+		{.name = "smmta"}, {.name = "smmsp"}, {.name = "mailnull"}};
 
-	for (size_t i = 0; i < 3; i++) {
-		if (!uids[i][0]) {
-			const struct passwd *pw = getpwnam(names[i]);
-
-			snprintf(uids[i], sizeof(uids[i]), "%ld", pw ? (long)pw->pw_uid : -1L);
-		}
-		if (mqw_slice_eq(uid, mqw_slice_of(uids[i])))
+	for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++)
+		if (mqw_known_user_is(&users[i], uid))
 			return true;
-	}
 	return mqw_slice_eq(uid, MQW_LIT("0"));
 }
 

@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "probes/common.h"
 #include "probes/sendmail/log_internal.h"
 #include "probes/sendmail/queue_internal.h"
 
-#define RECIPIENTS_MAX 1000000
 #define MESSAGE_ID_MAX 998 /* a line's length, RFC 5322 section 2.1.1 */
 #define DIRECTORIES_MAX 3 /* a wildcard's or a group's, perhaps two, and qf/ */
 #define PIECES_MAX 16 /* lines that belong to one recipient; Sendmail writes three at most */
@@ -111,30 +111,12 @@ static bool recipient_of(struct mqw_slice text, struct mqw_slice *ret)
 	return mqw_sendmail_take_address(&text, ret) && ret->len > 0;
 }
 
-static int add_recipient(
-	struct mqw_queue_file *f, struct mqw_slice text, size_t offset, size_t *cap)
+static int add_recipient(struct mqw_queue_file *f, struct mqw_slice text, size_t offset)
 {
 	struct mqw_slice address;
-	char *copy;
 
-	if (f->recipient_count == RECIPIENTS_MAX || !recipient_of(text, &address))
-		return -EBADMSG;
-	if (f->recipient_count == *cap) {
-		size_t want = *cap ? *cap * 2 : 8;
-		void *p = realloc(f->recipients, want * sizeof(*f->recipients));
-
-		if (!p)
-			return -ENOMEM;
-		f->recipients = p;
-		*cap = want;
-	}
-	copy = mqw_slice_dup(address);
-	if (!copy)
-		return -ENOMEM;
-	f->recipients[f->recipient_count].address = copy;
-	f->recipients[f->recipient_count].done = false;
-	f->recipients[f->recipient_count++].offset = offset;
-	return 0;
+	return recipient_of(text, &address) ? mqw_queue_file_add(f, address, false, offset)
+					    : -EBADMSG;
 }
 
 static int take_sender(struct mqw_slice text, char **ret)
@@ -169,8 +151,8 @@ static int take_header(const struct mqw_sendmail_qf_line *line, char **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
-static int take_line(const struct mqw_sendmail_qf_line *line, size_t offset,
-	struct mqw_queue_file *ret, size_t *cap)
+static int take_line(
+	const struct mqw_sendmail_qf_line *line, size_t offset, struct mqw_queue_file *ret)
 {
 	switch (line->type) {
 	case 'T':
@@ -180,7 +162,7 @@ static int take_line(const struct mqw_sendmail_qf_line *line, size_t offset,
 	case 'S':
 		return take_sender(line->text, &ret->sender);
 	case 'R':
-		return add_recipient(ret, line->text, offset, cap);
+		return add_recipient(ret, line->text, offset);
 	case 'H':
 		return take_header(line, &ret->message_id);
 	default:
@@ -197,7 +179,6 @@ int mqw_sendmail_queue_file(struct mqw_slice content, struct mqw_queue_file *ret
 {
 	struct mqw_slice rest = content;
 	struct mqw_sendmail_qf_line line = {0};
-	size_t cap = 0;
 	bool ended = false;
 	int r;
 
@@ -211,7 +192,7 @@ int mqw_sendmail_queue_file(struct mqw_slice content, struct mqw_queue_file *ret
 			break;
 		}
 		ended = is_end(&line);
-		r = take_line(&line, (size_t)(line.whole.ptr - content.ptr), ret, &cap);
+		r = take_line(&line, (size_t)(line.whole.ptr - content.ptr), ret);
 		if (r < 0)
 			break;
 	}

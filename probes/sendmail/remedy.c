@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What a postmaster can do about trouble in Sendmail, in one sentence each. */
+#include "probes/common.h"
 #include "probes/sendmail/sendmail.h"
 
 void mqw_sendmail_remedy(const struct mqw_message *m, const struct mqw_recipient *r,
@@ -41,11 +42,8 @@ void mqw_sendmail_remedy(const struct mqw_message *m, const struct mqw_recipient
 		mqw_buffer_add_str(
 			ret, "Look into the MTA that accepted it, and its own queue and log.");
 		break;
-	case MQW_VERDICT_UNKNOWN:
-		mqw_buffer_add_str(ret,
-			"Run again with --queue on the mail host, or give the missing log files.");
-		break;
 	default:
+		mqw_remedy_of_any(v, ret);
 		break;
 	}
 }
