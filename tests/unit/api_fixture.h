@@ -87,4 +87,21 @@ static inline void fixture_done(struct fixture *f)
 	assert_int_equal(rmdir(f->directory), 0);
 }
 
+/* One server for a group of tests. */
+static inline int fixture_setup(void **state, const struct mqw_api_ops *ops)
+{
+	static struct fixture f;
+
+	fixture_init(&f);
+	fixture_start(&f, ops);
+	*state = &f;
+	return 0;
+}
+
+static inline int stop_server(void **state)
+{
+	fixture_done(*state);
+	return 0;
+}
+
 #endif

@@ -518,18 +518,7 @@ static void other_files_are_kept(void **state)
 
 static int start_server(void **state)
 {
-	static struct fixture f;
-
-	fixture_init(&f);
-	fixture_start(&f, &ops);
-	*state = &f;
-	return 0;
-}
-
-static int stop_server(void **state)
-{
-	fixture_done(*state);
-	return 0;
+	return fixture_setup(state, &ops);
 }
 
 int main(void)

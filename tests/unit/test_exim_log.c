@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "log_fixture.h"
 #include "probes/exim/exim.h"
 #include "probes/syslog/header.h"
 
@@ -17,42 +18,6 @@
 #define BACK "1xW3sp-z006bQ-0U" /* OLD, put back */
 /* Seconds of these ids: base 62 "1xW3sp". */
 #define ID_TIME (1795578083 * MQW_SECOND)
-
-/* What was emitted for one line: the last event, and the kinds of all. */
-struct got {
-	int count;
-	struct mqw_event e;
-	enum mqw_event_kind kinds[8];
-	char texts[8][256]; /* recipient, reply, relay, other_id, queue_id, sender, id, status */
-};
-
-static void keep(struct got *g, int i, struct mqw_slice s)
-{
-	size_t n = s.len < 255 ? s.len : 255;
-
-	if (n)
-		memcpy(g->texts[i], s.ptr, n);
-	g->texts[i][n] = '\0';
-}
-
-static int emit(void *ctx, const struct mqw_event *e)
-{
-	struct got *g = ctx;
-
-	if (g->count < 8)
-		g->kinds[g->count] = e->kind;
-	g->count++;
-	g->e = *e;
-	keep(g, 0, e->recipient);
-	keep(g, 1, e->reply);
-	keep(g, 2, e->relay);
-	keep(g, 3, e->other_id);
-	keep(g, 4, e->queue_id);
-	keep(g, 5, e->sender);
-	keep(g, 6, e->message_id);
-	keep(g, 7, e->status);
-	return 0;
-}
 
 static struct mqw_syslog_reader stamps;
 

@@ -7,37 +7,8 @@
 
 #include <cmocka.h>
 
+#include "log_fixture.h"
 #include "probes/postfix/postfix.h"
-
-struct got {
-	int count;
-	struct mqw_event e;
-	char texts[6][256]; /* recipient, reply, relay, other_id, queue_id, sender */
-};
-
-static void keep(struct got *g, int i, struct mqw_slice s)
-{
-	size_t n = s.len < 255 ? s.len : 255;
-
-	if (n)
-		memcpy(g->texts[i], s.ptr, n);
-	g->texts[i][n] = '\0';
-}
-
-static int emit(void *ctx, const struct mqw_event *e)
-{
-	struct got *g = ctx;
-
-	g->count++;
-	g->e = *e;
-	keep(g, 0, e->recipient);
-	keep(g, 1, e->reply);
-	keep(g, 2, e->relay);
-	keep(g, 3, e->other_id);
-	keep(g, 4, e->queue_id);
-	keep(g, 5, e->sender);
-	return 0;
-}
 
 static int read_line(struct mqw_probe *p, const char *tag, const char *text, struct got *g)
 {

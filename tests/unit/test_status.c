@@ -326,18 +326,7 @@ static void unwritten_output_is_an_error(void **state)
 
 static int start_server(void **state)
 {
-	static struct fixture f;
-
-	fixture_init(&f);
-	fixture_start(&f, &ops);
-	*state = &f;
-	return 0;
-}
-
-static int stop_server(void **state)
-{
-	fixture_done(*state);
-	return 0;
+	return fixture_setup(state, &ops);
 }
 
 int main(void)
