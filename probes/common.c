@@ -21,6 +21,29 @@ int mqw_reply_code(struct mqw_slice s, struct mqw_slice ends)
 	return (s.ptr[0] - '0') * 100 + (s.ptr[1] - '0') * 10 + (s.ptr[2] - '0');
 }
 
+bool mqw_take_path(struct mqw_slice *s, struct mqw_slice *ret)
+{
+	bool quoted = false;
+
+	if (s->len < 2 || s->ptr[0] != '<')
+		return false;
+	for (size_t i = 1; i < s->len; i++) {
+		char c = s->ptr[i];
+
+		if (quoted && c == '\\') {
+			i++;
+		} else if (c == '"') {
+			/* Only a local part is quoted, and it begins the address (RFC 5321 4.1.2). */
+			quoted = quoted ? false : i == 1;
+		} else if (c == '>' && !quoted) {
+			*ret = mqw_slice(s->ptr + 1, i - 1);
+			*s = mqw_slice_from(*s, i + 1);
+			return true;
+		}
+	}
+	return false;
+}
+
 bool mqw_is_next_hop(const char *const *next_hops, size_t next_hop_count, struct mqw_slice name,
 	struct mqw_slice ip)
 {

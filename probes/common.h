@@ -11,6 +11,12 @@
  */
 int mqw_reply_code(struct mqw_slice s, struct mqw_slice ends);
 
+/*
+ * Takes "<address>" from the front of s, the address without its brackets into ret; false, and s as it
+ * was, when there is none. A bracket inside a quoted local part does not end it.
+ */
+bool mqw_take_path(struct mqw_slice *s, struct mqw_slice *ret);
+
 /* Whether a relay of that name (without regard to case) or address is one of the next hops. */
 bool mqw_is_next_hop(const char *const *next_hops, size_t next_hop_count, struct mqw_slice name,
 	struct mqw_slice ip);

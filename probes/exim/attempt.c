@@ -126,25 +126,6 @@ static struct mqw_slice status_of(struct mqw_slice reply)
 	return detail && detail <= 3 ? mqw_slice_head(s, 3 + subject + detail) : MQW_SLICE_NULL;
 }
 
-/* "<address>" of a command that Exim quotes; quotes inside are respected. */
-static void skip_path(struct mqw_slice *s)
-{
-	bool quoted = false;
-
-	for (size_t i = 0; i < s->len; i++) {
-		char c = s->ptr[i];
-
-		if (quoted && c == '\\') {
-			i++;
-		} else if (c == '"') {
-			quoted = quoted ? false : i == 1;
-		} else if (c == '>' && !quoted) {
-			*s = mqw_slice_from(*s, i + 1);
-			return;
-		}
-	}
-}
-
 /*
  * The server's reply in "SMTP error from remote mail server after COMMAND: REPLY"; before 4.90 the
  * host stood between, ": host NAME [IP]: ". ptr NULL when the text quotes no reply.
@@ -156,6 +137,7 @@ static struct mqw_slice server_reply(struct mqw_slice s)
 		MQW_LIT("LMTP error after "),
 		MQW_LIT("SMTP error from remote mailer after "),
 	};
+	struct mqw_slice path;
 	size_t at = s.len;
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -169,7 +151,7 @@ static struct mqw_slice server_reply(struct mqw_slice s)
 	s = mqw_slice_from(s, at);
 	mqw_slice_skip(&s, MQW_LIT("pipelined "));
 	if (mqw_slice_skip(&s, MQW_LIT("RCPT TO:")) || mqw_slice_skip(&s, MQW_LIT("MAIL FROM:")))
-		skip_path(&s);
+		mqw_take_path(&s, &path);
 	at = mqw_slice_find(s, MQW_LIT(": "));
 	if (at == s.len)
 		return MQW_SLICE_NULL;

@@ -13,29 +13,6 @@
 
 #define REWRITE_LIFE (10 * MQW_MINUTE)
 
-bool mqw_postfix_take_address(struct mqw_slice *s, struct mqw_slice *ret)
-{
-	bool quoted = false;
-
-	if (s->len < 2 || s->ptr[0] != '<')
-		return false;
-	for (size_t i = 1; i < s->len; i++) {
-		char c = s->ptr[i];
-
-		if (quoted && c == '\\') {
-			i++;
-		} else if (c == '"') {
-			/* Only a local part is quoted, and it begins the address (RFC 5321 4.1.2). */
-			quoted = quoted ? false : i == 1;
-		} else if (c == '>' && !quoted) {
-			*ret = mqw_slice(s->ptr + 1, i - 1);
-			*s = mqw_slice_from(*s, i + 1);
-			return true;
-		}
-	}
-	return false;
-}
-
 /* "12", "0.13": decimal seconds; MQW_TIME_NONE when it is none. */
 static int64_t seconds_of(struct mqw_slice s)
 {
@@ -212,11 +189,11 @@ bool mqw_postfix_read_attempt(struct mqw_probe *p, const struct mqw_line *line,
 	struct mqw_slice s = text, key, value;
 	size_t equals;
 
-	if (!mqw_slice_skip(&s, MQW_LIT("to=")) || !mqw_postfix_take_address(&s, &e->recipient) ||
+	if (!mqw_slice_skip(&s, MQW_LIT("to=")) || !mqw_take_path(&s, &e->recipient) ||
 		!mqw_slice_skip(&s, MQW_LIT(", ")))
 		return false;
 	if (mqw_slice_skip(&s, MQW_LIT("orig_to=")) &&
-		(!mqw_postfix_take_address(&s, &value) || !mqw_slice_skip(&s, MQW_LIT(", "))))
+		(!mqw_take_path(&s, &value) || !mqw_slice_skip(&s, MQW_LIT(", "))))
 		return false;
 	while (s.len) {
 		equals = mqw_slice_chr(s, '=');

@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+#include "probes/common.h"
+
 struct mqw_probe *mqw_postfix_log_create(const char *const *next_hops, size_t next_hop_count)
 {
 	struct mqw_probe *p = calloc(1, sizeof(*p));
@@ -145,7 +147,7 @@ static enum mqw_line_result read_qmgr(struct mqw_slice s, struct mqw_event *e)
 		e->kind = MQW_EVENT_REMOVED;
 		return MQW_LINE_USED;
 	}
-	if (!mqw_slice_skip(&s, MQW_LIT("from=")) || !mqw_postfix_take_address(&s, &e->sender))
+	if (!mqw_slice_skip(&s, MQW_LIT("from=")) || !mqw_take_path(&s, &e->sender))
 		return mqw_slice_starts(s, MQW_LIT("skipped, still being delivered"))
 			? MQW_LINE_DULL
 			: MQW_LINE_STRANGE;
@@ -232,7 +234,7 @@ static enum mqw_line_result read_pickup(struct mqw_slice s, struct mqw_event *e)
 	uint64_t uid;
 
 	if (!mqw_slice_skip(&s, MQW_LIT("uid=")) || !mqw_slice_take_u64(&s, &uid) ||
-		!mqw_slice_skip(&s, MQW_LIT(" from=")) || !mqw_postfix_take_address(&s, &e->sender))
+		!mqw_slice_skip(&s, MQW_LIT(" from=")) || !mqw_take_path(&s, &e->sender))
 		return MQW_LINE_STRANGE;
 	if (mqw_slice_skip(&s, MQW_LIT(" orig_id=")))
 		e->other_id = mqw_slice_head(s, mqw_slice_chr(s, ' '));

@@ -52,7 +52,4 @@ bool mqw_postfix_read_attempt(struct mqw_probe *p, const struct mqw_line *line,
 /* attempt.c: notes a line `host[ip]:25: replacing server reply "450 ..." with "550 ..."`. */
 bool mqw_postfix_note_rewrite(struct mqw_probe *p, const struct mqw_line *line);
 
-/* Takes "<address>" from the front, quotes inside respected, without the brackets. */
-bool mqw_postfix_take_address(struct mqw_slice *s, struct mqw_slice *ret);
-
 #endif

@@ -38,6 +38,31 @@ static void test_reply_code(void **state)
 	assert_int_equal(mqw_reply_code(mqw_slice("450\0", 4), MQW_LIT(" -")), 0);
 }
 
+static void test_path(void **state)
+{
+	static const struct {
+		const char *text, *address, *rest;
+	} rows[] = {
+		{"<a@b>, x", "a@b", ", x"},
+		{"<>", "", ""},
+		{"<\"a>\\\"b\"@c>d", "\"a>\\\"b\"@c", "d"},
+		{"<a\"b>c", "a\"b", "c"}, /* a quote inside is none */
+		{"<a@b", NULL, "<a@b"},
+		{"a@b>", NULL, "a@b>"},
+		{"<", NULL, "<"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct mqw_slice s = mqw_slice_of(rows[i].text), address;
+
+		assert_int_equal(mqw_take_path(&s, &address), rows[i].address != NULL);
+		if (rows[i].address)
+			assert_true(mqw_slice_eq(address, mqw_slice_of(rows[i].address)));
+		assert_true(mqw_slice_eq(s, mqw_slice_of(rows[i].rest)));
+	}
+}
+
 static void test_next_hop(void **state)
 {
 	static const char *const hops[] = {"mx.example.net", "192.0.2.1"};
@@ -91,6 +116,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reply_code),
+		cmocka_unit_test(test_path),
 		cmocka_unit_test(test_next_hop),
 		cmocka_unit_test(test_known_user),
 		cmocka_unit_test(test_recipients),
