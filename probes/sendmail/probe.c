@@ -16,16 +16,15 @@ static bool is_of_sendmail(struct mqw_slice uid)
 }
 
 /*
- * The daemon is in its unit; queue runs, by hand or by cron, are in other ones and run as root or
- * as one of Sendmail's users. The program alone proves nothing: whoever may run it can give it a
- * queue and a configuration of his own, and then it logs what he likes, but as himself.
+ * The daemon and its queue runs log as root or as one of Sendmail's users. The unit proves nothing, as
+ * a pipe of a user's .forward runs in it as that user; nor does the program, to which anyone may give
+ * a queue and a configuration of his own: then it logs what he likes, but as himself.
  */
 static bool is_genuine(
 	const char *service, struct mqw_slice unit, struct mqw_slice uid, struct mqw_slice exe)
 {
-	(void)exe;
-	return mqw_slice_eq(unit, service ? mqw_slice_of(service) : MQW_LIT("sendmail.service")) ||
-		is_of_sendmail(uid);
+	(void)service, (void)unit, (void)exe;
+	return is_of_sendmail(uid);
 }
 
 /*
