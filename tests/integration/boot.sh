@@ -204,8 +204,8 @@ test_reboot() {
 	check "reboot: down and up again" lab_reboot "$M"
 	check "reboot: it is there without being asked" lab_wait 20 "status" answers
 	check "reboot: the same verdicts, nothing said again" lab_wait 20 "the verdicts" is_remembered
-	lab_wait 20 "the sender listens" pf_listens "$M" 127.0.0.1
-	lab_wait 20 "the receiver listens" pf_listens "$M" 127.0.0.2
+	lab_wait 20 "the sender listens" lab_listens "$M" 127.0.0.1
+	lab_wait 20 "the receiver listens" lab_listens "$M" 127.0.0.2
 	check "reboot: what is lost now is found" lose rebooted
 	remember
 }
@@ -241,7 +241,7 @@ test_restart() {
 	mta_drop_in
 	lab_exec "$M" systemctl reset-failed "$MTA"
 	lab_exec "$M" systemctl start "$MTA"
-	lab_wait 20 "the sender listens" pf_listens "$M" 127.0.0.1
+	lab_wait 20 "the sender listens" lab_listens "$M" 127.0.0.1
 
 	config act journal tell postfix.service
 	check "shell: not restarted, the real one is named" \
@@ -269,7 +269,7 @@ test_dbus() {
 	lab_exec "$M" systemctl start dbus.socket
 	check "D-Bus back: a restart works" helper_says restart "^ok $MTA was restarted"
 	check "D-Bus: the same process all the time" equal "$(wd_pid "$M")" "$pid"
-	lab_wait 20 "the sender listens" pf_listens "$M" 127.0.0.1
+	lab_wait 20 "the sender listens" lab_listens "$M" 127.0.0.1
 	remember
 }
 

@@ -54,19 +54,6 @@ copies() {
 	done
 }
 
-# The helper takes its time, so that what is put back does not meet what had it reported as failed.
-slow_helper() {
-	local dir
-	dir=$(lab_root "$M")/etc/systemd/system/mailq-watchdog-helper@.service.d
-	if [ "$1" = off ]; then
-		rm -rf "$dir"
-	else
-		mkdir -p "$dir"
-		printf '[Service]\nExecStartPre=/bin/sleep %s\n' "$1" >"$dir/slow.conf"
-	fi
-	lab_exec "$M" systemctl daemon-reload
-}
-
 # When the daemon was started last.
 started() {
 	lab_exec "$M" systemctl show -P ActiveEnterTimestampMonotonic exim4.service
@@ -117,11 +104,6 @@ test_no_rule() {
 		equal_to "ex_ndrs $M $(ex_message_id "$M" "$id") unruly@example.com" 1
 }
 
-# equal_to COMMAND WORD: what the command prints now
-equal_to() {
-	[ "$($1)" = "$2" ]
-}
-
 # The retry rule ends at 10 s, and the message is to live for 28 s.
 test_short_rule() {
 	local message
@@ -130,7 +112,7 @@ test_short_rule() {
 	ex_answer "$M" young@short.test ok
 	check "short rule: a false report" wd_wait_says "$M" "false_ndr \(certain\): message $YOUNG .*<young@short.test>"
 	check "short rule: mailed again" lab_wait 30 "delivery" ex_delivered "$M" "$message" young@short.test
-	slow_helper off
+	wd_slow_helper "$M" off
 	check "short rule: the sender had got one report" equal "$(ex_ndrs "$M" "$message" misled@example.com)" 1
 }
 
@@ -201,7 +183,7 @@ configure
 wd_start "$M"
 lab_wait 10 "the daemon answers" lab_exec "$M" mailq-watchdog status >/dev/null
 STARTED=$(started)
-slow_helper 5
+wd_slow_helper "$M" 5
 send_all
 lose
 test_no_rule

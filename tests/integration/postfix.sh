@@ -114,7 +114,7 @@ test_false_ndr() {
 	message=$(pf_send "$M" -f misled@example.com filtered@never.test)
 	id=$(pf_wait_deferred "$M" "$message")
 	wait_kept "$id"
-	slow_helper 8 # so that what is mailed again does not meet the filter that is the cause
+	wd_slow_helper "$M" 8 # so that what is mailed again does not meet the filter that is the cause
 	pf_reply_filter "$M" on
 	lab_exec "$M" postqueue -i "$id"
 	check "false NDR: said" wd_wait_says "$M" "false_ndr \(certain\): message $id .*<filtered@never.test>" 20
@@ -122,7 +122,7 @@ test_false_ndr() {
 	check "false NDR: the sender had got one" lab_wait 15 "an NDR" has_ndr "$message" misled@example.com
 	pf_reply_filter "$M" off
 	pf_answer "$M" '^filtered@' OK
-	slow_helper off
+	wd_slow_helper "$M" off
 	check "false NDR: mailed again" pf_wait_delivered "$M" "$message" filtered@never.test 40
 	sleep 3
 	check "false NDR: once" equal "$(pf_deliveries "$M" "$message" filtered@never.test)" 1
@@ -132,19 +132,6 @@ has_ndr() {
 	[ "$(pf_ndrs "$M" "$1" "$2")" -gt 0 ]
 }
 
-# The helper takes its time, so that the daemon can be killed between an intent and its result.
-slow_helper() {
-	local dir
-	dir=$(lab_root "$M")/etc/systemd/system/mailq-watchdog-helper@.service.d
-	if [ "$1" = off ]; then
-		rm -rf "$dir"
-	else
-		mkdir -p "$dir"
-		printf '[Service]\nExecStartPre=/bin/sleep %s\n' "$1" >"$dir/slow.conf"
-	fi
-	lab_exec "$M" systemctl daemon-reload
-}
-
 # killed NAME WHOM: the daemon (and the helper) die after the intent; in the end the message is delivered once.
 killed() {
 	local name=$1 whom=$2 message id
@@ -152,12 +139,12 @@ killed() {
 	id=$(pf_wait_deferred "$M" "$message")
 	wait_kept "$id"
 	pf_answer "$M" "^$name@" OK
-	slow_helper 5
+	wd_slow_helper "$M" 5
 	pf_vanish "$M" "$id"
 	lab_wait 25 "the helper starts" helper_starts
 	lab_exec "$M" systemctl kill -s KILL mailq-watchdogd.service
 	[ "$whom" = daemon ] || lab_exec "$M" sh -c "systemctl kill -s KILL 'mailq-watchdog-helper@*'"
-	slow_helper off
+	wd_slow_helper "$M" off
 	check "killed ($whom): the daemon comes back" lab_wait 20 "the daemon" lab_exec "$M" mailq-watchdog status
 	check "killed ($whom): delivered" pf_wait_delivered "$M" "$message" "$name@never.test" 60
 	sleep 20 # an intent is looked after again within this time
@@ -270,11 +257,6 @@ test_scan_journal() {
 		equal_to "scanned $id forged@never.test" removed
 	check "scan journal: finds the false NDR" lab_exec "$M" sh -c \
 		'mailq-watchdog scan journal >/tmp/scan; [ $? = 1 ] && grep -q "^false_ndr.*<filtered@never.test>" /tmp/scan'
-}
-
-# equal_to COMMAND WORD: what the command prints now
-equal_to() {
-	[ "$($1)" = "$2" ]
 }
 
 lab_need_root

@@ -62,18 +62,6 @@ delivered() {
 	lab_wait "${3:-30}" "delivery to $2" sm_delivered "$M" "${MESSAGE[$1]}" "$2"
 }
 
-# The helper takes its time, so that what is mailed again does not meet the setting that was the cause.
-slow_helper() {
-	local dir
-	dir=$(lab_root "$M")/etc/systemd/system/mailq-watchdog-helper@.service.d
-	rm -rf "$dir"
-	if [ "$1" != off ]; then
-		mkdir -p "$dir"
-		printf '[Service]\nExecStartPre=/bin/sleep %s\n' "$1" >"$dir/slow.conf"
-	fi
-	lab_exec "$M" systemctl daemon-reload
-}
-
 # --- the cases -----------------------------------------------------------------------------------------------------------
 
 test_start() {
@@ -154,7 +142,7 @@ test_false_ndr() {
 	sm_lifetime "$M" 9s
 	sent short -f misled@example.com short@never.test
 	wait_kept short
-	slow_helper 9
+	wd_slow_helper "$M" 9
 	check "false NDR: said" wd_wait_says "$M" "false_ndr \(certain\): message ${ID[short]} .*<short@never.test>" 30
 	check "false NDR: after a warning" sm_log "$M" "${ID[short]}: .*: sender notify: Cannot send message for 9 seconds"
 	sm_option "$M" Timeout.queuewarn 4h
@@ -166,7 +154,7 @@ test_false_ndr() {
 	check "false NDR: untried" wd_wait_says "$M" "false_ndr \(certain\): message ${ID[now]}" 20
 	sm_answer "$M" short@never.test ok
 	sm_lifetime "$M" ""
-	slow_helper off
+	wd_slow_helper "$M" off
 	check "false NDR: mailed again" delivered short short@never.test 40
 	check "false NDR: once" equal "$(deliveries short short@never.test)" 1
 }

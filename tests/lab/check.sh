@@ -25,3 +25,8 @@ not() {
 equal() {
 	[ "$1" = "$2" ] || { lab_say "got \"$1\", expected \"$2\""; return 1; }
 }
+
+# equal_to COMMAND WORD: what the command prints now
+equal_to() {
+	[ "$($1)" = "$2" ]
+}

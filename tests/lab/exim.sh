@@ -8,21 +8,13 @@ export MQW_LAB_MTA=exim
 # ex_up M [NSPAWN-OPTION...]: a machine with sender and receiver running.
 ex_up() {
 	lab_up "$@"
-	lab_wait 20 "the sender listens" ex_listens "$1" 127.0.0.1
-	lab_wait 20 "the receiver listens" ex_listens "$1" 127.0.0.2
-}
-
-# ex_listens M IP: looks without connecting, which would leave lines in the log.
-ex_listens() {
-	[ -n "$(lab_exec "$1" ss -Hltn "src $2:25")" ]
+	lab_wait 20 "the sender listens" lab_listens "$1" 127.0.0.1
+	lab_wait 20 "the receiver listens" lab_listens "$1" 127.0.0.2
 }
 
 # ex_answer M KEY ANSWER: from now on the receiver gives ANSWER (ok, soft, hard) to this address or domain.
 ex_answer() {
-	local file
-	file=$(lab_root "$1")/etc/exim4/answers
-	{ printf '%s: %s\n' "$2" "$3"; cat "$file"; } >"$file.new"
-	mv "$file.new" "$file"
+	lab_prepend "$1" /etc/exim4/answers "$2: $3"
 }
 
 # ex_send M [-f SENDER] RECIPIENT...: prints the queue id. Default sender: app@example.com, whose NDRs are stored like other

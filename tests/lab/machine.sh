@@ -47,7 +47,7 @@ lab_pids() {
 lab_init() {
 	local pid
 	for pid in $(lab_pids "$1"); do
-		# Process 1 of the innermost namespace. nspawn's stub process is it for a moment before systemd runs.
+		# Process 1 of the innermost namespace, which nspawn itself is for a moment before systemd runs.
 		if awk '/^NSpid:/ && NF > 2 && $NF == 1 { found = 1 } END { exit !found }' "/proc/$pid/status" 2>/dev/null &&
 			[ "$(cat "/proc/$pid/comm" 2>/dev/null)" = systemd ]; then
 			echo "$pid"
@@ -163,6 +163,19 @@ lab_exec() {
 	shift
 	nsenter -t "$init" -a -r -w env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
 		LANG=C.UTF-8 TERM="${TERM:-dumb}" "$@"
+}
+
+# lab_listens M IP: whether SMTP is there; looks without connecting, which would leave lines in the log.
+lab_listens() {
+	[ -n "$(lab_exec "$1" ss -Hltn "src $2:25")" ]
+}
+
+# lab_prepend M PATH LINE: puts a line on top of a file, for which the first that fits counts.
+lab_prepend() {
+	local file
+	file=$(lab_root "$1")$2
+	{ printf '%s\n' "$3"; cat "$file"; } >"$file.new"
+	mv "$file.new" "$file"
 }
 
 # lab_wait SECONDS WHAT COMMAND...: until the command succeeds; else says WHAT did not happen and fails.

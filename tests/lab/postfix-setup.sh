@@ -104,25 +104,6 @@ configure_rsyslog() {
 	END
 }
 
-# The receiver and the second sender have addresses of their own, which Postfix wants to see on an interface.
-configure_addresses() {
-	cat >/etc/systemd/system/lab-addresses.service <<-'END'
-		[Unit]
-		Description=Loopback addresses of the lab
-		DefaultDependencies=no
-		Before=network.target network-online.target postgrey.service
-		[Service]
-		Type=oneshot
-		RemainAfterExit=yes
-		ExecStart=ip link set lo up
-		ExecStart=ip address replace 127.0.0.2/8 dev lo
-		ExecStart=ip address replace 127.0.0.3/8 dev lo
-		[Install]
-		WantedBy=sysinit.target
-	END
-	systemctl enable --quiet lab-addresses.service
-}
-
 # Debian's generator makes a unit out of each of multi_instance_directories, enabled in Postfix's sense or not.
 create_second_sender() {
 	postmulti -I postfix-two -G mta -e create
@@ -144,7 +125,6 @@ fi
 write_store
 configure_postgrey
 configure_rsyslog
-configure_addresses
 sender_settings /etc/postfix postfix 127.0.0.1
 postmulti -e init
 create_receiver

@@ -10,8 +10,8 @@
 # pf_up M [NSPAWN-OPTION...]: a machine with sender and receiver running.
 pf_up() {
 	lab_up "$@"
-	lab_wait 20 "the sender listens" pf_listens "$1" 127.0.0.1
-	lab_wait 20 "the receiver listens" pf_listens "$1" 127.0.0.2
+	lab_wait 20 "the sender listens" lab_listens "$1" 127.0.0.1
+	lab_wait 20 "the receiver listens" lab_listens "$1" 127.0.0.2
 }
 
 # pf_second_up M: starts the second sender, postfix-two.
@@ -19,12 +19,7 @@ pf_second_up() {
 	lab_exec "$1" rm /etc/systemd/system/postfix@postfix-two.service
 	lab_exec "$1" systemctl daemon-reload
 	lab_exec "$1" systemctl start postfix@postfix-two.service
-	lab_wait 20 "the second sender listens" pf_listens "$1" 127.0.0.3
-}
-
-# pf_listens M IP: looks without connecting, which would leave lines in the log.
-pf_listens() {
-	[ -n "$(lab_exec "$1" ss -Hltn "src $2:25")" ]
+	lab_wait 20 "the second sender listens" lab_listens "$1" 127.0.0.3
 }
 
 # pf_unit INSTANCE: the name of its systemd unit.
@@ -79,10 +74,7 @@ pf_filter() {
 # pf_answer M PATTERN ANSWER: from now on the receiver gives ANSWER (an access(5) action: OK, "450 4.2.0 Try later",
 # "550 5.1.1 No", greylist) to recipients that match the regular expression PATTERN, before all other rules.
 pf_answer() {
-	local file
-	file=$(lab_root "$1")/etc/postfix-in/answers
-	printf '/%s/ %s\n' "$2" "$3" | cat - "$file" >"$file.new"
-	mv "$file.new" "$file"
+	lab_prepend "$1" /etc/postfix-in/answers "/$2/ $3"
 	pf_reload "$1" postfix-in
 }
 

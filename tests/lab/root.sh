@@ -131,6 +131,26 @@ install_more() {
 	rm "$root/usr/sbin/policy-rc.d"
 }
 
+# Receivers and further senders have addresses of their own, which some MTAs want to see on an interface.
+add_addresses() {
+	local root=$1
+	cat >"$root/etc/systemd/system/lab-addresses.service" <<-'END'
+		[Unit]
+		Description=Loopback addresses of the lab
+		DefaultDependencies=no
+		Before=network.target network-online.target postgrey.service
+		[Service]
+		Type=oneshot
+		RemainAfterExit=yes
+		ExecStart=ip link set lo up
+		ExecStart=ip address replace 127.0.0.2/8 dev lo
+		ExecStart=ip address replace 127.0.0.3/8 dev lo
+		[Install]
+		WantedBy=sysinit.target
+	END
+	chroot "$root" systemctl enable --quiet lab-addresses.service
+}
+
 # What is left is what a freshly installed host has, less what the machine must find out by itself at boot.
 clean_root() {
 	local root=$1
@@ -168,6 +188,7 @@ build_inside() {
 	write_apt_settings "$root"
 	install_more "$root"
 	phase "configuring sender and receiver"
+	add_addresses "$root"
 	cp "$LAB_DIR/$MTA-setup.sh" "$root/root/"
 	chroot "$root" bash "/root/$MTA-setup.sh"
 	phase "cleaning up"

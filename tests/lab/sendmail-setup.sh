@@ -133,17 +133,4 @@ cat >/etc/systemd/system/lab-sink.service <<-'END'
 	[Install]
 	WantedBy=multi-user.target
 END
-cat >/etc/systemd/system/lab-addresses.service <<-'END'
-	[Unit]
-	Description=Loopback addresses of the lab
-	DefaultDependencies=no
-	Before=network.target network-online.target
-	[Service]
-	Type=oneshot
-	RemainAfterExit=yes
-	ExecStart=ip link set lo up
-	ExecStart=ip address replace 127.0.0.2/8 dev lo
-	[Install]
-	WantedBy=sysinit.target
-END
-systemctl enable --quiet lab-sink.service lab-addresses.service
+systemctl enable --quiet lab-sink.service

@@ -9,28 +9,20 @@ export MQW_LAB_MTA=sendmail
 # sm_up M [NSPAWN-OPTION...]: a machine with sender and receiver running.
 sm_up() {
 	lab_up "$@"
-	lab_wait 20 "the sender listens" sm_listens "$1" 127.0.0.1
-	lab_wait 20 "the receiver listens" sm_listens "$1" 127.0.0.2
-}
-
-# sm_listens M IP: looks without connecting, which would leave lines in the log.
-sm_listens() {
-	[ -n "$(lab_exec "$1" ss -Hltn "src $2:25")" ]
+	lab_wait 20 "the sender listens" lab_listens "$1" 127.0.0.1
+	lab_wait 20 "the receiver listens" lab_listens "$1" 127.0.0.2
 }
 
 # sm_answer M KEY ANSWER: from now on the receiver gives ANSWER (ok, soft, hard, grey) to this address or domain.
 sm_answer() {
-	local file
-	file=$(lab_root "$1")/etc/lab/answers
-	{ printf '%s: %s\n' "$2" "$3"; cat "$file"; } >"$file.new"
-	mv "$file.new" "$file"
+	lab_prepend "$1" /etc/lab/answers "$2: $3"
 }
 
 # sm_lifetime M VALUE: Timeout.queuereturn from now on, with a restart; "" as Sendmail has it by default.
 sm_lifetime() {
 	sm_option "$1" Timeout.queuereturn "$2"
 	lab_exec "$1" systemctl restart sendmail.service
-	lab_wait 20 "the sender listens" sm_listens "$1" 127.0.0.1
+	lab_wait 20 "the sender listens" lab_listens "$1" 127.0.0.1
 }
 
 # sm_option M NAME VALUE: sets it in sendmail.cf, or takes it out of it.

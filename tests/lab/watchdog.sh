@@ -92,3 +92,16 @@ for line in sys.stdin:
 wd_has_verdict() {
 	[ "$(wd_verdict "$1" "$2" "$3" | head -1)" = "$4" ]
 }
+
+# wd_slow_helper M SECONDS|off: the helper takes its time, so that something can happen between an intent and its result.
+wd_slow_helper() {
+	local dir
+	dir=$(lab_root "$1")/etc/systemd/system/mailq-watchdog-helper@.service.d
+	if [ "$2" = off ]; then
+		rm -rf "$dir"
+	else
+		mkdir -p "$dir"
+		printf '[Service]\nExecStartPre=/bin/sleep %s\n' "$2" >"$dir/slow.conf"
+	fi
+	lab_exec "$1" systemctl daemon-reload
+}
