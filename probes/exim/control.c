@@ -22,7 +22,7 @@ static void add_arguments(
 		argv[n++] = "-C";
 		argv[n++] = c->config_dir;
 	}
-	for (size_t i = 0; arguments[i] && i < ARGUMENTS_MAX; i++)
+	for (size_t i = 0; i < ARGUMENTS_MAX && arguments[i]; i++)
 		argv[n++] = arguments[i];
 	argv[n] = NULL;
 }

@@ -230,23 +230,24 @@ static enum mqw_sendmail_stat read_stat(const struct mqw_probe *p, const struct 
  */
 static bool part_reply(struct mqw_slice s, struct mqw_slice *ret_reply, struct mqw_slice *ret_stat)
 {
-	struct mqw_slice rest = s, reply = MQW_SLICE_NULL, text;
+	struct mqw_slice rest = s, text;
 	bool temporary = is_temporary(mqw_reply_code(s, REPLY_ENDS));
+	bool found = false;
 	size_t at;
 
 	while ((at = mqw_slice_find(rest, STAT)) < rest.len) {
 		rest = mqw_slice_from(rest, at + STAT.len);
 		text = rest;
-		if (!reply.ptr || !temporary || mqw_slice_starts(text, MQW_LIT("Deferred"))) {
-			reply = mqw_slice_head(s, s.len - rest.len - STAT.len);
-			*ret_reply = reply;
+		if (!found || !temporary || mqw_slice_starts(text, MQW_LIT("Deferred"))) {
+			*ret_reply = mqw_slice_head(s, s.len - rest.len - STAT.len);
 			*ret_stat = rest;
+			found = true;
 		}
 		if (temporary && mqw_slice_skip(&text, MQW_LIT("Deferred: ")) &&
-			mqw_slice_eq(text, reply))
+			mqw_slice_eq(text, *ret_reply))
 			break;
 	}
-	return reply.ptr != NULL;
+	return found;
 }
 
 enum mqw_sendmail_stat mqw_sendmail_read_attempt(const struct mqw_probe *p,
