@@ -111,10 +111,15 @@ static void add_action(struct mqw_buffer *b, const struct mqw_action *a)
 	mqw_buffer_add_str(b, "\n");
 }
 
-void mqw_rule_explain(const struct mqw_rule *rule, struct mqw_buffer *ret)
+void mqw_rule_explain_conditions(const struct mqw_rule *rule, struct mqw_buffer *ret)
 {
 	add_verdicts(ret, rule);
 	add_conditions(ret, rule);
+}
+
+void mqw_rule_explain(const struct mqw_rule *rule, struct mqw_buffer *ret)
+{
+	mqw_rule_explain_conditions(rule, ret);
 	for (size_t i = 0; i < rule->action_count; i++)
 		add_action(ret, &rule->actions[i]);
 }

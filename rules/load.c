@@ -235,12 +235,14 @@ static int read_rules(struct mqw_rules *r, const struct mqw_config *c, struct mq
 /* Only a faultless set gets windows: it alone will be matched against. */
 static int open_windows(struct mqw_rules *r)
 {
+	uint64_t seed = mqw_map_random_seed();
+
 	for (size_t i = 0; i < r->count; i++) {
 		struct mqw_rule *rule = &r->rules[i];
 
 		if (rule->count == 0)
 			continue;
-		rule->windows = mqw_windows_create(rule->count, rule->within, r->seed);
+		rule->windows = mqw_windows_create(rule->count, rule->within, seed);
 		if (!rule->windows)
 			return -ENOMEM;
 	}
@@ -254,7 +256,6 @@ int mqw_rules_build(const struct mqw_config *c, struct mqw_rules **ret, struct m
 
 	if (!r)
 		return -ENOMEM;
-	r->seed = mqw_map_random_seed();
 	err = read_rules(r, c, f);
 	if (err == 0 && f->count == 0)
 		err = open_windows(r);

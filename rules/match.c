@@ -116,13 +116,12 @@ static bool is_countable(const struct mqw_rule *rule, const struct mqw_finding *
 		window_key(rule, f).len > 0;
 }
 
-/* Which recipient of which message this is. */
-static uint64_t identity(const struct mqw_rules *r, const struct mqw_finding *f)
+/* Which recipient of which message this is; the same in each run, since windows are kept. */
+static uint64_t identity(const struct mqw_finding *f)
 {
 	const char *parts[] = {
 		f->instance, f->message->realm, f->message->queue_id, f->recipient->address};
-	uint64_t id = XXH3_64bits_withSeed(
-		&f->message->first_seen, sizeof(f->message->first_seen), r->seed);
+	uint64_t id = XXH3_64bits(&f->message->first_seen, sizeof(f->message->first_seen));
 
 	/* Ids are used again: it takes the beginning of its life to tell a message. */
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
@@ -142,8 +141,8 @@ void mqw_rules_match(struct mqw_rules *r, const struct mqw_finding *f,
 			continue;
 		if (rule->windows &&
 			(f->time == MQW_TIME_NONE || !is_countable(rule, f) ||
-				!mqw_windows_add(rule->windows, window_key(rule, f), identity(r, f),
-					f->time)))
+				!mqw_windows_add(
+					rule->windows, window_key(rule, f), identity(f), f->time)))
 			continue;
 		fire(ctx, rule, f);
 	}

@@ -42,8 +42,11 @@ struct mqw_rules {
 	struct mqw_arena arena;
 	struct mqw_rule *rules;
 	size_t count;
-	uint64_t seed; /* for the ids of what windows count */
+	bool saved_once; /* false: what is kept is of another set of rules */
 };
+
+/* Adds the conditions alone, in the plain words of mqw_rule_explain(): all of them, exactly. */
+void mqw_rule_explain_conditions(const struct mqw_rule *rule, struct mqw_buffer *ret);
 
 /*
  * As mqw_rules_load(), with the faults left in f: *ret is set where the tree could be walked, and

@@ -92,6 +92,42 @@ void mqw_rules_match(struct mqw_rules *r, const struct mqw_finding *f,
 	void (*fire)(void *ctx, const struct mqw_rule *rule, const struct mqw_finding *f),
 	void *ctx);
 
+/*
+ * Windows outlive a restart and a reload: what they count is given out as records, to be kept, and
+ * taken back. A record belongs to its rule as long as that has the same name and conditions.
+ */
+struct mqw_window_record {
+	const char *rule; /* its name */
+	uint64_t conditions; /* what they are, as a number */
+	struct mqw_slice key; /* which of its windows */
+	struct mqw_slice entries; /* printable */
+};
+
+/* Where records are kept. Each returns 0 or a negative errno. */
+struct mqw_window_store {
+	/* Forgets the records of a rule; NULL: of all. */
+	int (*forget)(void *ctx, const char *rule);
+	/* Keeps a record, in place of an older one of the same key. */
+	int (*keep)(void *ctx, const struct mqw_window_record *w);
+	void *ctx;
+};
+
+/*
+ * Gives the store what changed since mqw_rules_saved(), which the caller calls when all of it is
+ * safe. 1: something was given; 0: nothing had changed; or the store's error, or -ENOMEM.
+ */
+int mqw_rules_save(const struct mqw_rules *r, const struct mqw_window_store *store);
+void mqw_rules_saved(struct mqw_rules *r);
+
+/*
+ * Takes a record back, but for what was seen too long before now. 1 when it was, 0 when it is of no
+ * use any more, -EBADMSG when it is none.
+ */
+int mqw_rules_restore(struct mqw_rules *r, const struct mqw_window_record *w, int64_t now);
+
+/* Moves windows out of rules that were in force before, where name and conditions are the same. */
+void mqw_rules_take_over(struct mqw_rules *r, struct mqw_rules *former);
+
 /* Adds what a rule does in plain words, several lines, each indented by two blanks. */
 void mqw_rule_explain(const struct mqw_rule *rule, struct mqw_buffer *ret);
 

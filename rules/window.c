@@ -7,15 +7,11 @@
 
 #define FIRST_ENTRIES 4
 
-struct entry {
-	int64_t time;
-	uint64_t id;
-};
-
 struct window {
 	struct window *older, *newer; /* by when something was added last */
-	struct entry *entries; /* owned; by time, the oldest first */
+	struct mqw_window_entry *entries; /* owned; by time, the oldest first */
 	size_t count, cap;
+	bool changed; /* since it was kept */
 	size_t key_len;
 	char key[MQW_WINDOW_KEY_LEN_MAX];
 };
@@ -24,6 +20,7 @@ struct mqw_windows {
 	size_t needed; /* entries that make a window full */
 	int64_t within;
 	size_t entries; /* over all windows */
+	bool lost; /* a window since they were kept */
 	struct mqw_map keys; /* to struct window, owned */
 	struct window *oldest, *newest;
 };
@@ -59,6 +56,7 @@ static void forget(struct mqw_windows *w, struct window *v)
 	mqw_map_take(&w->keys, mqw_slice(v->key, v->key_len));
 	unlink_window(w, v);
 	w->entries -= v->count;
+	w->lost = true;
 	free(v->entries);
 	free(v);
 }
@@ -113,7 +111,7 @@ static void remove_entries(struct mqw_windows *w, struct window *v, size_t at, s
 static bool grow(struct window *v)
 {
 	size_t cap = v->cap ? v->cap * 2 : FIRST_ENTRIES;
-	struct entry *p = realloc(v->entries, cap * sizeof(*p));
+	struct mqw_window_entry *p = realloc(v->entries, cap * sizeof(*p));
 
 	if (!p)
 		return false;
@@ -122,7 +120,7 @@ static bool grow(struct window *v)
 	return true;
 }
 
-static bool insert(struct mqw_windows *w, struct window *v, struct entry e)
+static bool insert(struct mqw_windows *w, struct window *v, struct mqw_window_entry e)
 {
 	size_t at = v->count;
 
@@ -140,6 +138,7 @@ static bool insert(struct mqw_windows *w, struct window *v, struct entry e)
 		at--;
 	memmove(v->entries + at + 1, v->entries + at, (v->count - at) * sizeof(*v->entries));
 	v->entries[at] = e;
+	v->changed = true;
 	v->count++;
 	w->entries++;
 	return true;
@@ -168,7 +167,7 @@ bool mqw_windows_add(struct mqw_windows *w, struct mqw_slice key, uint64_t id, i
 
 	if (!v)
 		return false;
-	if (insert(w, v, (struct entry){time, id}))
+	if (insert(w, v, (struct mqw_window_entry){time, id}))
 		expire(w, v);
 	if (v->count >= w->needed) {
 		forget(w, v);
@@ -185,4 +184,29 @@ bool mqw_windows_add(struct mqw_windows *w, struct mqw_slice key, uint64_t id, i
 size_t mqw_windows_keys(const struct mqw_windows *w)
 {
 	return w->keys.count;
+}
+
+int mqw_windows_each(const struct mqw_windows *w, bool changed,
+	int (*each)(void *ctx, struct mqw_slice key, const struct mqw_window_entry *entries,
+		size_t count),
+	void *ctx)
+{
+	int r = 0;
+
+	for (const struct window *v = w->oldest; r >= 0 && v; v = v->newer)
+		if (v->changed || !changed)
+			r = each(ctx, mqw_slice(v->key, v->key_len), v->entries, v->count);
+	return r < 0 ? r : 0;
+}
+
+bool mqw_windows_lost(const struct mqw_windows *w)
+{
+	return w->lost;
+}
+
+void mqw_windows_kept(struct mqw_windows *w)
+{
+	w->lost = false;
+	for (struct window *v = w->oldest; v; v = v->newer)
+		v->changed = false;
 }

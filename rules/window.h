@@ -17,6 +17,12 @@
 
 struct mqw_windows;
 
+/* What a window counts: when it was seen last, and what it is told by. */
+struct mqw_window_entry {
+	int64_t time;
+	uint64_t id;
+};
+
 /* count from 1 to MQW_WINDOW_COUNT_MAX, within in microseconds. NULL when memory is out. */
 struct mqw_windows *mqw_windows_create(size_t count, int64_t within, uint64_t seed);
 struct mqw_windows *mqw_windows_free(struct mqw_windows *w);
@@ -31,5 +37,17 @@ bool mqw_windows_add(struct mqw_windows *w, struct mqw_slice key, uint64_t id, i
 
 /* Keys that are kept now. */
 size_t mqw_windows_keys(const struct mqw_windows *w);
+
+/*
+ * For keeping them elsewhere: calls back with each window, or with those that changed since
+ * mqw_windows_kept(). mqw_windows_lost(): one was emptied or forgotten since, so that what is kept
+ * is void and all are to be kept anew. A negative value from the callback ends it and is returned.
+ */
+int mqw_windows_each(const struct mqw_windows *w, bool changed,
+	int (*each)(void *ctx, struct mqw_slice key, const struct mqw_window_entry *entries,
+		size_t count),
+	void *ctx);
+bool mqw_windows_lost(const struct mqw_windows *w);
+void mqw_windows_kept(struct mqw_windows *w);
 
 #endif

@@ -125,25 +125,35 @@ static void ask(struct mqw_act *a, struct mqw_wish *w, int64_t id)
 	}
 }
 
+/* One that is found again, after a death that came before it was kept, asks for nothing new. */
+static void make_key(struct mqw_buffer *b, const struct mqw_wish *w)
+{
+	mqw_buffer_printf(b, "%s/", mqw_action_name(w->action.kind));
+	/* Once for each state of being stuck: the next attempt makes another. */
+	if (w->action.kind == MQW_ACTION_REQUEUE)
+		mqw_buffer_printf(b, "%s/%s/%lld/%lld", w->instance->name, w->queue_id,
+			(long long)w->first_seen, (long long)w->last_attempt);
+	else
+		mqw_buffer_printf(b, "%s/%s/%s/%lld/%lld/%s/%s", w->rule, w->instance->name,
+			w->found_on, (long long)w->first_seen, (long long)w->last_attempt,
+			w->recipient, mqw_verdict_name(w->verdict));
+}
+
 int mqw_act_service(struct mqw_act *a, struct mqw_wish *w, int64_t now)
 {
 	struct mqw_intent intent = {.wish = w, .recipients = ""};
-	char key[240];
+	struct mqw_buffer key = {0};
 	int64_t id;
 	int r;
 
-	if (w->action.kind == MQW_ACTION_REQUEUE) {
+	make_key(&key, w);
+	if (w->action.kind == MQW_ACTION_REQUEUE)
 		intent.recipients = w->recipient;
-		/* Once for each state of being stuck: the next attempt makes another. */
-		snprintf(key, sizeof(key), "requeue/%s/%s/%lld/%lld", w->instance->name,
-			w->queue_id, (long long)w->first_seen, (long long)w->last_attempt);
-	} else {
-		snprintf(key, sizeof(key), "%s/%s/%s/%lld", mqw_action_name(w->action.kind),
-			w->rule, w->instance->name, (long long)now);
+	else
 		w->queue_id[0] = '\0'; /* it is about the service, not about one message */
-	}
-	intent.key = key;
-	r = mqw_act_intend(a, &intent, now, &id);
+	intent.key = mqw_buffer_str(&key);
+	r = key.failed ? -ENOMEM : mqw_act_intend(a, &intent, now, &id);
+	mqw_buffer_done(&key);
 	if (r == 1)
 		ask(a, w, id);
 	return r < 0 && r != -EDQUOT ? 0 : 1;

@@ -22,23 +22,29 @@
 #define RESCAN_US (60u * 1000000u)
 #define RESOLVE_EVERY 10 /* ticks */
 
+/* The windows of the rules first, or nothing: see mqw_engine_keep_windows(). */
+static int keep(struct mqw_engine *e)
+{
+	int failed = mqw_engine_keep_windows(e);
+
+	for (size_t i = 0; failed == 0 && i < e->instance_count; i++)
+		failed = mqw_instance_keep(e->instances[i]);
+	return failed;
+}
+
 /* Everything that was fed since the last call is acted on, then kept. */
 static void settle(struct mqw_engine *e)
 {
-	bool failed = false;
+	bool failed;
 
 	mqw_act_settle(e->act, mqw_clock_now());
-	for (size_t i = 0; i < e->instance_count; i++) {
-		int r = mqw_instance_keep(e->instances[i]);
-
-		if (r < 0 && !e->ledger_failed && !failed)
-			mqw_alert_say(MQW_ALERT_SELF, LOG_ALERT, NULL,
-				"the ledger cannot be written (%s): the watch goes on and nothing "
-				"is "
-				"lost as long as the daemon runs; actions wait",
-				mqw_ledger_error(e->ledger));
-		failed = failed || r < 0;
-	}
+	failed = keep(e) < 0;
+	if (failed && !e->ledger_failed)
+		mqw_alert_say(MQW_ALERT_SELF, LOG_ALERT, NULL,
+			"the ledger cannot be written (%s): the watch goes on and nothing is lost "
+			"as "
+			"long as the daemon runs; actions wait",
+			mqw_ledger_error(e->ledger));
 	if (!failed && e->ledger_failed)
 		mqw_alert_say(MQW_ALERT_SELF, LOG_NOTICE, NULL, "the ledger can be written again");
 	e->ledger_failed = failed;
@@ -203,6 +209,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 			mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, NULL,
 				"not only rules, alerts and mode have changed: the rest takes "
 				"effect with a restart");
+		mqw_rules_take_over(rules, e->rules);
 		e->rules = mqw_rules_free(e->rules);
 		e->rules = rules;
 		mqw_act_set_mode(e->act, config->mode);
@@ -334,6 +341,7 @@ static int open_all(struct mqw_engine *e)
 		r = open_ledger(e);
 	if (r < 0)
 		return r;
+	mqw_engine_restore_windows(e);
 	e->act = mqw_act_create(e->event, e->ledger, e->config->helper_socket);
 	if (!e->act)
 		return -ENOMEM;

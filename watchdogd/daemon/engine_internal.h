@@ -31,6 +31,14 @@ struct mqw_engine {
 	struct mqw_progress progress;
 };
 
+/*
+ * windows.c: keeps what the rules count, before the findings that they counted are kept as reported:
+ * what comes in between comes again, and counts once. 0 or a negative errno, with nothing kept.
+ */
+int mqw_engine_keep_windows(struct mqw_engine *e);
+/* At the start. A failure has been said: the rules then count from none. */
+void mqw_engine_restore_windows(struct mqw_engine *e);
+
 /* view.c: what the daemon shows of itself over its socket. 0 or a negative errno, said. */
 int mqw_engine_open_api(struct mqw_engine *e);
 void mqw_engine_close_api(struct mqw_engine *e);

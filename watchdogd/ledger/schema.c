@@ -127,6 +127,15 @@ static const char *const steps[] = {
 	" content TEXT" /* JSON; NULL: only counted */
 	");"
 	"CREATE INDEX alert_finding_alert ON alert_finding (alert, id);",
+
+	/* What the windows of rules count: see ledger/windows.h. */
+	"CREATE TABLE rule_window ("
+	" rule TEXT NOT NULL,"
+	" conditions INTEGER NOT NULL," /* a hash, as the int64_t with the same bits */
+	" key BLOB NOT NULL,"
+	" entries TEXT NOT NULL,"
+	" PRIMARY KEY (rule, conditions, key)"
+	") WITHOUT ROWID;",
 };
 
 #define NEWEST ((int64_t)(sizeof(steps) / sizeof(steps[0])))

@@ -15,6 +15,11 @@ static const char *const statements[MQW_STATEMENT_COUNT] = {
 		" ON CONFLICT DO UPDATE SET position = excluded.position",
 	[MQW_STATEMENT_POSITION_GET] =
 		"SELECT position FROM position WHERE instance = ? AND source = ?",
+	[MQW_STATEMENT_WINDOW_PUT] =
+		"INSERT INTO rule_window (rule, conditions, key, entries) VALUES (?, ?, ?, ?)"
+		" ON CONFLICT DO UPDATE SET entries = excluded.entries",
+	[MQW_STATEMENT_WINDOW_FORGET] = "DELETE FROM rule_window WHERE ?1 IS NULL OR rule = ?1",
+	[MQW_STATEMENT_WINDOW_EACH] = "SELECT rule, conditions, key, entries FROM rule_window",
 	[MQW_STATEMENT_MESSAGE_DELETE] =
 		"DELETE FROM message WHERE instance = ? AND realm = ? AND queue_id = ?"
 		" AND (opened_at IS ? OR first_seen = ?)",
