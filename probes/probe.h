@@ -68,7 +68,11 @@ void mqw_queue_file_done(struct mqw_queue_file *f);
 struct mqw_mta_settings {
 	int64_t lifetime, bounce_lifetime, retry_max;
 	char *queue_directory; /* owned; NULL unknown */
+	char *log_name; /* owned; what its lines begin their tag with; NULL unknown */
 };
+
+/* Frees what s owns and makes all of it unknown; s itself is the caller's. */
+void mqw_mta_settings_done(struct mqw_mta_settings *s);
 
 /*
  * How an MTA is made to act. Run as root, by the helper alone, on an id that valid_id() has taken;

@@ -77,6 +77,13 @@ bool mqw_probe_is_whole(const struct mqw_probe_ops *probe, int root, struct mqw_
 	return true;
 }
 
+void mqw_mta_settings_done(struct mqw_mta_settings *s)
+{
+	free(s->queue_directory);
+	free(s->log_name);
+	*s = (struct mqw_mta_settings){0};
+}
+
 void mqw_queue_file_done(struct mqw_queue_file *f)
 {
 	for (size_t i = 0; i < f->recipient_count; i++)

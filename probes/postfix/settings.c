@@ -11,7 +11,7 @@
 #define ASK_OUTPUT_MAX 65536
 
 /* In the order in which they are asked: postconf answers one line each. */
-enum setting { LIFETIME, BOUNCE_LIFETIME, RETRY_MAX, QUEUE_DIRECTORY, SETTING_COUNT };
+enum setting { LIFETIME, BOUNCE_LIFETIME, RETRY_MAX, QUEUE_DIRECTORY, LOG_NAME, SETTING_COUNT };
 
 static const struct {
 	const char *name;
@@ -21,6 +21,7 @@ static const struct {
 	{"bounce_queue_lifetime", MQW_DAY},
 	{"maximal_backoff_time", MQW_SECOND},
 	{"queue_directory", 0},
+	{"syslog_name", 0},
 };
 
 /* One number and one unit, s m h d w (util/conv_time.c of Postfix 3.7); nothing else. */
@@ -53,6 +54,7 @@ static int64_t *span_of(struct mqw_mta_settings *s, enum setting which)
 	case RETRY_MAX:
 		return &s->retry_max;
 	case QUEUE_DIRECTORY:
+	case LOG_NAME:
 	case SETTING_COUNT:
 		break;
 	}
@@ -73,10 +75,16 @@ static int parse_main(struct mqw_slice text, struct mqw_mta_settings *ret)
 				return -EBADMSG;
 			continue;
 		}
-		if (line.len == 0 || line.ptr[0] != '/' || mqw_slice_chr(line, '\0') < line.len)
+		if (line.len == 0 || mqw_slice_chr(line, '\0') < line.len ||
+			(i == QUEUE_DIRECTORY && line.ptr[0] != '/'))
 			return -EBADMSG;
-		ret->queue_directory = mqw_slice_dup(line);
-		if (!ret->queue_directory)
+		/* "postfix/submission" is a name of master.cf's kind: the events know the first word. */
+		if (i == LOG_NAME)
+			ret->log_name =
+				mqw_slice_dup(mqw_slice_head(line, mqw_slice_chr(line, '/')));
+		else
+			ret->queue_directory = mqw_slice_dup(line);
+		if (!(i == LOG_NAME ? ret->log_name : ret->queue_directory))
 			return -ENOMEM;
 	}
 	return text.len ? -EBADMSG : 0;
@@ -122,7 +130,7 @@ int mqw_postfix_ask(const char *config_dir, struct mqw_mta_settings *ret)
 	/* Two words that are left out, by starting later, where the directory is the default. */
 	const char *main_argv[] = {"postconf", "-c", config_dir, "-hx", settings[LIFETIME].name,
 		settings[BOUNCE_LIFETIME].name, settings[RETRY_MAX].name,
-		settings[QUEUE_DIRECTORY].name, NULL};
+		settings[QUEUE_DIRECTORY].name, settings[LOG_NAME].name, NULL};
 	const char *master_argv[] = {"postconf", "-c", config_dir, "-P",
 		"*/*/maximal_queue_lifetime", "*/*/bounce_queue_lifetime",
 		"*/*/maximal_backoff_time", NULL};
@@ -142,9 +150,7 @@ int mqw_postfix_ask(const char *config_dir, struct mqw_mta_settings *ret)
 			parse_overrides(mqw_buffer_slice(&p.out), ret);
 		mqw_process_done(&p);
 	}
-	if (r < 0) {
-		free(ret->queue_directory);
-		*ret = (struct mqw_mta_settings){0};
-	}
+	if (r < 0)
+		mqw_mta_settings_done(ret);
 	return r;
 }

@@ -120,6 +120,61 @@ static void test_deleted_while_it_waits(void **state)
 	assert_said("vanished(certain) ");
 }
 
+/* Two instances that write one log, and a third word that no instance is called by. */
+static void test_messages_of_the_other_instance(void **state)
+{
+	struct mqw_instance in = {.act = {.name = "inbound", .probe = instance.act.probe}};
+	struct mqw_instance *both[] = {&instance, &in};
+	static const struct {
+		const char *tag, *line;
+		const char *queue_id;
+		bool others;
+	} rows[] = {
+		{"postfix/smtpd", "4F3AB0001: client=localhost[127.0.0.1]", "4F3AB0001", false},
+		{"postfix-in/smtpd", "4F3AB0002: client=localhost[127.0.0.1]", "4F3AB0002", true},
+		{"postfix-in/submission/smtpd", "4F3AB0003: client=localhost[127.0.0.1]",
+			"4F3AB0003", true},
+		{"postfix-infra/smtpd", "4F3AB0004: client=localhost[127.0.0.1]", "4F3AB0004",
+			false},
+	};
+
+	(void)state;
+	instance.log_name = strdup("postfix");
+	in.log_name = strdup("postfix-in");
+	assert_int_equal(mqw_instances_meet(both, 2), 0);
+	for (size_t n = 0; n < sizeof(rows) / sizeof(rows[0]); n++) {
+		const struct mqw_message *m;
+
+		logged_as(1, rows[n].tag, rows[n].line);
+		m = mqw_tracker_find(
+			instance.act.tracker, MQW_SLICE_NULL, mqw_slice_of(rows[n].queue_id));
+		assert_non_null(m);
+		if (mqw_instance_is_others(&instance, m) != rows[n].others)
+			fail_msg("%s", rows[n].tag);
+	}
+	for (size_t n = 0; n < 2; n++) {
+		free(both[n]->others);
+		free(both[n]->log_name);
+	}
+}
+
+/* What was first met in the queue is ours, whatever the log says of that id. */
+static void test_messages_of_our_own_queue(void **state)
+{
+	const char *others[] = {"postfix-in", NULL};
+
+	(void)state;
+	instance.others = others;
+	mqw_instance_emit(&instance,
+		&(struct mqw_event){.kind = MQW_EVENT_QUEUE_PRESENT,
+			.queue_id = MQW_LIT(ID),
+			.time = mqw_clock_now(),
+			.place = MQW_PLACE_WAITING});
+	logged_as(1, "postfix-in/smtpd", ID ": client=localhost[127.0.0.1]");
+	assert_false(mqw_instance_is_others(
+		&instance, mqw_tracker_find(instance.act.tracker, MQW_SLICE_NULL, MQW_LIT(ID))));
+}
+
 static void test_delivered_while_the_log_is_late(void **state)
 {
 	(void)state;
@@ -364,6 +419,8 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_deleted_while_it_waits),
+		TEST(test_messages_of_the_other_instance),
+		TEST(test_messages_of_our_own_queue),
 		TEST(test_delivered_while_the_log_is_late),
 		TEST(test_silent_log),
 		TEST(test_log_goes_on),

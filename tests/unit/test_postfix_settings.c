@@ -48,12 +48,18 @@ static void test_main(void **state)
 	struct mqw_mta_settings s = {0};
 
 	(void)state;
-	assert_int_equal(parse_main(MQW_LIT("5d\n1\n4000s\n/var/spool/postfix\n"), &s), 0);
+	assert_int_equal(
+		parse_main(MQW_LIT("5d\n1\n4000s\n/var/spool/postfix\npostfix-out\n"), &s), 0);
 	assert_int_equal(s.lifetime, 5 * MQW_DAY);
 	assert_int_equal(s.bounce_lifetime, MQW_DAY);
 	assert_int_equal(s.retry_max, 4000 * MQW_SECOND);
 	assert_string_equal(s.queue_directory, "/var/spool/postfix");
-	free(s.queue_directory);
+	assert_string_equal(s.log_name, "postfix-out");
+	mqw_mta_settings_done(&s);
+	/* What is after the slash tells services of one Postfix apart. */
+	assert_int_equal(parse_main(MQW_LIT("5d\n5d\n1\n/q\nmx/relay\n"), &s), 0);
+	assert_string_equal(s.log_name, "mx");
+	mqw_mta_settings_done(&s);
 }
 
 static void test_main_refused(void **state)
@@ -61,12 +67,14 @@ static void test_main_refused(void **state)
 	static const char *const rows[] = {
 		"",
 		"5d\n5d\n4000s\n",
-		"5d\n5d\n4000s\n/var/spool/postfix",
-		"5d\n5d\n4000s\nvar/spool/postfix\n",
-		"5d\n5d\n4000s\n\n",
-		"5d\n\n4000s\n/var/spool/postfix\n",
-		"five\n5d\n4000s\n/var/spool/postfix\n",
-		"postconf: warning: x\n5d\n5d\n4000s\n/var/spool/postfix\n",
+		"5d\n5d\n4000s\n/var/spool/postfix\n",
+		"5d\n5d\n4000s\n/var/spool/postfix\npostfix",
+		"5d\n5d\n4000s\n/var/spool/postfix\n\n",
+		"5d\n5d\n4000s\nvar/spool/postfix\npostfix\n",
+		"5d\n5d\n4000s\n\npostfix\n",
+		"5d\n\n4000s\n/var/spool/postfix\npostfix\n",
+		"five\n5d\n4000s\n/var/spool/postfix\npostfix\n",
+		"postconf: warning: x\n5d\n5d\n4000s\n/var/spool/postfix\npostfix\n",
 	};
 
 	(void)state;
@@ -75,7 +83,7 @@ static void test_main_refused(void **state)
 
 		if (parse_main(mqw_slice_of(rows[i]), &s) != -EBADMSG)
 			fail_msg("taken: row %zu", i);
-		free(s.queue_directory);
+		mqw_mta_settings_done(&s);
 	}
 }
 

@@ -350,6 +350,8 @@ static int open_all(struct mqw_engine *e)
 	mqw_act_set_alerts(e->act, e->config);
 	warn_of_relays(e->config);
 	r = open_instances(e);
+	if (r == 0)
+		r = mqw_instances_meet(e->instances, e->instance_count);
 	return r < 0 ? r : mqw_engine_open_api(e);
 }
 

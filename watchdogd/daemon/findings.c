@@ -49,6 +49,8 @@ void mqw_instance_verdict(void *ctx, const struct mqw_message *m, const struct m
 		.judgement = j,
 		.time = mqw_clock_now()};
 
+	if (mqw_instance_is_others(i, m))
+		return;
 	if (mqw_verdict_is_trouble(j->verdict) || mqw_verdict_is_trouble(previous)) {
 		say(i, m, r, j, previous);
 		mqw_ledger_add_verdict(i->host.ledger, i->act.name, finding.time, m, r, j);

@@ -48,7 +48,9 @@ static void settle_options(struct mqw_instance *i, struct mqw_tracker_options *o
 		i->queue_root = mqw_slice_dup(mqw_slice_of(c->queue));
 	else if (told.queue_directory)
 		i->queue_root = mqw_slice_dup(mqw_slice_of(told.queue_directory));
-	free(told.queue_directory);
+	i->log_name = told.log_name;
+	told.log_name = NULL;
+	mqw_mta_settings_done(&told);
 	o->queue_at_hand = i->queue_root != NULL;
 }
 
@@ -209,8 +211,36 @@ struct mqw_instance *mqw_instance_free(struct mqw_instance *i)
 	clear_forgotten(i);
 	free(i->forgotten);
 	free(i->queue_root);
+	free(i->log_name);
+	free(i->others);
 	free(i);
 	return NULL;
+}
+
+int mqw_instances_meet(struct mqw_instance *const *instances, size_t count)
+{
+	for (size_t n = 0; n < count; n++) {
+		struct mqw_instance *i = instances[n];
+		size_t known = 0;
+
+		i->others = calloc(count + 1, sizeof(*i->others));
+		if (!i->others)
+			return -ENOMEM;
+		for (size_t k = 0; k < count; k++)
+			if (i->log_name && instances[k]->log_name &&
+				instances[k]->act.probe == i->act.probe &&
+				strcmp(instances[k]->log_name, i->log_name) != 0)
+				i->others[known++] = instances[k]->log_name;
+	}
+	return 0;
+}
+
+bool mqw_instance_is_others(const struct mqw_instance *i, const struct mqw_message *m)
+{
+	for (size_t n = 0; i->others && m->instance && i->others[n]; n++)
+		if (strcmp(i->others[n], m->instance) == 0)
+			return true;
+	return false;
 }
 
 struct orphans {

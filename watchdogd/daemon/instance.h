@@ -33,6 +33,16 @@ int mqw_instance_open(const struct mqw_instance_config *c, const struct mqw_inst
 	struct mqw_instance **ret);
 struct mqw_instance *mqw_instance_free(struct mqw_instance *i);
 
+/*
+ * Tells instances of one another. Where several log to one file, each follows all of the file's
+ * messages, since they hand them to each other; but what became of a message is reported by the
+ * instance alone that the log names. 0 or -ENOMEM.
+ */
+int mqw_instances_meet(struct mqw_instance *const *instances, size_t count);
+
+/* Whether a message is another instance's, by the name under which it was logged. */
+bool mqw_instance_is_others(const struct mqw_instance *i, const struct mqw_message *m);
+
 /* Once a second, with the clock. */
 void mqw_instance_tick(struct mqw_instance *i, int64_t now);
 

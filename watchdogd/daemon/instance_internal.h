@@ -31,6 +31,8 @@ struct mqw_instance {
 	struct mqw_queue_watch *queue;
 	char *queue_root; /* NULL: not known, the log alone is watched */
 	const char *log; /* as it is shown */
+	char *log_name; /* what its lines are told by; NULL: nothing */
+	const char **others; /* the names of the other instances, NULL-terminated; NULL none */
 	char *names[MQW_INSTANCE_SOURCES];
 	uint32_t name_count;
 	uint64_t lines, unparsed;

@@ -34,7 +34,8 @@ int mqw_instance_emit(void *ctx, const struct mqw_event *e)
 	if (own.kind == MQW_EVENT_MESSAGE_ID)
 		own.own = mqw_outbox_is_own(i->host.ledger, own.message_id);
 	own.realm = MQW_SLICE_NULL;
-	own.instance = mqw_slice_of(i->act.name);
+	if (!own.instance.len)
+		own.instance = mqw_slice_of(i->act.name);
 	r = mqw_tracker_event(i->act.tracker, &own);
 	/* Where its place in the queue does not tell that a message waits, this line does. */
 	if (r == 0 && i->queue && i->act.caught_up && e->kind == MQW_EVENT_ATTEMPT &&

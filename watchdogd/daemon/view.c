@@ -128,6 +128,8 @@ static void add_recipients(json_t *list, struct mqw_instance *i, const struct mq
 	const struct mqw_recipient stand_in = {
 		.first_attempt = MQW_TIME_NONE, .last_attempt = MQW_TIME_NONE};
 
+	if (mqw_instance_is_others(i, m))
+		return;
 	for (const struct mqw_recipient *r = m->recipients ? m->recipients : &stand_in;
 		r && json_array_size(list) < limit; r = r->next) {
 		struct mqw_judgement j = mqw_tracker_judge(parts->tracker, m, r);

@@ -171,7 +171,7 @@ static enum mqw_helper_status recover_from(const struct request *q, int fd)
 	}
 	if (r == 0)
 		r = ops_of(q)->recover(&c, q->queue_id, fd, text, sizeof(text));
-	free(asked.queue_directory);
+	mqw_mta_settings_done(&asked);
 	return conclude(q, r, text, "the message was put back for those it is still owed to");
 }
 
