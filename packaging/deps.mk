@@ -8,9 +8,9 @@ DEPS_DNF := gcc make pkgconf-pkg-config inotify-tools-devel systemd-devel libsec
 	libzstd-devel bzip2-devel xxhash-devel
 # For the tests and the demo, beyond what a build needs.
 DEPS_TEST_APT := libcmocka-dev python3 debootstrap systemd-container iproute2 util-linux \
-	bzip2 xz-utils zstd clang
+	bzip2 xz-utils zstd openssl clang
 DEPS_TEST_DNF := libcmocka-devel python3 debootstrap systemd-container iproute util-linux \
-	bzip2 xz zstd clang
+	bzip2 xz zstd openssl clang
 DEPS_LINT_APT := clang clang-format cppcheck
 DEPS_LINT_DNF := clang clang-tools-extra cppcheck
 

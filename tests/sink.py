@@ -3,18 +3,21 @@
 """Small servers that take alerts, for the tests.
 
     sink.py smtp|http DIR [--port N] [--refuse ADDRESS] [--status CODE] [--login USER:PASSWORD]
-                          [--hang SECONDS] [--drop]
+                          [--hang SECONDS] [--drop] [--cut] [--tls PEM [--implicit]]
 
 Listens on 127.0.0.1, prints its port, and keeps each mail or request as DIR/1, DIR/2, ...: the
 envelope or the request's head, an empty line, the content as it came. --refuse: 550 to this
 recipient. --status: what every mail or request is answered with. --drop: keeps the content, then
-closes without an answer. --hang: waits before it answers.
+closes without an answer. --cut: closes within the content of an HTTP answer. --hang: waits before
+it answers. --tls: certificate and key; smtp offers STARTTLS, or is TLS from the first byte with
+--implicit; http is https then.
 """
 import argparse
 import base64
 import http.server
 import os
 import socketserver
+import ssl
 import sys
 import threading
 import time
@@ -36,6 +39,9 @@ def keep(options, head, content):
 class Smtp(socketserver.StreamRequestHandler):
     def say(self, line):
         self.wfile.write(line.encode() + b"\r\n")
+
+    def offers_tls(self):
+        return self.server.tls and not isinstance(self.connection, ssl.SSLSocket)
 
     def login(self, line):
         user, password = self.server.options.login.split(":", 1)
@@ -69,6 +75,11 @@ class Smtp(socketserver.StreamRequestHandler):
         self.say("%d 2.0.0 answer of the sink" % (options.status or 250))
         return True
 
+    def start_tls(self):
+        self.connection = self.server.tls.wrap_socket(self.connection, server_side=True)
+        self.rfile = self.connection.makefile("rb")
+        self.wfile = self.connection.makefile("wb", 0)
+
     def handle(self):
         options = self.server.options
         sender, recipients, helo, known = None, [], "", not options.login
@@ -83,7 +94,12 @@ class Smtp(socketserver.StreamRequestHandler):
                 helo = line[5:]
                 if options.login:
                     self.say("250-AUTH PLAIN LOGIN")
+                if self.offers_tls():
+                    self.say("250-STARTTLS")
                 self.say("250 8BITMIME")
+            elif verb == "STARTTLS" and self.offers_tls():
+                self.say("220 2.0.0 go on")
+                self.start_tls()
             elif verb.startswith("AUTH"):
                 known = options.login and self.login(line)
                 self.say("235 2.7.0 hello" if known else "535 5.7.8 not you")
@@ -120,6 +136,8 @@ class Http(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         if status in (301, 302, 307):
             self.send_header("Location", "/elsewhere")
+        if options.cut:
+            self.send_header("Content-Length", "1000")
         self.end_headers()
         self.wfile.write(b"answer of the sink\n")
 
@@ -130,6 +148,16 @@ class Http(http.server.BaseHTTPRequestHandler):
 class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
+    tls = None
+
+    def finish_request(self, request, client_address):
+        if self.tls and (self.options.implicit or self.options.kind == "http"):
+            request = self.tls.wrap_socket(request, server_side=True)
+        super().finish_request(request, client_address)
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], (OSError, ssl.SSLError)):
+            super().handle_error(request, client_address)
 
 
 def main():
@@ -142,9 +170,15 @@ def main():
     p.add_argument("--login")
     p.add_argument("--hang", type=float, default=0)
     p.add_argument("--drop", action="store_true")
+    p.add_argument("--cut", action="store_true")
+    p.add_argument("--tls")
+    p.add_argument("--implicit", action="store_true")
     options = p.parse_args()
     server = Server(("127.0.0.1", options.port), Smtp if options.kind == "smtp" else Http)
     server.options = options
+    if options.tls:
+        server.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        server.tls.load_cert_chain(options.tls)
     sys.stdout.write("%d\n" % server.server_address[1])
     sys.stdout.flush()
     sys.stdout.close()

@@ -55,6 +55,7 @@ static void channels_are_read(void **state)
 				"    from: watch@example.com\n"
 				"    user: watch\n"
 				"    password_file: /etc/secret\n"
+				"    ca_file: /etc/ca.pem\n"
 				"    timeout: 1m\n"
 				"  page: {webhook: 'https://x.example/a?b=c', format: "
 				"alertmanager, "
@@ -62,10 +63,17 @@ static void channels_are_read(void **state)
 				"  sms: {command: [/usr/bin/sms, --to, '1'], journal: true}\n"
 				"  near: {email: a@example.com, via: 'smtp://127.0.0.1:2525', "
 				"user: u, "
-				"credential: c, tls: none}\n"),
+				"credential: c, tls: none}\n"
+				"  inner: {email: a@example.com, via: 'smtp://r', ca_file: /c}\n"
+				"  post: {webhook: 'https://h/', ca_file: /d}\n"),
 			"f", &c, &d),
 		0);
-	assert_int_equal(c->alert_count, 5);
+	assert_int_equal(c->alert_count, 7);
+	a = mqw_config_alert(c, MQW_LIT("inner"));
+	assert_int_equal(a->tls, MQW_TLS_REQUIRED);
+	assert_string_equal(a->ca_file, "/c");
+	a = mqw_config_alert(c, MQW_LIT("post"));
+	assert_string_equal(a->ca_file, "/d");
 	a = mqw_config_alert(c, MQW_LIT("one"));
 	assert_int_equal(a->channel, MQW_CHANNEL_EMAIL);
 	assert_int_equal(a->tls, MQW_TLS_IF_OFFERED);
@@ -171,6 +179,22 @@ static void secrets_are_not_told_to_just_anybody(void **state)
 		"f:10:66: credential: \"../x\" is not the name of a systemd credential\n");
 }
 
+static void a_ca_file_is_for_what_is_checked(void **state)
+{
+	(void)state;
+	assert_faults(HEAD "alerts:\n"
+			   "  a: {email: a@b, via: 'smtp://r', ca_file: /c, tls: if_offered}\n"
+			   "  b: {email: a@b, via: 'smtp://127.0.0.1', ca_file: /c, tls: none}\n"
+			   "  c: {webhook: 'http://h/', ca_file: /c}\n"
+			   "  d: {command: /bin/true, ca_file: /c}\n"
+			   "  e: {webhook: 'https://h/', ca_file: c.pem}\n",
+		"f:4:36: ca_file: the certificate is checked only with tls: required\n"
+		"f:5:44: ca_file: the certificate is checked only with tls: required\n"
+		"f:6:29: ca_file: http:// has no certificate to check; use https://\n"
+		"f:7:27: ca_file is an option of email and webhook\n"
+		"f:8:39: ca_file: \"c.pem\" is not an absolute path\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -178,6 +202,7 @@ int main(void)
 		cmocka_unit_test(faults_of_channels),
 		cmocka_unit_test(hostile_addresses_are_refused),
 		cmocka_unit_test(secrets_are_not_told_to_just_anybody),
+		cmocka_unit_test(a_ca_file_is_for_what_is_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

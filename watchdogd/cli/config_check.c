@@ -57,6 +57,8 @@ static void add_alert(struct mqw_buffer *b, const struct mqw_alert_config *a)
 							 : "TLS if offered");
 	if (a->webhook)
 		mqw_buffer_printf(b, " to %s", a->webhook);
+	if (a->ca_file)
+		mqw_buffer_printf(b, ", by the CAs in %s", a->ca_file);
 	if (a->command) {
 		mqw_buffer_add_str(b, " ");
 		mqw_buffer_add_printable(b, mqw_slice_of(a->command[0]));

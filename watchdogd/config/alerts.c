@@ -132,6 +132,7 @@ static const struct mqw_field alert_fields[] = {
 	{"via", MQW_FIELD_TEXT, false, ALERT(via), .check = check_via},
 	{"from", MQW_FIELD_TEXT, false, ALERT(from), .check = check_address},
 	{"tls", MQW_FIELD_WORD, false, ALERT(tls), .words = tls_words},
+	{"ca_file", MQW_FIELD_TEXT, false, ALERT(ca_file), .check = mqw_config_check_path},
 	{"user", MQW_FIELD_TEXT, false, ALERT(user), .check = NULL},
 	{"password_file", MQW_FIELD_TEXT, false, ALERT(password_file),
 		.check = mqw_config_check_path},
@@ -150,6 +151,7 @@ static const struct {
 	{"via", {"email"}},
 	{"from", {"email"}},
 	{"tls", {"email"}},
+	{"ca_file", {"email", "webhook"}},
 	{"user", {"email"}},
 	{"password_file", {"email"}},
 	{"format", {"webhook"}},
@@ -212,6 +214,7 @@ static void check_email(
 	struct mqw_alert_config *a, const struct mqw_yaml_node *map, struct mqw_faults *f)
 {
 	const struct mqw_yaml_node *via = get(map, "via"), *tls = get(map, "tls");
+	const struct mqw_yaml_node *ca = get(map, "ca_file");
 	const struct mqw_yaml_node *secret = get(map, "password_file"), *user = get(map, "user");
 
 	if (!via)
@@ -232,19 +235,21 @@ static void check_email(
 	if (!a->via)
 		return;
 	if (a->tls == MQW_TLS_UNSET)
-		a->tls = secret || is_smtps(a->via) ? MQW_TLS_REQUIRED : MQW_TLS_IF_OFFERED;
+		a->tls = secret || ca || is_smtps(a->via) ? MQW_TLS_REQUIRED : MQW_TLS_IF_OFFERED;
 	if (is_smtps(a->via) && a->tls == MQW_TLS_NONE)
 		KEY_FAULT(tls, "tls: smtps:// is TLS from the first byte; use smtp:// without it");
 	else if (secret && a->tls != MQW_TLS_REQUIRED && !is_loopback(a->via))
 		KEY_FAULT(tls,
 			"tls: a password goes over the network only with tls: required, which "
 			"checks whom it is told to");
+	else if (ca && a->tls != MQW_TLS_REQUIRED)
+		KEY_FAULT(ca, "ca_file: the certificate is checked only with tls: required");
 }
 
 static void check_webhook_options(
 	const struct mqw_alert_config *a, const struct mqw_yaml_node *map, struct mqw_faults *f)
 {
-	const struct mqw_yaml_node *secret = get(map, "bearer_file");
+	const struct mqw_yaml_node *secret = get(map, "bearer_file"), *ca = get(map, "ca_file");
 
 	if (secret && a->credential)
 		KEY_FAULT(secret, "bearer_file and credential exclude each other");
@@ -253,6 +258,8 @@ static void check_webhook_options(
 		mqw_slice_starts(mqw_slice_of(a->webhook), MQW_LIT("http://")) &&
 		!is_loopback(a->webhook))
 		KEY_FAULT(secret, "a bearer token goes over the network only with https://");
+	if (ca && a->webhook && mqw_slice_starts(mqw_slice_of(a->webhook), MQW_LIT("http://")))
+		KEY_FAULT(ca, "ca_file: http:// has no certificate to check; use https://");
 }
 
 static void check_command(

@@ -61,6 +61,7 @@ struct mqw_alert_config {
 	const char *via; /* "smtp://host:port" or "smtps://..." */
 	const char *from; /* header and envelope; NULL: null envelope sender */
 	enum mqw_tls tls;
+	const char *ca_file; /* PEM; NULL: the CAs of the system */
 	const char *user, *password_file; /* NULL: no login */
 	const char *webhook; /* "https://..." */
 	enum mqw_webhook_format format;

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "watchdogd/act/alerts/deliver.h"
+#include "watchdogd/act/alerts/tls.h"
 
 #define REFUSED_MAX 300
 
@@ -88,6 +89,7 @@ static void set_tls(CURL *curl, const struct mqw_alert_config *c)
 							 : CURLUSESSL_TRY));
 	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, checked);
 	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, checked ? 2L : 0L);
+	mqw_tls_trust(curl, c);
 }
 
 /* The null sender is what libcurl takes when none is set. */
@@ -106,7 +108,8 @@ static void set_envelope(
 	*ret_recipients = list;
 }
 
-static void say_result(struct dialogue *g, CURLcode code, const char *error, struct mqw_delivery *d)
+static void say_result(const struct mqw_alert_config *c, struct dialogue *g, CURLcode code,
+	const char *error, struct mqw_delivery *d)
 {
 	struct mqw_buffer said = {0};
 
@@ -116,8 +119,7 @@ static void say_result(struct dialogue *g, CURLcode code, const char *error, str
 		mqw_buffer_add(&said, mqw_buffer_slice(&g->refused));
 	} else {
 		mqw_buffer_add_str(&said, error[0] ? error : curl_easy_strerror(code));
-		if (code == CURLE_USE_SSL_FAILED)
-			mqw_buffer_add_str(&said, " (the relay offers no TLS; see tls:)");
+		mqw_tls_explain(&said, code, c);
 		if (g->complaint.len) {
 			mqw_buffer_add_str(&said, ": ");
 			mqw_buffer_add(&said, mqw_buffer_slice(&g->complaint));
@@ -154,7 +156,7 @@ static void talk(CURL *curl, const struct mqw_alert_config *c, struct mqw_slice 
 	set_envelope(curl, c, &recipients);
 	code = url.failed ? CURLE_OUT_OF_MEMORY : curl_easy_perform(curl);
 	g.over = true;
-	say_result(&g, code, error, d);
+	say_result(c, &g, code, error, d);
 	/* It says goodbye to the relay, and the dialogue has to live until then. */
 	curl_easy_cleanup(curl);
 	curl_slist_free_all(recipients);

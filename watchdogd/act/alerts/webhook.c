@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* An alert by HTTP: one POST. 2xx is accepted; redirects are not followed. */
+/*
+ * An alert by HTTP: one POST. 2xx is accepted, whatever becomes of the rest of the answer: who said
+ * so has it, and would get it twice. Redirects are not followed.
+ */
 #include <curl/curl.h>
 #include <stdio.h>
 
 #include "watchdogd/act/alerts/deliver.h"
+#include "watchdogd/act/alerts/tls.h"
 #include "watchdogd/base/json_text.h"
 
 #define ANSWER_MAX 200 /* of the answer's body, for the journal */
@@ -127,7 +131,16 @@ static struct curl_slist *make_headers(const struct mqw_alert_config *c, const j
 	return list;
 }
 
-static void post(CURL *curl, const struct mqw_alert_config *c, struct mqw_delivery *d)
+static bool was_sent_whole(CURL *curl, size_t size)
+{
+	curl_off_t sent = 0;
+
+	curl_easy_getinfo(curl, CURLINFO_SIZE_UPLOAD_T, &sent);
+	return (size_t)sent == size;
+}
+
+static void post(
+	CURL *curl, const struct mqw_alert_config *c, struct mqw_slice body, struct mqw_delivery *d)
 {
 	struct mqw_buffer answer = {0}, said = {0};
 	char error[CURL_ERROR_SIZE] = "";
@@ -136,17 +149,21 @@ static void post(CURL *curl, const struct mqw_alert_config *c, struct mqw_delive
 	CURLcode code;
 
 	curl_easy_setopt(curl, CURLOPT_URL, c->webhook);
+	curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body.ptr);
+	curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "mailq-watchdog/" MQW_VERSION);
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(c->timeout / 1000));
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_answer);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
+	mqw_tls_trust(curl, c);
 	code = curl_easy_perform(curl);
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-	d->accepted = code == CURLE_OK && status >= 200 && status < 300;
-	if (code != CURLE_OK) {
+	d->accepted = status >= 200 && status < 300 && was_sent_whole(curl, body.len);
+	if (code != CURLE_OK && !d->accepted) {
 		mqw_buffer_add_str(&said, error[0] ? error : curl_easy_strerror(code));
+		mqw_tls_explain(&said, code, c);
 	} else {
 		mqw_buffer_printf(&said, "status %ld", status);
 		if (answer.len) {
@@ -173,10 +190,8 @@ void mqw_deliver_webhook(
 	if (!curl || body.failed) {
 		mqw_delivery_say(d, MQW_LIT("out of memory"));
 	} else if (good) {
-		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body.ptr);
-		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)body.len);
 		curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-		post(curl, c, d);
+		post(curl, c, mqw_buffer_slice(&body), d);
 	}
 	curl_easy_cleanup(curl);
 	curl_slist_free_all(headers);
