@@ -342,7 +342,6 @@ static struct mqw_judgement judge_queue(
 struct mqw_judgement mqw_judge(
 	struct mqw_tracker *t, const struct mqw_message *m, const struct mqw_recipient *r)
 {
-	const struct mqw_greylist *g = r->reply ? mqw_greylist_find(mqw_slice_of(r->reply)) : NULL;
 	struct mqw_judgement j;
 
 	mqw_buffer_clear(&t->reason);
@@ -357,6 +356,5 @@ struct mqw_judgement mqw_judge(
 		t->options.remedy(m, r, j.verdict, &t->remedy);
 	j.reason = mqw_buffer_str(&t->reason);
 	j.remedy = t->remedy.len ? mqw_buffer_str(&t->remedy) : NULL;
-	j.greylisting = g ? g->name : NULL;
 	return j;
 }

@@ -185,6 +185,13 @@ static bool is_surer(const struct mqw_recipient *r, const struct mqw_judgement *
 		r->sure && (unsigned)j->confidence + 1 > r->sure;
 }
 
+static const char *greylisting_of(const struct mqw_recipient *r)
+{
+	const struct mqw_greylist *g = r->reply ? mqw_greylist_find(mqw_slice_of(r->reply)) : NULL;
+
+	return g ? g->name : NULL;
+}
+
 bool mqw_tracker_review(struct mqw_tracker *t, struct mqw_message *m, bool final)
 {
 	struct mqw_recipient stand_in = {.first_attempt = MQW_TIME_NONE,
@@ -215,6 +222,7 @@ bool mqw_tracker_review(struct mqw_tracker *t, struct mqw_message *m, bool final
 		r->reported = (uint8_t)j.verdict;
 		r->sure = (uint8_t)(j.confidence + 1);
 		changed = true;
+		j.greylisting = greylisting_of(r);
 		t->ops.verdict(t->ops.ctx, m, r, &j, previous);
 	}
 	m->reported = stand_in.reported;
@@ -438,5 +446,8 @@ bool mqw_tracker_has_gap(const struct mqw_tracker *t, int64_t from, int64_t to)
 struct mqw_judgement mqw_tracker_judge(
 	struct mqw_tracker *t, const struct mqw_message *m, const struct mqw_recipient *r)
 {
-	return mqw_judge(t, m, r);
+	struct mqw_judgement j = mqw_judge(t, m, r);
+
+	j.greylisting = greylisting_of(r);
+	return j;
 }

@@ -220,7 +220,11 @@ int64_t mqw_tracker_next_look(const struct mqw_tracker *t, const struct mqw_mess
 /* Sets when m next needs a look. 0 or -ENOMEM. */
 int mqw_tracker_schedule(struct mqw_tracker *t, struct mqw_message *m);
 
-/* What is to be said of a recipient as of t->now; texts go to t->reason and t->remedy. */
+/*
+ * What is to be said of a recipient as of t->now; texts go to t->reason and t->remedy. Without
+ * greylisting: each line of a message asks this of all its recipients, and reading their replies
+ * again each time is most of the work where there are thousands.
+ */
 struct mqw_judgement mqw_judge(
 	struct mqw_tracker *t, const struct mqw_message *m, const struct mqw_recipient *r);
 
