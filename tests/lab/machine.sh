@@ -45,16 +45,28 @@ lab_pids() {
 
 # lab_init NAME: the process id of the machine's init, as the host counts; fails when there is none (yet).
 lab_init() {
-	local pid
+	local pid known=$LAB_RUN/$1/init
+	# The one that it was last time, looked at without a process: this is asked for each command in the machine.
+	if { read -r pid <"$known"; } 2>/dev/null && lab_is_init "$1" "$pid"; then
+		echo "$pid"
+		return 0
+	fi
 	for pid in $(lab_pids "$1"); do
-		# Process 1 of the innermost namespace, which nspawn itself is for a moment before systemd runs.
-		if awk '/^NSpid:/ && NF > 2 && $NF == 1 { found = 1 } END { exit !found }' "/proc/$pid/status" 2>/dev/null &&
-			[ "$(cat "/proc/$pid/comm" 2>/dev/null)" = systemd ]; then
+		if lab_is_init "$1" "$pid"; then
+			echo "$pid" >"$known"
 			echo "$pid"
 			return 0
 		fi
 	done
 	return 1
+}
+
+# lab_is_init NAME PID: systemd, of that machine, and process 1 of the innermost namespace: nspawn itself is that for a
+# moment before systemd runs.
+lab_is_init() {
+	local comm group ids
+	{ read -r comm <"/proc/$2/comm" && group=$(<"/proc/$2/cgroup") && ids=$(<"/proc/$2/status"); } 2>/dev/null || return 1
+	[ "$comm" = systemd ] && [[ $group$'\n' == *"/mailq-watchdog-lab-$1"[/$'\n']* ]] && [[ $ids =~ NSpid:[^$'\n']+$'\t1\n' ]]
 }
 
 # --- up ----------------------------------------------------------------------------------------------------------------
