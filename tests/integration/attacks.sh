@@ -65,6 +65,18 @@ exposed_at_most() {
 		{ lab_say "$1: $got, expected at most $2"; return 1; }
 }
 
+# explained UNIT FILE: what systemd-analyze still counts is named in the unit's comments, each.
+explained() {
+	local name names
+	names=$(lab_exec "$M" systemd-analyze security --no-pager "$1" | sed -nE 's/^✗ ([^ ]+).*/\1/p' |
+		sed -E 's/.*=~//; s/\(.*//; s/=.*/=/' | sort -u)
+	[ -n "$names" ] || return 1
+	for name in $names; do
+		sed -n '/^# What `systemd-analyze security`/,/^[^#]/s/^#//p' "$HERE/../../packaging/systemd/$2" | grep -qF -- "$name" ||
+			{ lab_say "$2 does not say why $name is left"; return 1; }
+	done
+}
+
 # in_journal FIELD=VALUE...: there is an entry with all of them
 in_journal() {
 	lab_exec "$M" journalctl -q -o cat --no-pager "$@" | grep .
@@ -89,6 +101,10 @@ test_walls() {
 	pid=$(wd_pid "$M")
 	check "exposure of the daemon" exposed_at_most mailq-watchdogd.service 1.5
 	check "exposure of the helper" exposed_at_most mailq-watchdog-helper@x.service 2.5
+	check "what is left of the daemon's has its reason in the unit" explained mailq-watchdogd.service \
+		mailq-watchdogd.service
+	check "what is left of the helper's has its reason in the unit" explained mailq-watchdog-helper@x.service \
+		mailq-watchdog-helper@.service
 	check "the daemon can get no new privileges" lab_exec "$M" grep -E '^NoNewPrivs:[[:space:]]1' "/proc/$pid/status"
 	check "the daemon has a filter" lab_exec "$M" grep -E '^Seccomp:[[:space:]]2' "/proc/$pid/status"
 	check "the daemon reads queues" sees "$pid" ls "$SPOOL/active"
