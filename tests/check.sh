@@ -80,6 +80,7 @@ else
 	counted "the watchdog beside a real Sendmail" tests/integration/sendmail.sh
 	counted "attacks on the service" tests/integration/attacks.sh
 	counted "the service in a booted system" tests/integration/boot.sh
+	counted "alerts over real relays, sinks away for a minute" tests/integration/alerts.sh
 	step "the demo" tests/lab/demo.sh
 fi
 if [ "$skipped" = 0 ]; then
