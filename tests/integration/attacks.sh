@@ -16,7 +16,9 @@ VAULT=$STATE/vault/outbound
 SPOOL=/var/spool/postfix
 LOST=4jZ5G9037Zz1fPvd # an id that no message has
 
+# config LOG [ACTION]
 config() {
+	local action=${2:-"{alert: journal}"}
 	wd_config "$M" <<-END
 		version: 1
 		mode: act
@@ -25,7 +27,7 @@ config() {
 		rules:
 		  - name: tell
 		    when: {verdict: [vanished, false_ndr]}
-		    do: [{alert: journal}]
+		    do: [$action]
 	END
 }
 
@@ -266,6 +268,33 @@ test_forged() {
 	done
 }
 
+# A plain file does not tell who wrote a line: the manual says that verdicts can be made up there, and what cannot be done
+# with it all the same. A message that waits is said to be reported as failed, on a 450.
+test_forged_file() {
+	local message id line
+	config /var/log/mail.log recover
+	wd_restart "$M"
+	lab_wait 10 "the daemon answers" lab_exec "$M" mailq-watchdog status >/dev/null
+	message=$(pf_send "$M" filed@never.test)
+	id=$(pf_wait_deferred "$M" "$message")
+	lab_wait 10 "pending" wd_has_verdict "$M" "$id" filed@never.test pending
+	lab_wait 10 "a copy of $id" lab_exec "$M" test -e "$VAULT/$id"
+	for line in "smtp $id: to=<filed@never.test>, relay=mx.test[192.0.2.1]:25, delay=1, dsn=4.2.0, status=bounced (host mx.test[192.0.2.1] said: 450 4.2.0 Later)" \
+		"bounce $id: sender non-delivery notification: 4jZ5G9037Zz1fPvd" "qmgr $id: removed"; do
+		lab_exec "$M" runuser -u mallory -- logger -i -p mail.info -t "postfix/${line%% *}" "${line#* }"
+	done
+	check "forged in a plain file: it is believed, as the manual says" wd_wait_says "$M" "false_ndr .*message $id " 15
+	check "forged in a plain file: it is not mailed again while it waits" wd_wait_says "$M" \
+		"recover .*message $id .*(refused|not done|still|in the queue)" 20
+	pf_answer "$M" '^filed@' OK
+	lab_exec "$M" postqueue -f
+	lab_wait 30 "delivery" pf_delivered "$M" "$message" filed@never.test
+	lab_wait 20 "an empty maildrop" lab_exec "$M" sh -c "[ -z \"\$(ls $SPOOL/maildrop)\" ]"
+	check "forged in a plain file: it is delivered once" equal "$(pf_deliveries "$M" "$message" filed@never.test)" 1
+	config journal
+	wd_restart "$M"
+}
+
 # --- a faulty configuration ------------------------------------------------------------------------------------------------
 
 test_reload() {
@@ -296,7 +325,7 @@ lab_wait 10 "the daemon answers" lab_exec "$M" mailq-watchdog status >/dev/null
 UID_DAEMON=$(lab_exec "$M" id -u mailq-watchdog)
 GID_DAEMON=$(lab_exec "$M" id -g mailq-watchdog)
 MTA_STARTED=$(lab_exec "$M" systemctl show -P ActiveEnterTimestampMonotonic postfix@-.service)
-for test in ${*:-walls requests links trust others floods forged reload}; do
+for test in ${*:-walls requests links trust others floods forged forged_file reload}; do
 	"test_$test"
 done
 check "no system call was missing" not wd_refused "$M"
