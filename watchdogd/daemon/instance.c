@@ -54,15 +54,6 @@ static void settle_options(struct mqw_instance *i, struct mqw_tracker_options *o
 	o->queue_at_hand = i->queue_root != NULL;
 }
 
-static int restore_one(void *ctx, const struct mqw_message *m)
-{
-	struct mqw_instance *i = ctx;
-	int r = mqw_tracker_restore(i->act.tracker, m);
-
-	mqw_progress_step(i->host.progress);
-	return r == -EEXIST ? 0 : r;
-}
-
 static int open_tracker(struct mqw_instance *i)
 {
 	const struct mqw_tracker_ops ops = {.verdict = mqw_instance_verdict,
@@ -78,7 +69,7 @@ static int open_tracker(struct mqw_instance *i)
 	if (!i->act.tracker || !i->probe)
 		return -ENOMEM;
 	mqw_tracker_hold(i->act.tracker, true);
-	r = mqw_ledger_each_message(i->host.ledger, i->act.name, restore_one, i);
+	r = mqw_instance_restore(i);
 	if (r < 0)
 		say_error(i, "the ledger cannot give back the open messages", r);
 	return r;
@@ -173,6 +164,7 @@ int mqw_instance_open(const struct mqw_instance_config *c, const struct mqw_inst
 	i->sink = (struct mqw_sink){.emit = mqw_instance_emit, .ctx = i};
 	i->last_line = i->covered = MQW_TIME_NONE;
 	mqw_loss_reader_init(&i->loss);
+	i->kept_dropping = i->loss.dropping_since;
 	mqw_syslog_reader_init(&i->syslog, 0, MQW_TIME_NONE);
 	r = i->act.probe ? open_tracker(i) : -ENOTSUP;
 	if (r == 0)
@@ -188,13 +180,6 @@ int mqw_instance_open(const struct mqw_instance_config *c, const struct mqw_inst
 	return r;
 }
 
-static void clear_forgotten(struct mqw_instance *i)
-{
-	for (size_t n = 0; n < i->forgotten_count; n++)
-		free(i->forgotten[n].queue_id);
-	i->forgotten_count = 0;
-}
-
 struct mqw_instance *mqw_instance_free(struct mqw_instance *i)
 {
 	if (!i)
@@ -208,7 +193,7 @@ struct mqw_instance *mqw_instance_free(struct mqw_instance *i)
 		i->act.probe->free(i->probe);
 	for (uint32_t n = 0; n < i->name_count; n++)
 		free(i->names[n]);
-	clear_forgotten(i);
+	mqw_instance_clear_forgotten(i);
 	free(i->forgotten);
 	free(i->queue_root);
 	free(i->log_name);
@@ -300,118 +285,6 @@ bool mqw_instance_is_stuck(struct mqw_instance *i)
 	i->idle_looks = busy && work == i->work ? i->idle_looks + 1 : 0;
 	i->work = work;
 	return i->idle_looks >= STUCK_LOOKS;
-}
-
-static int put_position(struct mqw_instance *i)
-{
-	struct mqw_buffer position = {0};
-	int r = i->tail ? mqw_file_tail_position(i->tail, &position)
-			: mqw_journal_position(i->journal, &position);
-
-	if (r == 0 && position.len)
-		r = mqw_ledger_put_position(
-			i->host.ledger, i->act.name, i->log, mqw_buffer_slice(&position));
-	mqw_buffer_done(&position);
-	return r;
-}
-
-static int delete_forgotten(struct mqw_instance *i)
-{
-	int r = 0;
-
-	for (size_t n = 0; r == 0 && n < i->forgotten_count; n++) {
-		const struct mqw_forgotten *f = &i->forgotten[n];
-		const struct mqw_message m = {.realm = "",
-			.queue_id = f->queue_id,
-			.opened_at = f->opened_at,
-			.first_seen = f->first_seen};
-
-		r = mqw_ledger_delete_message(i->host.ledger, i->act.name, &m);
-	}
-	return r;
-}
-
-/*
- * Puts a message. What waits for its action is not reported for good: the next start shall find it
- * again, so the ledger is told that nothing was reported of it.
- */
-static int put_message(struct mqw_instance *i, struct mqw_message *m)
-{
-	uint8_t *said, whole = m->reported;
-	size_t n = 0;
-	int r;
-
-	if (!m->waiting)
-		return mqw_ledger_put_message(i->host.ledger, i->act.name, m);
-	said = malloc(m->recipient_count + 1);
-	if (!said)
-		return -ENOMEM;
-	m->reported = MQW_VERDICT_NONE;
-	for (struct mqw_recipient *p = m->recipients; p; p = p->next) {
-		said[n++] = p->reported;
-		p->reported = MQW_VERDICT_NONE;
-	}
-	r = mqw_ledger_put_message(i->host.ledger, i->act.name, m);
-	m->reported = whole;
-	n = 0;
-	for (struct mqw_recipient *p = m->recipients; p; p = p->next)
-		p->reported = said[n++];
-	free(said);
-	return r;
-}
-
-/* Puts the dirty ones; those taken are in *ret_taken, for the caller to free. */
-static int put_messages(struct mqw_instance *i, struct mqw_message ***ret_taken, size_t *ret_count)
-{
-	struct mqw_message *m, **taken = NULL;
-	size_t count = 0, cap = 0;
-	int r = 0;
-
-	while (r == 0 && (m = mqw_tracker_take_dirty(i->act.tracker))) {
-		if (count == cap) {
-			void *p = realloc(taken, (cap = cap ? cap * 2 : 64) * sizeof(*taken));
-
-			if (!p) {
-				mqw_tracker_mark_dirty(i->act.tracker, m);
-				r = -ENOMEM;
-				break;
-			}
-			taken = p;
-		}
-		taken[count++] = m;
-		r = put_message(i, m);
-	}
-	*ret_taken = taken;
-	*ret_count = count;
-	return r;
-}
-
-int mqw_instance_keep(struct mqw_instance *i)
-{
-	struct mqw_message **taken = NULL;
-	size_t count = 0;
-	int r;
-
-	r = mqw_ledger_begin(i->host.ledger);
-	if (r < 0)
-		return r;
-	r = delete_forgotten(i);
-	if (r == 0)
-		r = put_messages(i, &taken, &count);
-	if (r == 0 && i->moved)
-		r = put_position(i);
-	if (r == 0)
-		r = mqw_ledger_commit(i->host.ledger);
-	else
-		mqw_ledger_rollback(i->host.ledger);
-	for (size_t n = 0; r < 0 && n < count; n++)
-		mqw_tracker_mark_dirty(i->act.tracker, taken[n]);
-	if (r == 0) {
-		i->moved = false;
-		clear_forgotten(i);
-	}
-	free(taken);
-	return r;
 }
 
 const struct mqw_act_instance *mqw_instance_parts(const struct mqw_instance *i)

@@ -25,6 +25,7 @@ struct mqw_instance {
 	struct mqw_probe *probe;
 	struct mqw_sink sink;
 	struct mqw_loss_reader loss;
+	int64_t kept_dropping; /* what the ledger has of it */
 	struct mqw_syslog_reader syslog;
 	struct mqw_file_tail *tail; /* one of these two */
 	struct mqw_journal *journal;
@@ -61,6 +62,11 @@ bool mqw_instance_gone(void *ctx, struct mqw_slice queue_id, enum mqw_place plac
 /* Looks for messages that were in the queue once and were not met there; after a scan. */
 void mqw_instance_expect(struct mqw_instance *i);
 void mqw_instance_scanned(void *ctx);
+
+/* keep.c: to the ledger and back. */
+/* Takes back what the ledger kept: gaps, messages. 0 or a negative errno. */
+int mqw_instance_restore(struct mqw_instance *i);
+void mqw_instance_clear_forgotten(struct mqw_instance *i);
 
 /* findings.c: verdicts out of the tracker. */
 void mqw_instance_verdict(void *ctx, const struct mqw_message *m, const struct mqw_recipient *r,

@@ -136,6 +136,24 @@ static const char *const steps[] = {
 	" entries TEXT NOT NULL,"
 	" PRIMARY KEY (rule, conditions, key)"
 	") WITHOUT ROWID;",
+
+	/* What is known of the log itself: see track/memory.h. */
+	"CREATE TABLE gap ("
+	" id INTEGER PRIMARY KEY,"
+	" instance TEXT NOT NULL,"
+	" from_at INTEGER NOT NULL, to_at INTEGER NOT NULL,"
+	" why TEXT NOT NULL"
+	");"
+	"CREATE TABLE hour ("
+	" instance TEXT NOT NULL,"
+	" hour INTEGER NOT NULL," /* since 1970 */
+	" deferred INTEGER NOT NULL, followed INTEGER NOT NULL,"
+	" PRIMARY KEY (instance, hour)"
+	") WITHOUT ROWID;"
+	"CREATE TABLE dropping ("
+	" instance TEXT PRIMARY KEY,"
+	" since INTEGER NOT NULL"
+	") WITHOUT ROWID;",
 };
 
 #define NEWEST ((int64_t)(sizeof(steps) / sizeof(steps[0])))

@@ -85,6 +85,22 @@ static const char *const statements[MQW_STATEMENT_COUNT] = {
 		"SELECT verdict, count(*) FROM alert_finding WHERE alert = ?"
 		" GROUP BY verdict ORDER BY 2 DESC, 1",
 	[MQW_STATEMENT_OUTBOX_KNOWS] = "SELECT 1 FROM alert WHERE token = ?",
+	[MQW_STATEMENT_GAP_CLEAR] = "DELETE FROM gap WHERE instance = ?",
+	[MQW_STATEMENT_GAP_INSERT] =
+		"INSERT INTO gap (instance, from_at, to_at, why) VALUES (?, ?, ?, ?)",
+	[MQW_STATEMENT_GAP_EACH] =
+		"SELECT from_at, to_at, why FROM gap WHERE instance = ? ORDER BY id",
+	[MQW_STATEMENT_HOUR_PUT] =
+		"INSERT INTO hour (instance, hour, deferred, followed) VALUES (?, ?, ?, ?)"
+		" ON CONFLICT DO UPDATE SET deferred = excluded.deferred,"
+		" followed = excluded.followed",
+	[MQW_STATEMENT_HOUR_FORGET] = "DELETE FROM hour WHERE instance = ? AND hour < ?",
+	[MQW_STATEMENT_HOUR_EACH] =
+		"SELECT hour, deferred, followed FROM hour WHERE instance = ? ORDER BY hour",
+	[MQW_STATEMENT_DROPPING_PUT] = "INSERT INTO dropping (instance, since) VALUES (?, ?)"
+				       " ON CONFLICT DO UPDATE SET since = excluded.since",
+	[MQW_STATEMENT_DROPPING_CLEAR] = "DELETE FROM dropping WHERE instance = ?",
+	[MQW_STATEMENT_DROPPING_GET] = "SELECT since FROM dropping WHERE instance = ?",
 };
 
 /* These are made of the field tables in messages.c. */

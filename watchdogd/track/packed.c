@@ -124,6 +124,12 @@ struct mqw_message *mqw_packed_open(struct mqw_tracker *t, struct mqw_link *l)
 	return m;
 }
 
+int64_t mqw_packed_last_seen(const struct mqw_link *l)
+{
+	return l->packed ? mqw_pack_last_seen(bytes_of(l) + l->key_len)
+			 : ((const struct mqw_message *)l)->last_seen;
+}
+
 void mqw_packed_free(struct mqw_link *l)
 {
 	if (l->packed)

@@ -316,6 +316,21 @@ bool mqw_unpack(struct mqw_tracker *t, const char *p, struct mqw_message *m)
 	return good;
 }
 
+/* Its first two times are first_seen and last_seen. */
+int64_t mqw_pack_last_seen(const char *p)
+{
+	int64_t base, first = MQW_TIME_NONE;
+	uint64_t bits;
+
+	memcpy(&base, p, sizeof(base));
+	p += sizeof(base) + sizeof(char *);
+	take_number(&p);
+	bits = take_number(&p);
+	if (bits & 1)
+		first = take_time(&p, base);
+	return bits & 2 ? take_time(&p, base) : first;
+}
+
 void mqw_pack_drop(struct mqw_tracker *t, const char *p)
 {
 	uint64_t bits, count;

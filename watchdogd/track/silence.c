@@ -6,6 +6,7 @@
  */
 #include "watchdogd/track/tracker_internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #define MANY 10
@@ -23,7 +24,7 @@ static size_t search(const struct mqw_silence *s, int64_t hour)
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 
-		if (s->hours[mid].hour < hour)
+		if (s->hours[mid].count.hour < hour)
 			low = mid + 1;
 		else
 			high = mid;
@@ -31,13 +32,13 @@ static size_t search(const struct mqw_silence *s, int64_t hour)
 	return low;
 }
 
-static struct mqw_silence_hour *hour_of(struct mqw_silence *s, int64_t time, bool make)
+static struct mqw_silence_hour *find_hour(struct mqw_silence *s, int64_t hour, bool make)
 {
-	int64_t hour = time / MQW_HOUR;
 	/* Lines come nearly in order: the last hour is the one asked for, nearly always. */
-	size_t i = s->count && s->hours[s->count - 1].hour == hour ? s->count - 1 : search(s, hour);
+	size_t i = s->count && s->hours[s->count - 1].count.hour == hour ? s->count - 1
+									 : search(s, hour);
 
-	if (i < s->count && s->hours[i].hour == hour)
+	if (i < s->count && s->hours[i].count.hour == hour)
 		return &s->hours[i];
 	if (!make)
 		return NULL;
@@ -51,7 +52,7 @@ static struct mqw_silence_hour *hour_of(struct mqw_silence *s, int64_t time, boo
 		s->cap = cap;
 	}
 	memmove(&s->hours[i + 1], &s->hours[i], (s->count - i) * sizeof(*s->hours));
-	s->hours[i] = (struct mqw_silence_hour){.hour = hour};
+	s->hours[i] = (struct mqw_silence_hour){.count.hour = hour};
 	s->count++;
 	return &s->hours[i];
 }
@@ -59,10 +60,12 @@ static struct mqw_silence_hour *hour_of(struct mqw_silence *s, int64_t time, boo
 void mqw_silence_followed(struct mqw_silence *s, int64_t deferred_at)
 {
 	struct mqw_silence_hour *h =
-		deferred_at == MQW_TIME_NONE ? NULL : hour_of(s, deferred_at, false);
+		deferred_at == MQW_TIME_NONE ? NULL : find_hour(s, deferred_at / MQW_HOUR, false);
 
-	if (h && h->followed < h->deferred)
-		h->followed++;
+	if (h && h->count.followed < h->count.deferred) {
+		h->count.followed++;
+		h->changed = s->changed = true;
+	}
 }
 
 void mqw_silence_deferred(struct mqw_silence *s, int64_t before, int64_t now)
@@ -70,9 +73,11 @@ void mqw_silence_deferred(struct mqw_silence *s, int64_t before, int64_t now)
 	struct mqw_silence_hour *h;
 
 	mqw_silence_followed(s, before);
-	h = hour_of(s, now, true);
-	if (h)
-		h->deferred++;
+	h = find_hour(s, now / MQW_HOUR, true);
+	if (h && h->count.deferred < UINT32_MAX) {
+		h->count.deferred++;
+		h->changed = s->changed = true;
+	}
 }
 
 bool mqw_silence_is_broken(const struct mqw_silence *s, int64_t deferred_at)
@@ -80,8 +85,29 @@ bool mqw_silence_is_broken(const struct mqw_silence *s, int64_t deferred_at)
 	size_t i = search(s, deferred_at / MQW_HOUR);
 	uint32_t silent;
 
-	if (i == s->count || s->hours[i].hour != deferred_at / MQW_HOUR)
+	if (i == s->count || s->hours[i].count.hour != deferred_at / MQW_HOUR)
 		return false;
-	silent = s->hours[i].deferred - s->hours[i].followed;
-	return silent >= MANY && silent > s->hours[i].followed;
+	silent = s->hours[i].count.deferred - s->hours[i].count.followed;
+	return silent >= MANY && silent > s->hours[i].count.followed;
+}
+
+int mqw_silence_restore(struct mqw_silence *s, const struct mqw_hour *hour)
+{
+	struct mqw_silence_hour *h = find_hour(s, hour->hour, true);
+
+	if (!h)
+		return -ENOMEM;
+	h->count = *hour;
+	return 0;
+}
+
+void mqw_silence_forget(struct mqw_silence *s, int64_t before)
+{
+	size_t n = search(s, before / MQW_HOUR);
+
+	if (n == 0)
+		return;
+	s->count -= n;
+	memmove(s->hours, s->hours + n, s->count * sizeof(*s->hours));
+	s->forgotten = true;
 }

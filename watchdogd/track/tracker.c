@@ -334,6 +334,8 @@ static void advance(struct mqw_tracker *t, int64_t now)
 		return;
 	t->now = now;
 	look_at_due(t);
+	if (t->live && now >= t->forget_at)
+		mqw_memory_forget(t);
 }
 
 void mqw_tracker_tick(struct mqw_tracker *t, int64_t now)

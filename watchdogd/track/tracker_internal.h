@@ -3,7 +3,7 @@
 #ifndef MQW_TRACK_TRACKER_INTERNAL_H
 #define MQW_TRACK_TRACKER_INTERNAL_H
 
-#include "watchdogd/track/tracker.h"
+#include "watchdogd/track/memory.h"
 
 /* transitions.c */
 
@@ -83,16 +83,12 @@ void mqw_pool_drop(struct mqw_pool *p, uint32_t number);
 
 /* gaps.c */
 
-struct mqw_gap {
-	int64_t from, to;
-	char *why;
-};
-
-#define MQW_GAPS_MAX 1024 /* further ones are joined to the last */
+#define MQW_GAPS_MAX 1024 /* with further ones, those nearest to each other are joined */
 
 struct mqw_gaps {
-	struct mqw_gap *list; /* in order of to */
+	struct mqw_gap *list; /* in order of to; why is owned */
 	size_t count;
+	bool changed; /* since it was kept */
 };
 
 void mqw_gaps_done(struct mqw_gaps *g);
@@ -100,6 +96,8 @@ void mqw_gaps_done(struct mqw_gaps *g);
 int mqw_gaps_add(struct mqw_gaps *g, int64_t from, int64_t to, struct mqw_slice why);
 /* A gap that touches the span, or NULL. The span's ends belong to it. */
 const struct mqw_gap *mqw_gaps_find(const struct mqw_gaps *g, int64_t from, int64_t to);
+/* Those that ended before this time. */
+void mqw_gaps_forget(struct mqw_gaps *g, int64_t before);
 
 /* greylist.c: what a temporary reply looks like. */
 
@@ -114,14 +112,15 @@ const struct mqw_greylist *mqw_greylist_find(struct mqw_slice reply);
 /* silence.c: deferrals counted by the hour, to tell a broken log source from lost mail. */
 
 struct mqw_silence_hour {
-	int64_t hour; /* since 1970 */
-	uint32_t deferred; /* messages that had a deferral in it, and */
-	uint32_t followed; /* of these, such as were heard of again later */
+	struct mqw_hour count;
+	bool changed; /* since it was kept */
 };
 
 struct mqw_silence {
 	struct mqw_silence_hour *hours; /* sorted by hour */
 	size_t count, cap;
+	bool changed; /* one of them, or more */
+	bool forgotten; /* some went since it was kept */
 };
 
 void mqw_silence_done(struct mqw_silence *s);
@@ -131,6 +130,13 @@ void mqw_silence_deferred(struct mqw_silence *s, int64_t before, int64_t now);
 void mqw_silence_followed(struct mqw_silence *s, int64_t deferred_at);
 /* Whether messages deferred around this time fell silent together, most of them, and many. */
 bool mqw_silence_is_broken(const struct mqw_silence *s, int64_t deferred_at);
+/* Takes an hour in as it was kept. 0 or -ENOMEM. */
+int mqw_silence_restore(struct mqw_silence *s, const struct mqw_hour *hour);
+/* Hours that ended before this time. */
+void mqw_silence_forget(struct mqw_silence *s, int64_t before);
+
+/* memory.c: once an hour of the log's time, what no verdict rests on any more goes. */
+void mqw_memory_forget(struct mqw_tracker *t);
 
 /* tracker.c and judge.c */
 
@@ -150,6 +156,7 @@ struct mqw_tracker {
 	struct mqw_silence silence;
 	struct mqw_map names; /* interned instance names */
 	int64_t now; /* newest time seen; MQW_TIME_NONE before the first */
+	int64_t forget_at; /* when memory is next looked through */
 	struct mqw_tracker_counts counts;
 	struct mqw_buffer reason, remedy, key, packing, text;
 };
@@ -164,6 +171,8 @@ void mqw_pack(struct mqw_tracker *t, struct mqw_buffer *b, const struct mqw_mess
 	const char *instance, bool kept);
 /* Fills m, fresh, from what is behind the key. False when memory is out. */
 bool mqw_unpack(struct mqw_tracker *t, const char *p, struct mqw_message *m);
+/* When it was last heard of, out of what is behind the key. */
+int64_t mqw_pack_last_seen(const char *p);
 /* Gives back to the pool what the bytes behind the key hold of it. */
 void mqw_pack_drop(struct mqw_tracker *t, const char *p);
 
@@ -181,6 +190,8 @@ void mqw_packed_end(struct mqw_tracker *t, struct mqw_message *m);
  * or -ENOMEM.
  */
 int mqw_packed_add(struct mqw_tracker *t, const struct mqw_message *from, const char *instance);
+/* When the message of a link was last heard of, whichever form it has. */
+int64_t mqw_packed_last_seen(const struct mqw_link *l);
 /* Frees either form; unlinking is the caller's. */
 void mqw_packed_free(struct mqw_link *l);
 
