@@ -36,7 +36,7 @@ PROGRAMS := $(BUILD)/mailq-watchdog $(BUILD)/mailq-watchdogd $(BUILD)/mailq-watc
 HEADERS := $(wildcard watchdogd/*/*.h watchdogd/*/*/*.h probes/*.h probes/*/*.h rules/*.h)
 UNIT_SRCS := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_TESTS := $(UNIT_SRCS:tests/unit/%.c=$(BUILD)/tests/unit/%)
-C_FILES := $(SRCS) $(HEADERS) $(UNIT_SRCS) $(wildcard tests/unit/*.h)
+C_FILES := $(SRCS) $(HEADERS) $(UNIT_SRCS) $(wildcard tests/unit/*.h tests/bench/*.c)
 
 .PHONY: all
 all: $(PROGRAMS) ## build into build/
@@ -59,7 +59,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -MMD -MP -MF $@.d $(LDFLAGS_ALL) -o $@ $< $(LIB) -lcmocka $(PKG_LIBS)
 
--include $(SRCS:%.c=$(BUILD)/%.d) $(UNIT_TESTS:%=%.d)
+-include $(SRCS:%.c=$(BUILD)/%.d) $(UNIT_TESTS:%=%.d) $(wildcard $(BUILD)/tests/bench/*.d)
 
 include packaging/deps.mk
 
@@ -98,6 +98,14 @@ format-check: ## say which files clang-format would change
 check-asan: ## unit tests and cases under AddressSanitizer and UBSan
 	$(MAKE) BUILD=$(BUILD)/asan OPT="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all" \
 		HARDEN="-fPIE -fvisibility=hidden" check-unit $(BUILD)/asan/mailq-watchdog
+
+$(BUILD)/tests/bench/%: tests/bench/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -MMD -MP -MF $@.d $(LDFLAGS_ALL) -o $@ $< $(LIB) $(PKG_LIBS)
+
+.PHONY: bench-ledger
+bench-ledger: $(BUILD)/tests/bench/ledger ## a million open messages: start, memory, a batch (2 minutes, 1 GB in /var/tmp)
+	@$(BUILD)/tests/bench/ledger
 
 .PHONY: install
 install: all ## install into DESTDIR

@@ -31,16 +31,11 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const suffixes[] = {
-		"", "-wal", "-shm", ".damaged", ".damaged-wal", ".damaged-shm"};
-	char name[160];
+	char command[128];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
-		snprintf(name, sizeof(name), "%s%s", path, suffixes[i]);
-		unlink(name);
-	}
-	return rmdir(dir);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	return system(command);
 }
 
 static struct mqw_ledger *must_open(void)
@@ -102,7 +97,8 @@ static struct mqw_recipient full_recipient(void)
 
 static struct mqw_message full_message(struct mqw_recipient *recipients, uint32_t count)
 {
-	return (struct mqw_message){.realm = "host.example",
+	return (struct mqw_message){.number = 7,
+		.realm = "host.example",
 		.queue_id = "4F3aBcDeFgHz1k",
 		.instance = "postfix-out",
 		.sender = (char *)"",
@@ -134,7 +130,6 @@ static struct mqw_message full_message(struct mqw_recipient *recipients, uint32_
 		.gone_at = 7,
 		.closed_at = MQW_TIME_NONE,
 		.retry_at = 9,
-		.link.due_at = 10,
 		.lost_how = (char *)"lost it"};
 }
 
@@ -211,7 +206,7 @@ static void assert_same_message(const struct mqw_message *got, const struct mqw_
 	assert_int_equal(got->gone_at, want->gone_at);
 	assert_int_equal(got->closed_at, want->closed_at);
 	assert_int_equal(got->retry_at, want->retry_at);
-	assert_int_equal(got->link.due_at, want->link.due_at);
+	assert_int_equal(got->number, want->number);
 	assert_int_equal(got->recipient_count, want->recipient_count);
 	for (const struct mqw_recipient *p = got->recipients; p; p = p->next, r = r->next) {
 		assert_non_null(r);
@@ -245,7 +240,9 @@ static void keeps_every_field(void **state)
 	(void)state;
 	to[0].next = &to[1];
 	bare.queue_id = "OTHER";
-	bare.opened_at = MQW_TIME_NONE; /* sorts first */
+	bare.number = 3;
+	bare.realm = "";
+	bare.opened_at = MQW_TIME_NONE;
 	bare.sender = bare.message_id = bare.lost_how = bare.successor = NULL;
 	bare.opening_seen = bare.age_known = bare.held = bare.admin_removed = bare.discarded =
 		false;
@@ -269,23 +266,34 @@ static void keeps_every_field(void **state)
 
 static void replaces_and_deletes(void **state)
 {
-	struct mqw_recipient to = full_recipient();
+	struct mqw_recipient to = full_recipient(),
+			     more[3] = {full_recipient(), full_recipient(), full_recipient()};
 	struct mqw_message m = full_message(&to, 1), again = full_message(NULL, 0);
 	struct walk w = {.want = {&m, &again}};
 	struct mqw_ledger *l = must_open();
 
 	(void)state;
+	more[0].next = &more[1];
+	more[1].next = &more[2];
+	more[2].code = 421;
 	assert_int_equal(mqw_ledger_put_message(l, "out", &m), 0);
-	m.opened_at = 0; /* corrected from the queue file: told by first_seen */
+	m.opened_at = 0; /* corrected from the queue file */
 	m.held = false;
+	m.recipients = m.last_recipient = &more[0]; /* others became known */
+	m.recipient_count = 3;
 	assert_int_equal(mqw_ledger_put_message(l, "out", &m), 0);
-	again.opened_at = 500; /* the same queue id used anew */
-	again.first_seen = 501;
+	again.number = UINT64_C(1) << 39; /* the same queue id used anew */
 	assert_int_equal(mqw_ledger_put_message(l, "out", &again), 0);
 	assert_int_equal(mqw_ledger_each_message(l, "out", compare, &w), 0);
 	assert_int_equal(w.count, 2);
-	assert_int_equal(mqw_ledger_delete_message(l, "out", &m), 0);
-	assert_int_equal(mqw_ledger_delete_message(l, "out", &m), 0);
+	again.number = UINT64_C(1) << 40;
+	assert_int_equal(mqw_ledger_put_message(l, "out", &again), -EINVAL);
+	again.number = 0;
+	assert_int_equal(mqw_ledger_put_message(l, "out", &again), -EINVAL);
+	again.number = UINT64_C(1) << 39;
+	assert_int_equal(mqw_ledger_delete_message(l, "another", 7), 0);
+	assert_int_equal(mqw_ledger_delete_message(l, "out", 7), 0);
+	assert_int_equal(mqw_ledger_delete_message(l, "out", 7), 0);
 	w = (struct walk){.want = {&again}};
 	assert_int_equal(mqw_ledger_each_message(l, "out", compare, &w), 0);
 	assert_int_equal(w.count, 1);
@@ -420,24 +428,48 @@ static void damage(off_t at, size_t n)
 	close(fd);
 }
 
+/* With its journal, under a name that nothing had. */
+static void is_set_aside(const char *want)
+{
+	char name[200];
+	char *aside = NULL;
+
+	snprintf(name, sizeof(name), "%s-wal", path);
+	close(open(name, O_WRONLY | O_CREAT, 0600));
+	/* 2026-11-30T12:00:01Z */
+	assert_int_equal(mqw_ledger_set_aside(path, INT64_C(1796040001) * MQW_SECOND, &aside), 0);
+	snprintf(name, sizeof(name), "%s.damaged-20261130T120001Z%s", path, want);
+	assert_string_equal(aside, name);
+	assert_int_equal(access(name, F_OK), 0);
+	strcat(name, "-wal");
+	assert_int_equal(access(name, F_OK), 0);
+	assert_int_equal(access(path, F_OK), -1);
+	free(aside);
+}
+
 static void damage_is_told_and_set_aside(void **state)
 {
-	char aside[128];
 	struct stat st;
 
 	(void)state;
 	mqw_ledger_close(must_open());
 	damage(4096, 4096); /* the root page of the first table */
 	assert_int_equal(open_error(), -EUCLEAN);
-	assert_int_equal(mqw_ledger_set_aside(path), 0);
-	snprintf(aside, sizeof(aside), "%s.damaged", path);
-	assert_int_equal(stat(aside, &st), 0);
+	is_set_aside("");
 	mqw_ledger_close(must_open());
 	damage(0, 100); /* the header */
 	assert_int_equal(open_error(), -EUCLEAN);
-	unlink(path);
+	is_set_aside("-2");
 	mqw_ledger_close(must_open());
 	run_sql("DROP TABLE action");
+	assert_int_equal(open_error(), -EUCLEAN);
+	unlink(path);
+	/* Cut short in its middle, and to nothing. */
+	mqw_ledger_close(must_open());
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(truncate(path, st.st_size / 2 / 4096 * 4096), 0);
+	assert_int_equal(open_error(), -EUCLEAN);
+	assert_int_equal(truncate(path, 0), 0);
 	assert_int_equal(open_error(), -EUCLEAN);
 }
 

@@ -6,7 +6,6 @@
 
 #include <cmocka.h>
 #include <errno.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -194,57 +193,6 @@ static void goes_back_with_its_batch(void **state)
 	assert_int_equal(mqw_ledger_outbox_add_finding(l, id, "k", T, "vanished", "1"), 1);
 }
 
-static int add_drop(void *sql, int columns, char **values, char **names)
-{
-	(void)columns;
-	(void)names;
-	mqw_buffer_printf(sql, "DROP TABLE %s;", values[0]);
-	return 0;
-}
-
-/* Takes away what later versions have added, whatever that is: the first one ended in action_open. */
-static void make_older(void)
-{
-	static const char later[] =
-		"SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-		" AND rowid > (SELECT rowid FROM sqlite_master WHERE name = 'action_open')"
-		" ORDER BY rowid DESC";
-	struct mqw_buffer sql = {0};
-	sqlite3 *db;
-
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, later, add_drop, &sql, NULL), SQLITE_OK);
-	assert_non_null(strstr(mqw_buffer_str(&sql), "DROP TABLE alert;"));
-	mqw_buffer_add_str(&sql, "PRAGMA user_version = 1");
-	assert_int_equal(sqlite3_exec(db, mqw_buffer_str(&sql), NULL, NULL, NULL), SQLITE_OK);
-	sqlite3_close(db);
-	mqw_buffer_done(&sql);
-}
-
-/* A file of the version without an outbox, with something in it. */
-static void an_older_file_is_raised(void **state)
-{
-	const struct mqw_action_record a = {.key = "k",
-		.kind = "recover",
-		.rule = "r",
-		.instance = "out",
-		.cause = "c",
-		.intended_at = T};
-	int64_t id, last;
-	uint32_t count;
-
-	(void)state;
-	assert_int_equal(mqw_ledger_intend(l, &a, &id), 1);
-	l = mqw_ledger_close(l);
-	make_older();
-	reopen();
-	assert_int_equal(mqw_ledger_count_actions(l, "r", "recover", T, &count, &last), 0);
-	assert_int_equal(count, 1);
-	add("ops", "a", T);
-	reopen();
-	assert_due(T, MQW_DAY, 10, "a gathering 0 due +0 tries 0 \"\"\n");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -253,7 +201,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(far_ones_are_due_too, setup, teardown),
 		cmocka_unit_test_setup_teardown(tokens_are_known_until_forgotten, setup, teardown),
 		cmocka_unit_test_setup_teardown(goes_back_with_its_batch, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_older_file_is_raised, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,20 +25,27 @@
 /* The windows of the rules first, or nothing: see mqw_engine_keep_windows(). */
 static int keep(struct mqw_engine *e)
 {
-	int failed = mqw_engine_keep_windows(e);
+	int r = mqw_engine_keep_windows(e), more = 0;
 
-	for (size_t i = 0; failed == 0 && i < e->instance_count; i++)
-		failed = mqw_instance_keep(e->instances[i]);
-	return failed;
+	for (size_t i = 0; r >= 0 && i < e->instance_count; i++) {
+		r = mqw_instance_keep(e->instances[i]);
+		more |= r > 0;
+	}
+	return r < 0 ? r : more;
 }
 
-/* Everything that was fed since the last call is acted on, then kept. */
-static void settle(struct mqw_engine *e)
+/* Everything that was fed since the last call is acted on, then kept; whether some of it still waits. */
+static bool settle(struct mqw_engine *e)
 {
 	bool failed;
+	int r;
 
 	mqw_act_settle(e->act, mqw_clock_now());
-	failed = keep(e) < 0;
+	r = keep(e);
+	failed = r < 0;
+	/* More than one batch: the next one at the next turn, and lines in between. */
+	if (e->keep_more)
+		sd_event_source_set_enabled(e->keep_more, r > 0 ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 	if (failed && !e->ledger_failed)
 		mqw_alert_say(MQW_ALERT_SELF, LOG_ALERT, NULL,
 			"the ledger cannot be written (%s): the watch goes on and nothing is lost "
@@ -48,6 +55,14 @@ static void settle(struct mqw_engine *e)
 	if (!failed && e->ledger_failed)
 		mqw_alert_say(MQW_ALERT_SELF, LOG_NOTICE, NULL, "the ledger can be written again");
 	e->ledger_failed = failed;
+	return r > 0;
+}
+
+static int on_more(sd_event_source *source, void *userdata)
+{
+	(void)source;
+	settle(userdata);
+	return 0;
 }
 
 static bool all_caught_up(const struct mqw_engine *e)
@@ -240,35 +255,6 @@ static int load(struct mqw_engine *e)
 	return r;
 }
 
-static int open_ledger(struct mqw_engine *e)
-{
-	struct mqw_buffer path = {0};
-	char *error = NULL;
-	int r;
-
-	mqw_buffer_printf(&path, "%s/ledger.db", e->config->state_directory);
-	if (path.failed)
-		return -ENOMEM;
-	r = mqw_ledger_open(mqw_buffer_str(&path), &e->ledger, &error);
-	if (r == -EUCLEAN) {
-		mqw_alert_say(MQW_ALERT_SELF, LOG_ALERT, NULL,
-			"the ledger is damaged (%s): it is set aside as %s.damaged and begun anew; "
-			"what was under way then is not known any more",
-			error ? error : "", mqw_buffer_str(&path));
-		free(error);
-		error = NULL;
-		r = mqw_ledger_set_aside(mqw_buffer_str(&path));
-		if (r >= 0)
-			r = mqw_ledger_open(mqw_buffer_str(&path), &e->ledger, &error);
-	}
-	if (r < 0)
-		mqw_alert_say(MQW_ALERT_SELF, LOG_ERR, NULL, "the ledger %s cannot be opened: %s",
-			mqw_buffer_str(&path), error ? error : strerror(-r));
-	free(error);
-	mqw_buffer_done(&path);
-	return r;
-}
-
 static int open_instances(struct mqw_engine *e)
 {
 	const struct mqw_instance_host host = {.event = e->event,
@@ -330,6 +316,10 @@ static int open_loop(struct mqw_engine *e)
 	if (r >= 0)
 		r = sd_event_source_set_floating(turn, 1);
 	sd_event_source_unref(turn);
+	if (r >= 0)
+		r = sd_event_add_defer(e->event, &e->keep_more, on_more, e);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(e->keep_more, SD_EVENT_OFF);
 	return r < 0 ? r : 0;
 }
 
@@ -338,7 +328,7 @@ static int open_all(struct mqw_engine *e)
 	int r = open_loop(e);
 
 	if (r == 0)
-		r = open_ledger(e);
+		r = mqw_engine_open_ledger(e);
 	if (r < 0)
 		return r;
 	mqw_engine_restore_windows(e);
@@ -358,8 +348,9 @@ static int open_all(struct mqw_engine *e)
 static void close_all(struct mqw_engine *e)
 {
 	mqw_engine_close_api(e);
-	if (e->act && e->ledger)
-		settle(e);
+	e->keep_more = sd_event_source_unref(e->keep_more);
+	while (e->act && e->ledger && settle(e))
+		;
 	mqw_act_free(e->act);
 	for (size_t i = 0; i < e->instance_count; i++)
 		mqw_instance_free(e->instances[i]);

@@ -16,6 +16,7 @@ struct mqw_engine {
 	struct mqw_rules *rules;
 	enum mqw_mode mode;
 	sd_event *event;
+	sd_event_source *keep_more; /* on while more is to be kept than one batch takes */
 	struct mqw_dirwatch *dirwatch;
 	struct mqw_ledger *ledger;
 	struct mqw_act *act;
@@ -38,6 +39,12 @@ struct mqw_engine {
 int mqw_engine_keep_windows(struct mqw_engine *e);
 /* At the start. A failure has been said: the rules then count from none. */
 void mqw_engine_restore_windows(struct mqw_engine *e);
+
+/*
+ * ledger_file.c: opens the ledger; one that is damaged, or is none, is set aside and begun anew. 0
+ * or a negative errno, said.
+ */
+int mqw_engine_open_ledger(struct mqw_engine *e);
 
 /* view.c: what the daemon shows of itself over its socket. 0 or a negative errno, said. */
 int mqw_engine_open_api(struct mqw_engine *e);

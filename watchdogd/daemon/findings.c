@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Verdicts on their way out of the tracker: to the journal, the history and the rules. */
-#include <stdlib.h>
 #include <syslog.h>
 
 #include "watchdogd/act/alert.h"
@@ -84,35 +83,13 @@ void mqw_instance_gap(void *ctx, const struct mqw_event *gap)
 	mqw_buffer_done(&text);
 }
 
-/*
- * Goes with the next batch, as often as it takes: what the ledger would keep by mistake comes back
- * as an open message that nothing is heard of any more.
- */
-static void forget_in_ledger(struct mqw_instance *i, const struct mqw_message *m)
-{
-	struct mqw_forgotten f = {.opened_at = m->opened_at, .first_seen = m->first_seen};
-
-	if (i->forgotten_count == i->forgotten_cap) {
-		size_t cap = i->forgotten_cap ? i->forgotten_cap * 2 : 64;
-		void *p = realloc(i->forgotten, cap * sizeof(*i->forgotten));
-
-		if (!p)
-			return;
-		i->forgotten = p;
-		i->forgotten_cap = cap;
-	}
-	f.queue_id = mqw_slice_dup(mqw_slice_of(m->queue_id));
-	if (f.queue_id)
-		i->forgotten[i->forgotten_count++] = f;
-}
-
 void mqw_instance_forget(void *ctx, const struct mqw_message *m)
 {
 	struct mqw_instance *i = ctx;
 	struct mqw_slice id = mqw_slice_of(m->queue_id);
 
 	if (m->kept)
-		forget_in_ledger(i, m);
+		mqw_instance_forget_kept(i, m->number);
 	/* Of a message that never waited there is a copy only where copies of all are kept. */
 	if (i->act.vault && (m->kept || i->host.keep == MQW_KEEP_ALL) &&
 		mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, id) == m) {

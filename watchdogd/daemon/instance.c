@@ -193,7 +193,6 @@ struct mqw_instance *mqw_instance_free(struct mqw_instance *i)
 		i->act.probe->free(i->probe);
 	for (uint32_t n = 0; n < i->name_count; n++)
 		free(i->names[n]);
-	mqw_instance_clear_forgotten(i);
 	free(i->forgotten);
 	free(i->queue_root);
 	free(i->log_name);

@@ -54,7 +54,8 @@ bool mqw_instance_is_stuck(struct mqw_instance *i);
 
 /*
  * Writes what changed since the last call, and the position in the log, into the ledger, in a
- * batch of its own. Negative errno: nothing is kept, everything comes again with the next call.
+ * batch of its own. 1: there is more of it than is done in one go, call again soon. Negative
+ * errno: nothing is kept, everything comes again with the next call.
  */
 int mqw_instance_keep(struct mqw_instance *i);
 

@@ -12,12 +12,6 @@
 
 #define MQW_INSTANCE_SOURCES 64 /* names of log files; more go unnamed */
 
-/* A message that the ledger has to forget: what it is told by there. */
-struct mqw_forgotten {
-	char *queue_id;
-	int64_t opened_at, first_seen;
-};
-
 struct mqw_instance {
 	struct mqw_act_instance act; /* name, probe, tracker, vault, caught_up */
 	const struct mqw_instance_config *config;
@@ -44,7 +38,7 @@ struct mqw_instance {
 	bool adopted; /* and its files made known to the tracker */
 	bool said_no_copy; /* since a copy was made last */
 	bool moved; /* lines were read since the position was kept */
-	struct mqw_forgotten *forgotten; /* until the ledger has committed it */
+	uint64_t *forgotten; /* numbers of messages that the ledger has to forget, until it has */
 	size_t forgotten_count, forgotten_cap;
 	bool telling; /* the tracker is not held any more */
 	int64_t caught_up_at;
@@ -66,7 +60,8 @@ void mqw_instance_scanned(void *ctx);
 /* keep.c: to the ledger and back. */
 /* Takes back what the ledger kept: gaps, messages. 0 or a negative errno. */
 int mqw_instance_restore(struct mqw_instance *i);
-void mqw_instance_clear_forgotten(struct mqw_instance *i);
+/* Tells the ledger with the next batch that this message is followed no more. */
+void mqw_instance_forget_kept(struct mqw_instance *i, uint64_t number);
 
 /* findings.c: verdicts out of the tracker. */
 void mqw_instance_verdict(void *ctx, const struct mqw_message *m, const struct mqw_recipient *r,

@@ -7,13 +7,39 @@
 #include "watchdogd/daemon/progress.h"
 #include "watchdogd/ledger/memory.h"
 
+/* Rows in one batch: with a million messages that takes 30 ms, and the loop stands still for it. */
+#define KEEP_MAX 1000
+#define KEEP_MAX_HISTORY 4000 /* while the log is read again nobody waits for what comes next */
+
+/*
+ * Goes with the next batch, as often as it takes: what the ledger would keep by mistake comes back
+ * as an open message that nothing is heard of any more.
+ */
+void mqw_instance_forget_kept(struct mqw_instance *i, uint64_t number)
+{
+	if (i->forgotten_count == i->forgotten_cap) {
+		size_t cap = i->forgotten_cap ? i->forgotten_cap * 2 : 64;
+		void *p = realloc(i->forgotten, cap * sizeof(*i->forgotten));
+
+		if (!p)
+			return;
+		i->forgotten = p;
+		i->forgotten_cap = cap;
+	}
+	i->forgotten[i->forgotten_count++] = number;
+}
+
 static int restore_one(void *ctx, const struct mqw_message *m)
 {
 	struct mqw_instance *i = ctx;
 	int r = mqw_tracker_restore(i->act.tracker, m);
 
 	mqw_progress_step(i->host.progress);
-	return r == -EEXIST ? 0 : r;
+	if (r != -EEXIST)
+		return r;
+	/* Two rows for one life, as no batch leaves them: the later one would come back for ever. */
+	mqw_instance_forget_kept(i, m->number);
+	return 0;
 }
 
 /* Gaps first: a message may be judged from the moment at which it is there. */
@@ -25,13 +51,6 @@ int mqw_instance_restore(struct mqw_instance *i)
 		r = mqw_ledger_get_dropping(i->host.ledger, i->act.name, &i->loss.dropping_since);
 	i->kept_dropping = i->loss.dropping_since;
 	return r < 0 ? r : mqw_ledger_each_message(i->host.ledger, i->act.name, restore_one, i);
-}
-
-void mqw_instance_clear_forgotten(struct mqw_instance *i)
-{
-	for (size_t n = 0; n < i->forgotten_count; n++)
-		free(i->forgotten[n].queue_id);
-	i->forgotten_count = 0;
 }
 
 static int put_position(struct mqw_instance *i)
@@ -51,15 +70,8 @@ static int delete_forgotten(struct mqw_instance *i)
 {
 	int r = 0;
 
-	for (size_t n = 0; r == 0 && n < i->forgotten_count; n++) {
-		const struct mqw_forgotten *f = &i->forgotten[n];
-		const struct mqw_message m = {.realm = "",
-			.queue_id = f->queue_id,
-			.opened_at = f->opened_at,
-			.first_seen = f->first_seen};
-
-		r = mqw_ledger_delete_message(i->host.ledger, i->act.name, &m);
-	}
+	for (size_t n = 0; r == 0 && n < i->forgotten_count; n++)
+		r = mqw_ledger_delete_message(i->host.ledger, i->act.name, i->forgotten[n]);
 	return r;
 }
 
@@ -92,29 +104,32 @@ static int put_message(struct mqw_instance *i, struct mqw_message *m)
 	return r;
 }
 
-/* Puts the dirty ones; those taken are in *ret_taken, for the caller to free. */
-static int put_messages(struct mqw_instance *i, struct mqw_message ***ret_taken, size_t *ret_count)
+struct batch {
+	struct mqw_message *taken[KEEP_MAX_HISTORY];
+	size_t count;
+	bool whole; /* all that had changed is in it */
+};
+
+/*
+ * Puts what changed, the first first, until there is enough of it for one batch. Recipients count
+ * too: some messages have thousands.
+ */
+static int put_messages(struct mqw_instance *i, struct batch *b)
 {
-	struct mqw_message *m, **taken = NULL;
-	size_t count = 0, cap = 0;
+	size_t rows = 0, max = i->act.caught_up ? KEEP_MAX : KEEP_MAX_HISTORY;
 	int r = 0;
 
-	while (r == 0 && (m = mqw_tracker_take_dirty(i->act.tracker))) {
-		if (count == cap) {
-			void *p = realloc(taken, (cap = cap ? cap * 2 : 64) * sizeof(*taken));
+	/* A message is a row or more. */
+	while (r == 0 && rows < max) {
+		struct mqw_message *m = mqw_tracker_take_dirty(i->act.tracker);
 
-			if (!p) {
-				mqw_tracker_mark_dirty(i->act.tracker, m);
-				r = -ENOMEM;
-				break;
-			}
-			taken = p;
-		}
-		taken[count++] = m;
+		b->whole = !m;
+		if (!m)
+			return 0;
+		b->taken[b->count++] = m;
+		rows += m->recipient_count > 1 ? m->recipient_count : 1;
 		r = put_message(i, m);
 	}
-	*ret_taken = taken;
-	*ret_count = count;
 	return r;
 }
 
@@ -127,34 +142,46 @@ static int put_memory(struct mqw_instance *i)
 	return r;
 }
 
-int mqw_instance_keep(struct mqw_instance *i)
+/*
+ * What belongs to one place in the log goes with that place: when not all of the messages fit, the
+ * rest of it waits for the batch that has the last of them. Killed before that, the log is read from
+ * an earlier line than some messages are of, and the tracker knows lines that come twice.
+ */
+static int put_batch(struct mqw_instance *i, struct batch *b)
 {
-	struct mqw_message **taken = NULL;
-	size_t count = 0;
-	int r;
+	int r = put_messages(i, b);
 
-	r = mqw_ledger_begin(i->host.ledger);
-	if (r < 0)
+	if (r < 0 || !b->whole)
 		return r;
 	r = delete_forgotten(i);
-	if (r == 0)
-		r = put_messages(i, &taken, &count);
 	if (r == 0)
 		r = put_memory(i);
 	if (r == 0 && i->moved)
 		r = put_position(i);
+	return r;
+}
+
+int mqw_instance_keep(struct mqw_instance *i)
+{
+	struct batch b;
+	int r = mqw_ledger_begin(i->host.ledger);
+
+	b.count = 0;
+	b.whole = false;
+	if (r < 0)
+		return r;
+	r = put_batch(i, &b);
 	if (r == 0)
 		r = mqw_ledger_commit(i->host.ledger);
 	else
 		mqw_ledger_rollback(i->host.ledger);
-	for (size_t n = 0; r < 0 && n < count; n++)
-		mqw_tracker_mark_dirty(i->act.tracker, taken[n]);
-	if (r == 0) {
-		i->moved = false;
-		i->kept_dropping = i->loss.dropping_since;
-		mqw_tracker_memory_kept(i->act.tracker);
-		mqw_instance_clear_forgotten(i);
-	}
-	free(taken);
-	return r;
+	for (size_t n = 0; r < 0 && n < b.count; n++)
+		mqw_tracker_mark_dirty(i->act.tracker, b.taken[n]);
+	if (r < 0 || !b.whole)
+		return r < 0 ? r : 1;
+	i->moved = false;
+	i->kept_dropping = i->loss.dropping_since;
+	mqw_tracker_memory_kept(i->act.tracker);
+	i->forgotten_count = 0;
+	return 0;
 }

@@ -4,16 +4,31 @@
 #include <errno.h>
 
 void mqw_fields_add_columns(
-	struct mqw_buffer *sql, const char *table, const struct mqw_field *fields, size_t count)
+	struct mqw_buffer *sql, const char *prefix, const struct mqw_field *fields, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		mqw_buffer_printf(sql, "%s%s%s", i ? ", " : "", table, fields[i].column);
+		mqw_buffer_printf(sql, "%s%s%s", i ? ", " : "", prefix, fields[i].column);
 }
 
 void mqw_fields_add_marks(struct mqw_buffer *sql, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		mqw_buffer_add_str(sql, i ? ", ?" : "?");
+}
+
+static int64_t flags_of(const struct mqw_field *f, const char *base)
+{
+	int64_t bits = 0;
+
+	for (int64_t i = 0; i < f->limit; i++)
+		bits |= (int64_t) * (const bool *)(base + f->flags[i]) << i;
+	return bits;
+}
+
+static void set_flags(const struct mqw_field *f, char *base, int64_t bits)
+{
+	for (int64_t i = 0; i < f->limit; i++)
+		*(bool *)(base + f->flags[i]) = bits >> i & 1;
 }
 
 static void bind_field(struct mqw_binder *b, const struct mqw_field *f, const void *base)
@@ -30,8 +45,8 @@ static void bind_field(struct mqw_binder *b, const struct mqw_field *f, const vo
 	case MQW_FIELD_TIME:
 		mqw_bind_time(b, *(const int64_t *)(const void *)at);
 		break;
-	case MQW_FIELD_BOOL:
-		mqw_bind_int(b, *(const bool *)at);
+	case MQW_FIELD_FLAGS:
+		mqw_bind_int(b, flags_of(f, base));
 		break;
 	case MQW_FIELD_U8:
 		mqw_bind_int(b, *(const uint8_t *)at);
@@ -55,16 +70,18 @@ void mqw_bind_fields(
 		bind_field(b, &fields[i], base);
 }
 
-/* A string of the row, kept in the arena. -ENOMEM also when SQLite had no memory to give it. */
+/* A string of the row. -ENOMEM also when SQLite had no memory to give it. */
 static int read_text(sqlite3_stmt *stmt, int column, struct mqw_arena *strings, char **ret)
 {
 	const char *text;
 
 	*ret = NULL;
-	if (sqlite3_column_type(stmt, column) == SQLITE_NULL)
-		return 0;
 	text = mqw_column_text(stmt, column);
-	if (text)
+	if (!text)
+		return sqlite3_column_type(stmt, column) == SQLITE_NULL ? 0 : -ENOMEM;
+	if (!strings)
+		*ret = (char *)(uintptr_t)text;
+	else
 		*ret = mqw_arena_strdup(
 			strings, mqw_slice(text, (size_t)sqlite3_column_bytes(stmt, column)));
 	return *ret ? 0 : -ENOMEM;
@@ -96,8 +113,9 @@ static int read_field(sqlite3_stmt *stmt, int column, const struct mqw_field *f,
 	case MQW_FIELD_TIME:
 		*(int64_t *)(void *)at = mqw_column_time(stmt, column);
 		break;
-	case MQW_FIELD_BOOL:
-		*(bool *)at = mqw_column_number(stmt, column, 1, &bad);
+	case MQW_FIELD_FLAGS:
+		set_flags(f, base,
+			mqw_column_number(stmt, column, (INT64_C(1) << f->limit) - 1, &bad));
 		break;
 	case MQW_FIELD_U8:
 		*(uint8_t *)at = (uint8_t)mqw_column_number(stmt, column, f->limit - 1, &bad);

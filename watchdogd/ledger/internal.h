@@ -20,10 +20,14 @@ enum mqw_statement {
 	MQW_STATEMENT_WINDOW_PUT,
 	MQW_STATEMENT_WINDOW_FORGET,
 	MQW_STATEMENT_WINDOW_EACH,
+	MQW_STATEMENT_INSTANCE_GET,
+	MQW_STATEMENT_INSTANCE_ADD,
+	MQW_STATEMENT_MESSAGE_PUT,
 	MQW_STATEMENT_MESSAGE_DELETE,
-	MQW_STATEMENT_MESSAGE_INSERT,
 	MQW_STATEMENT_MESSAGE_EACH,
-	MQW_STATEMENT_RECIPIENT_INSERT,
+	MQW_STATEMENT_RECIPIENT_PUT,
+	MQW_STATEMENT_RECIPIENT_DELETE,
+	MQW_STATEMENT_RECIPIENT_EACH,
 	MQW_STATEMENT_VERDICT_INSERT,
 	MQW_STATEMENT_VERDICT_EXPIRE,
 	MQW_STATEMENT_VERDICT_EACH,
@@ -57,9 +61,14 @@ enum mqw_statement {
 	MQW_STATEMENT_COUNT
 };
 
+struct mqw_checkpoints;
+
 struct mqw_ledger {
 	sqlite3 *db;
+	struct mqw_checkpoints *checkpoints;
 	sqlite3_stmt *statements[MQW_STATEMENT_COUNT];
+	int64_t instance; /* the one that was asked for last, 0 none, and */
+	char instance_name[64];
 	bool in_batch;
 	int batch_error; /* negative errno of the first failure in the batch, 0 none */
 	char error[256];
@@ -73,7 +82,7 @@ enum mqw_field_kind {
 	MQW_FIELD_TEXT, /* char *; NULL is NULL */
 	MQW_FIELD_INLINE, /* char[limit] */
 	MQW_FIELD_TIME, /* int64_t; MQW_TIME_NONE is NULL */
-	MQW_FIELD_BOOL,
+	MQW_FIELD_FLAGS, /* bools in one number, the first of flags the lowest bit; limit of them */
 	MQW_FIELD_U8, /* below limit: enums that index tables elsewhere */
 	MQW_FIELD_U16,
 	MQW_FIELD_U32,
@@ -85,6 +94,7 @@ struct mqw_field {
 	enum mqw_field_kind kind;
 	size_t offset;
 	int64_t limit;
+	const size_t *flags; /* offsets of bools */
 };
 
 /* Values bound one after the other; the first failure is kept for mqw_ledger_run(). */
@@ -99,17 +109,26 @@ int mqw_schema_check(struct mqw_ledger *l);
 /* Brings an open database to the newest schema. Errors as mqw_ledger_open(). */
 int mqw_schema_upgrade(struct mqw_ledger *l);
 
+/* checkpoint.c: from now on what the journal gathers is brought into the file. 0 or -ENOMEM. */
+int mqw_checkpoints_begin(struct mqw_ledger *l, const char *path);
+/* Waits for the one that is under way. */
+void mqw_checkpoints_end(struct mqw_ledger *l);
+
 /* Makes the statements. -EUCLEAN when the tables are not what the schema's number says. */
 int mqw_statements_prepare(struct mqw_ledger *l);
 void mqw_statements_finalize(struct mqw_ledger *l);
 
-/* Adds "t.a, t.b, t.c" (table "t.", or "") or "?, ?, ?" for a list of fields to the text of a statement. */
+/* Adds "p_a, p_b, p_c" (prefix "p_", or "") or "?, ?, ?" for a list of fields to the text of a statement. */
 void mqw_fields_add_columns(
-	struct mqw_buffer *sql, const char *table, const struct mqw_field *fields, size_t count);
+	struct mqw_buffer *sql, const char *prefix, const struct mqw_field *fields, size_t count);
 void mqw_fields_add_marks(struct mqw_buffer *sql, size_t count);
-void mqw_message_insert_sql(struct mqw_buffer *sql);
+void mqw_message_put_sql(struct mqw_buffer *sql);
 void mqw_message_each_sql(struct mqw_buffer *sql);
-void mqw_recipient_insert_sql(struct mqw_buffer *sql);
+void mqw_recipient_put_sql(struct mqw_buffer *sql);
+void mqw_recipient_each_sql(struct mqw_buffer *sql);
+
+/* The number of an instance, made when wanted. 1; 0 when there is none; negative errno. */
+int mqw_ledger_instance(struct mqw_ledger *l, const char *name, bool make, int64_t *ret);
 
 /* Turns an SQLite code into a negative errno, keeping its message; a batch fails with it. */
 int mqw_ledger_fail(struct mqw_ledger *l, int rc);
@@ -142,7 +161,10 @@ int64_t mqw_column_time(sqlite3_stmt *stmt, int column);
 /* A number within 0..max; anything else is damage: then *bad is set and 0 is given. */
 int64_t mqw_column_number(sqlite3_stmt *stmt, int column, int64_t max, bool *bad);
 
-/* Reads fields from the column on; strings go to the arena. 0, -EUCLEAN, -ENOMEM. */
+/*
+ * Reads fields from the column on; strings go to the arena, or, when that is NULL, are valid until
+ * the next step. 0, -EUCLEAN, -ENOMEM.
+ */
 int mqw_column_fields(sqlite3_stmt *stmt, int column, const struct mqw_field *fields, size_t count,
 	void *base, struct mqw_arena *strings);
 

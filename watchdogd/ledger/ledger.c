@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BUSY_TIMEOUT_MS 500 /* the event loop stands still for it */
@@ -18,7 +19,8 @@
  * for its own commits. The cell check catches damaged pages that a query happens upon; views and
  * triggers of a file that somebody tampered with run no functions.
  */
-static const char settings[] = "PRAGMA foreign_keys = ON;"
+static const char settings[] = "PRAGMA auto_vacuum = INCREMENTAL;"
+			       "PRAGMA foreign_keys = ON;"
 			       "PRAGMA trusted_schema = OFF;"
 			       "PRAGMA cell_size_check = ON;"
 			       "PRAGMA temp_store = MEMORY;"
@@ -29,19 +31,26 @@ static const char settings[] = "PRAGMA foreign_keys = ON;"
 
 /*
  * SQLite would make the file with the umask's mode, and open a read-only one without a word. A
- * journal takes the mode of its file.
+ * journal takes the mode of its file. An empty one that was there before is a ledger that lost all
+ * it had: it would pass for a new one.
  */
-static int make_file(const char *path)
+static int make_file(struct mqw_ledger *l, const char *path)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600), r = 0;
+	const int flags = O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+	int fd = open(path, flags | O_CREAT | O_EXCL, 0600), r = 0;
+	bool fresh = fd >= 0;
 	struct stat st;
 
+	if (fd < 0 && errno == EEXIST)
+		fd = open(path, flags);
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, &st) < 0)
 		r = -errno;
 	else if (!S_ISREG(st.st_mode))
 		r = -EINVAL;
+	else if (!fresh && st.st_size == 0)
+		r = mqw_ledger_fail_with(l, -EUCLEAN, "damaged: the file is empty");
 	else if ((st.st_mode & 07777) != 0600 && fchmod(fd, 0600) < 0)
 		r = -errno;
 	close(fd);
@@ -82,16 +91,21 @@ static int open_database(struct mqw_ledger *l, const char *path)
 	if (rc != SQLITE_OK)
 		return mqw_ledger_fail(l, rc);
 	sqlite3_limit(l->db, SQLITE_LIMIT_LENGTH, ROW_MAX);
+	/* What turns out not to be ours to open is left as it was, its journal too. */
+	sqlite3_db_config(l->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	r = mqw_schema_check(l);
 	if (r < 0)
 		return r;
+	sqlite3_db_config(l->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
 	rc = sqlite3_exec(l->db, settings, NULL, NULL, NULL);
 	if (rc != SQLITE_OK)
 		return mqw_ledger_fail(l, rc);
 	r = check_integrity(l);
 	if (r == 0)
 		r = mqw_schema_upgrade(l);
-	return r < 0 ? r : mqw_statements_prepare(l);
+	if (r == 0)
+		r = mqw_statements_prepare(l);
+	return r < 0 ? r : mqw_checkpoints_begin(l, path);
 }
 
 static char *explain(const char *path, const char *why)
@@ -107,7 +121,7 @@ static char *explain(const char *path, const char *why)
 int mqw_ledger_open(const char *path, struct mqw_ledger **ret, char **reterr)
 {
 	struct mqw_ledger *l = calloc(1, sizeof(*l));
-	int r = l ? make_file(path) : -ENOMEM;
+	int r = l ? make_file(l, path) : -ENOMEM;
 	const char *why;
 
 	if (r == 0) {
@@ -128,33 +142,56 @@ struct mqw_ledger *mqw_ledger_close(struct mqw_ledger *l)
 {
 	if (!l)
 		return NULL;
+	mqw_checkpoints_end(l);
 	mqw_statements_finalize(l);
 	sqlite3_close(l->db);
 	free(l);
 	return NULL;
 }
 
-int mqw_ledger_set_aside(const char *path)
+/* A name that nothing has yet: an older ledger that was damaged stays for whoever looks into it. */
+static int name_aside(const char *path, int64_t now, char name[static PATH_MAX])
+{
+	time_t seconds = (time_t)(now / MQW_SECOND);
+	char stamp[32];
+	struct tm tm;
+
+	if (!gmtime_r(&seconds, &tm) || !strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm))
+		return -EINVAL;
+	for (int i = 1; i < 100; i++) {
+		char number[16] = "";
+		int n;
+
+		if (i > 1)
+			snprintf(number, sizeof(number), "-%d", i);
+		n = snprintf(name, PATH_MAX, "%s.damaged-%s%s", path, stamp, number);
+		if (n < 0 || n >= PATH_MAX)
+			return -ENAMETOOLONG;
+		if (access(name, F_OK) < 0)
+			return errno == ENOENT ? 0 : -errno;
+	}
+	return -EEXIST;
+}
+
+int mqw_ledger_set_aside(const char *path, int64_t now, char **ret_name)
 {
 	/* The journals first: whatever is cut short here, none is left beside a new ledger. */
 	static const char *const suffixes[] = {"-wal", "-shm", "-journal", ""};
-	char from[PATH_MAX], to[PATH_MAX];
+	char name[PATH_MAX], from[PATH_MAX], to[PATH_MAX];
+	int r = name_aside(path, now, name);
 
-	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+	for (size_t i = 0; r == 0 && i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
 		int n = snprintf(from, sizeof(from), "%s%s", path, suffixes[i]);
-		int k = snprintf(to, sizeof(to), "%s.damaged%s", path, suffixes[i]);
+		int k = snprintf(to, sizeof(to), "%s%s", name, suffixes[i]);
 
 		if (n < 0 || k < 0 || (size_t)n >= sizeof(from) || (size_t)k >= sizeof(to))
 			return -ENAMETOOLONG;
-		if (rename(from, to) == 0)
-			continue;
-		if (errno != ENOENT)
-			return -errno;
-		/* An older one's journal does not belong to what now takes its place. */
-		if (unlink(to) < 0 && errno != ENOENT)
+		if (rename(from, to) < 0 && errno != ENOENT)
 			return -errno;
 	}
-	return 0;
+	if (r == 0)
+		*ret_name = mqw_slice_dup(mqw_slice_of(name));
+	return r;
 }
 
 const char *mqw_ledger_error(const struct mqw_ledger *l)
@@ -216,5 +253,6 @@ int mqw_ledger_rollback(struct mqw_ledger *l)
 		memcpy(l->error, error, sizeof(error));
 	l->in_batch = false;
 	l->batch_error = 0;
+	l->instance = 0; /* it may have been made in this batch */
 	return r;
 }

@@ -27,20 +27,20 @@ struct mqw_ledger;
 /*
  * Opens or makes the file (mode 0600; its directory must be there) and brings its schema up to
  * date. Reads the whole file once to check it: about a second for a million messages.
- * 0; -EUCLEAN when it is damaged (then the caller may set it aside and start anew); -ENOTSUP when
- * a newer version of this program wrote it; -ELOOP for a symbolic link; -EINVAL when it is
- * somebody else's database; or another negative errno. On failure *reterr, when reterr is not
+ * 0; -EUCLEAN when it is damaged, or empty (then the caller may set it aside and start anew);
+ * -ENOTSUP when a newer version of this program wrote it: then nothing in it was changed; -ELOOP
+ * for a symbolic link; -EINVAL when it is somebody else's database; or another negative errno. On failure *reterr, when reterr is not
  * NULL, is a sentence for the log, for the caller to free (NULL when memory is out).
  */
 int mqw_ledger_open(const char *path, struct mqw_ledger **ret, char **reterr);
 struct mqw_ledger *mqw_ledger_close(struct mqw_ledger *l);
 
 /*
- * Renames a damaged, closed ledger and its journals to PATH.damaged and so on, replacing an older
- * one, so that a new one may be opened. A journal left behind would be played into the new file:
- * never rename the ledger alone.
+ * Renames a damaged, closed ledger and its journals to PATH.damaged-DATE (of now, in UTC) and so on,
+ * so that a new one may be opened. A journal left behind would be played into the new file: never
+ * rename the ledger alone. *ret_name is the new name, for the caller to free (NULL without memory).
  */
-int mqw_ledger_set_aside(const char *path);
+int mqw_ledger_set_aside(const char *path, int64_t now, char **ret_name);
 
 /* What the last failure said, for logs. Borrowed until the next call. */
 const char *mqw_ledger_error(const struct mqw_ledger *l);
@@ -64,20 +64,17 @@ int mqw_ledger_get_position(
 	struct mqw_ledger *l, const char *instance, const char *source, struct mqw_buffer *ret);
 
 /*
- * Keeps a message with all its recipients, replacing what was kept of it. instance is the
- * configured one. A message is told by instance, realm, queue id and opened_at, or by first_seen
- * in place of the last: so it stays the same one when the queue file corrects opened_at.
+ * Keeps a message with all its recipients, replacing what was kept of the one with its number.
+ * instance is the configured one. -EINVAL for a number that is 0 or over 40 bits.
  */
 int mqw_ledger_put_message(struct mqw_ledger *l, const char *instance, const struct mqw_message *m);
 /* Forgets it; 0 also when it was not kept. */
-int mqw_ledger_delete_message(
-	struct mqw_ledger *l, const char *instance, const struct mqw_message *m);
+int mqw_ledger_delete_message(struct mqw_ledger *l, const char *instance, uint64_t number);
 /*
- * Gives each kept message of the instance to the callback, in order of opening, fit for
- * mqw_tracker_restore(); the message is freed afterwards. Its links to other messages are NULL and
- * it is not dirty; the message's own instance is the one it was put with. A negative value from
- * the callback ends it and is returned. The callback may use the ledger, but not begin another
- * walk over the messages (-EINPROGRESS).
+ * Gives each kept message of the instance to the callback, in order of their numbers, fit for
+ * mqw_tracker_restore(); the message lives until it returns. Its links to other messages are NULL
+ * and it is not dirty. A negative value from the callback ends it and is returned. The callback may
+ * use the ledger, but not begin another walk over the messages (-EINPROGRESS).
  */
 int mqw_ledger_each_message(struct mqw_ledger *l, const char *instance,
 	int (*each)(void *ctx, const struct mqw_message *m), void *ctx);

@@ -1,41 +1,47 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Messages in the ledger. One row holds a message and its first recipient, which most often is its
+ * only one: what changes is one row in one place, and a million of them are read in one pass. Its
+ * key is the tracker's number of it, so that it stays where it is and needs no index.
+ */
 #include "watchdogd/ledger/internal.h"
 
 #include <errno.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define NUMBER_BITS 40
 
 #define M(kind_, column_)                                                                          \
 	{                                                                                          \
-#column_, MQW_FIELD_##kind_, offsetof(struct mqw_message, column_), 0              \
+		.column = #column_, .kind = MQW_FIELD_##kind_,                                     \
+		.offset = offsetof(struct mqw_message, column_)                                    \
 	}
+#define U8(type_, column_, limit_)                                                                 \
+	{                                                                                          \
+		.column = #column_, .kind = MQW_FIELD_U8, .offset = offsetof(type_, column_),      \
+		.limit = limit_                                                                    \
+	}
+#define FLAGS(list_)                                                                               \
+	{                                                                                          \
+		.column = "flags", .kind = MQW_FIELD_FLAGS, .flags = list_, .limit = COUNT(list_)  \
+	}
+
+/* The order is part of the schema; new ones go to the end. */
+static const size_t message_flags[] = {offsetof(struct mqw_message, opening_seen),
+	offsetof(struct mqw_message, age_known), offsetof(struct mqw_message, queued),
+	offsetof(struct mqw_message, held), offsetof(struct mqw_message, removed),
+	offsetof(struct mqw_message, admin_removed), offsetof(struct mqw_message, admin_requeued),
+	offsetof(struct mqw_message, discarded), offsetof(struct mqw_message, refused),
+	offsetof(struct mqw_message, probe), offsetof(struct mqw_message, gave_up),
+	offsetof(struct mqw_message, gave_up_forced), offsetof(struct mqw_message, file_lost),
+	offsetof(struct mqw_message, queue_gone)};
 
 /* All that mqw_tracker_restore() needs; what is missing here is a link, or is made anew. */
 static const struct mqw_field message_fields[] = {
-	{"shown_as", MQW_FIELD_TEXT, offsetof(struct mqw_message, instance), 0},
-	M(TEXT, sender),
-	M(TEXT, message_id),
-	M(TEXT, ndr_id),
-	M(TEXT, former_id),
-	M(TEXT, successor),
-	M(TEXT, lost_how),
+	FLAGS(message_flags),
+	U8(struct mqw_message, place, MQW_PLACE_COUNT),
+	U8(struct mqw_message, reported, MQW_VERDICT_COUNT),
 	M(U32, announced),
-	{"place", MQW_FIELD_U8, offsetof(struct mqw_message, place), MQW_PLACE_COUNT},
-	M(BOOL, opening_seen),
-	M(BOOL, age_known),
-	M(BOOL, queued),
-	M(BOOL, held),
-	M(BOOL, removed),
-	M(BOOL, admin_removed),
-	M(BOOL, admin_requeued),
-	M(BOOL, discarded),
-	M(BOOL, refused),
-	M(BOOL, probe),
-	M(BOOL, gave_up),
-	M(BOOL, gave_up_forced),
-	M(BOOL, file_lost),
-	M(BOOL, queue_gone),
-	{"reported", MQW_FIELD_U8, offsetof(struct mqw_message, reported), MQW_VERDICT_COUNT},
 	M(TIME, opened_at),
 	M(TIME, first_seen),
 	M(TIME, last_seen),
@@ -45,102 +51,137 @@ static const struct mqw_field message_fields[] = {
 	M(TIME, gone_at),
 	M(TIME, closed_at),
 	M(TIME, retry_at),
-	{"due_at", MQW_FIELD_TIME, offsetof(struct mqw_message, link.due_at), 0},
+	{.column = "shown_as",
+		.kind = MQW_FIELD_TEXT,
+		.offset = offsetof(struct mqw_message, instance)},
+	M(TEXT, sender),
+	M(TEXT, message_id),
+	M(TEXT, ndr_id),
+	M(TEXT, former_id),
+	M(TEXT, successor),
+	M(TEXT, lost_how),
 };
 
-#define R(kind_, column_, member_, limit_)                                                         \
+#define R(kind_, column_, member_)                                                                 \
 	{                                                                                          \
-		column_, MQW_FIELD_##kind_, offsetof(struct mqw_recipient, member_), limit_        \
+		.column = column_, .kind = MQW_FIELD_##kind_,                                      \
+		.offset = offsetof(struct mqw_recipient, member_)                                  \
 	}
 #define STATUS_SIZE ((int64_t)sizeof(((struct mqw_recipient *)NULL)->status))
 
+static const size_t recipient_flags[] = {
+	offsetof(struct mqw_recipient, successor_known), offsetof(struct mqw_recipient, hasty)};
+
 static const struct mqw_field recipient_fields[] = {
-	R(TEXT, "address", address, 0),
-	R(TEXT, "relay", relay, 0),
-	R(TEXT, "reply", reply, 0),
-	R(TEXT, "successor", successor, 0),
-	R(BOOL, "successor_known", successor_known, 0),
-	R(INLINE, "status", status, STATUS_SIZE),
-	R(U16, "code", code, 0),
-	R(U8, "state", state, MQW_RECIPIENT_COUNT),
-	R(BOOL, "hasty", hasty, 0),
-	R(U32, "attempts", attempts, 0),
-	R(U8, "reported", reported, MQW_VERDICT_COUNT),
-	R(TIME, "first_attempt", first_attempt, 0),
-	R(TIME, "last_attempt", last_attempt, 0),
-	R(U32, "first_source", first_seen_at.source, 0),
-	R(U64, "first_line", first_seen_at.line, 0),
-	R(U32, "last_source", last_seen_at.source, 0),
-	R(U64, "last_line", last_seen_at.line, 0),
+	FLAGS(recipient_flags),
+	U8(struct mqw_recipient, state, MQW_RECIPIENT_COUNT),
+	U8(struct mqw_recipient, reported, MQW_VERDICT_COUNT),
+	R(U16, "code", code),
+	R(U32, "attempts", attempts),
+	R(TIME, "first_attempt", first_attempt),
+	R(TIME, "last_attempt", last_attempt),
+	R(U32, "first_source", first_seen_at.source),
+	R(U64, "first_line", first_seen_at.line),
+	R(U32, "last_source", last_seen_at.source),
+	R(U64, "last_line", last_seen_at.line),
+	{.column = "status",
+		.kind = MQW_FIELD_INLINE,
+		.offset = offsetof(struct mqw_recipient, status),
+		.limit = STATUS_SIZE},
+	R(TEXT, "address", address),
+	R(TEXT, "relay", relay),
+	R(TEXT, "reply", reply),
+	R(TEXT, "successor", successor),
 };
 
-void mqw_message_insert_sql(struct mqw_buffer *sql)
+/* Columns of a row of message, as it is read. */
+enum { COLUMN_ID, COLUMN_RECIPIENTS, COLUMN_REALM, COLUMN_QUEUE_ID, COLUMN_MESSAGE };
+#define COLUMN_FIRST (COLUMN_MESSAGE + (int)COUNT(message_fields))
+/* And of recipient. */
+enum { COLUMN_OF, COLUMN_NUMBER, COLUMN_RECIPIENT };
+
+static void add_message_columns(struct mqw_buffer *sql)
 {
-	mqw_buffer_add_str(sql, "INSERT INTO message (instance, realm, queue_id, ");
+	mqw_buffer_add_str(sql, "id, recipients, realm, queue_id, ");
 	mqw_fields_add_columns(sql, "", message_fields, COUNT(message_fields));
+	mqw_buffer_add_str(sql, ", ");
+	mqw_fields_add_columns(sql, "to_", recipient_fields, COUNT(recipient_fields));
+}
+
+void mqw_message_put_sql(struct mqw_buffer *sql)
+{
+	mqw_buffer_add_str(sql, "INSERT OR REPLACE INTO message (");
+	add_message_columns(sql);
 	mqw_buffer_add_str(sql, ") VALUES (");
-	mqw_fields_add_marks(sql, 3 + COUNT(message_fields));
+	mqw_fields_add_marks(sql, COLUMN_MESSAGE + COUNT(message_fields) + COUNT(recipient_fields));
 	mqw_buffer_add_str(sql, ")");
 }
 
-/* Columns of a row: the message's id, number (NULL where it has no recipient), realm, queue id. */
-enum { COLUMN_ID, COLUMN_NUMBER, COLUMN_REALM, COLUMN_QUEUE_ID, COLUMN_MESSAGE };
-#define COLUMN_RECIPIENT (COLUMN_MESSAGE + (int)COUNT(message_fields))
-
-/* One row a recipient: a query of its own for each message would take longer than all the rest. */
 void mqw_message_each_sql(struct mqw_buffer *sql)
 {
-	mqw_buffer_add_str(sql, "SELECT m.id, r.number, m.realm, m.queue_id, ");
-	mqw_fields_add_columns(sql, "m.", message_fields, COUNT(message_fields));
-	mqw_buffer_add_str(sql, ", ");
-	mqw_fields_add_columns(sql, "r.", recipient_fields, COUNT(recipient_fields));
-	mqw_buffer_add_str(sql,
-		" FROM message m LEFT JOIN recipient r ON r.message = m.id WHERE m.instance = ?"
-		" ORDER BY m.opened_at, m.id, r.number");
+	mqw_buffer_add_str(sql, "SELECT ");
+	add_message_columns(sql);
+	mqw_buffer_add_str(sql, " FROM message WHERE id BETWEEN ? AND ? ORDER BY id");
 }
 
-void mqw_recipient_insert_sql(struct mqw_buffer *sql)
+void mqw_recipient_put_sql(struct mqw_buffer *sql)
 {
-	mqw_buffer_add_str(sql, "INSERT INTO recipient (message, number, ");
+	mqw_buffer_add_str(sql, "INSERT OR REPLACE INTO recipient (message, number, ");
 	mqw_fields_add_columns(sql, "", recipient_fields, COUNT(recipient_fields));
 	mqw_buffer_add_str(sql, ") VALUES (");
-	mqw_fields_add_marks(sql, 2 + COUNT(recipient_fields));
+	mqw_fields_add_marks(sql, COLUMN_RECIPIENT + COUNT(recipient_fields));
 	mqw_buffer_add_str(sql, ")");
 }
 
-/* Its recipients go with it, by the schema. */
-static int delete_message(struct mqw_ledger *l, const char *instance, const struct mqw_message *m)
+void mqw_recipient_each_sql(struct mqw_buffer *sql)
 {
-	struct mqw_binder b = mqw_bind(l, MQW_STATEMENT_MESSAGE_DELETE);
-
-	mqw_bind_slice(&b, mqw_slice_of(instance));
-	mqw_bind_slice(&b, mqw_slice_of(m->realm));
-	mqw_bind_slice(&b, mqw_slice_of(m->queue_id));
-	mqw_bind_time(&b, m->opened_at);
-	mqw_bind_time(&b, m->first_seen);
-	return mqw_ledger_run(l, &b);
+	mqw_buffer_add_str(sql, "SELECT message, number, ");
+	mqw_fields_add_columns(sql, "", recipient_fields, COUNT(recipient_fields));
+	mqw_buffer_add_str(
+		sql, " FROM recipient WHERE message BETWEEN ? AND ? ORDER BY message, number");
 }
 
-static int insert_message(struct mqw_ledger *l, const char *instance, const struct mqw_message *m)
+/* The key of a message: its instance's number, then its own. */
+static int key_of(
+	struct mqw_ledger *l, const char *instance, bool make, uint64_t number, int64_t *ret)
 {
-	struct mqw_binder b = mqw_bind(l, MQW_STATEMENT_MESSAGE_INSERT);
+	int64_t id;
+	int r = mqw_ledger_instance(l, instance, make, &id);
 
-	mqw_bind_slice(&b, mqw_slice_of(instance));
-	mqw_bind_slice(&b, mqw_slice_of(m->realm));
-	mqw_bind_slice(&b, mqw_slice_of(m->queue_id));
+	if (r <= 0)
+		return r;
+	if (!number || number >> NUMBER_BITS)
+		return mqw_ledger_fail_with(
+			l, -EINVAL, "%llu is no number of a message", (unsigned long long)number);
+	*ret = id << NUMBER_BITS | (int64_t)number;
+	return 1;
+}
+
+static int put_row(struct mqw_ledger *l, int64_t key, const struct mqw_message *m)
+{
+	struct mqw_binder b = mqw_bind(l, MQW_STATEMENT_MESSAGE_PUT);
+
+	mqw_bind_int(&b, key);
+	mqw_bind_int(&b, m->recipient_count);
+	mqw_bind_text(&b, m->realm[0] ? m->realm : NULL);
+	mqw_bind_text(&b, m->queue_id);
 	mqw_bind_fields(&b, message_fields, COUNT(message_fields), m);
+	/* Without a recipient its columns stay NULL. */
+	if (m->recipients)
+		mqw_bind_fields(&b, recipient_fields, COUNT(recipient_fields), m->recipients);
 	return mqw_ledger_run(l, &b);
 }
 
-static int insert_recipients(struct mqw_ledger *l, const struct mqw_message *m)
+static int put_further(struct mqw_ledger *l, int64_t key, const struct mqw_message *m)
 {
-	int64_t message = sqlite3_last_insert_rowid(l->db), number = 0;
+	const struct mqw_recipient *p = m->recipients ? m->recipients->next : NULL;
+	int64_t number = 1;
 	int r = 0;
 
-	for (const struct mqw_recipient *p = m->recipients; p && r == 0; p = p->next) {
-		struct mqw_binder b = mqw_bind(l, MQW_STATEMENT_RECIPIENT_INSERT);
+	for (; p && r == 0; p = p->next) {
+		struct mqw_binder b = mqw_bind(l, MQW_STATEMENT_RECIPIENT_PUT);
 
-		mqw_bind_int(&b, message);
+		mqw_bind_int(&b, key);
 		mqw_bind_int(&b, number++);
 		mqw_bind_fields(&b, recipient_fields, COUNT(recipient_fields), p);
 		r = mqw_ledger_run(l, &b);
@@ -152,143 +193,189 @@ int mqw_ledger_put_message(struct mqw_ledger *l, const char *instance, const str
 {
 	bool alone = !l->in_batch;
 	int r = alone ? mqw_ledger_begin(l) : mqw_ledger_writable(l);
+	int64_t key;
 
 	if (r < 0)
 		return r;
-	r = delete_message(l, instance, m);
+	r = key_of(l, instance, true, m->number, &key);
+	if (r > 0)
+		r = put_row(l, key, m);
 	if (r == 0)
-		r = insert_message(l, instance, m);
-	if (r == 0)
-		r = insert_recipients(l, m);
+		r = put_further(l, key, m);
 	/* After a failure this rolls back and gives the same error. */
 	return alone ? mqw_ledger_commit(l) : r;
 }
 
-int mqw_ledger_delete_message(
-	struct mqw_ledger *l, const char *instance, const struct mqw_message *m)
+static int run_with_key(struct mqw_ledger *l, enum mqw_statement which, int64_t key)
 {
-	int r = mqw_ledger_writable(l);
+	struct mqw_binder b = mqw_bind(l, which);
 
-	return r < 0 ? r : delete_message(l, instance, m);
+	mqw_bind_int(&b, key);
+	return mqw_ledger_run(l, &b);
 }
 
-/* realm NUL queue_id, as the tracker has it. */
-static int read_key(sqlite3_stmt *stmt, struct mqw_message *m, struct mqw_arena *arena)
+int mqw_ledger_delete_message(struct mqw_ledger *l, const char *instance, uint64_t number)
 {
-	const char *realm = mqw_column_text(stmt, COLUMN_REALM);
-	const char *id = mqw_column_text(stmt, COLUMN_QUEUE_ID);
-	size_t realm_len, id_len;
+	bool alone = !l->in_batch;
+	int r = alone ? mqw_ledger_begin(l) : mqw_ledger_writable(l);
+	int64_t key;
 
-	if (!realm || !id)
+	if (r < 0)
+		return r;
+	r = key_of(l, instance, false, number, &key);
+	if (r > 0)
+		r = run_with_key(l, MQW_STATEMENT_MESSAGE_DELETE, key);
+	if (r == 0)
+		r = run_with_key(l, MQW_STATEMENT_RECIPIENT_DELETE, key);
+	return alone ? mqw_ledger_commit(l) : r;
+}
+
+struct walk {
+	struct mqw_ledger *ledger;
+	struct mqw_binder messages, recipients;
+	int more; /* recipients has a row that nobody has taken yet */
+	struct mqw_buffer key;
+	struct mqw_arena arena; /* of recipients beyond the first */
+};
+
+/* Memory that is kept from one message to the next, so that most cost no call to malloc. */
+#define ARENA_KEEP ((size_t)256 * 1024)
+
+/* realm NUL queue_id, as the tracker has it. */
+static int read_key(struct walk *w, struct mqw_message *m)
+{
+	sqlite3_stmt *stmt = w->messages.stmt;
+	struct mqw_slice realm = mqw_slice_of(mqw_column_text(stmt, COLUMN_REALM));
+	const char *id = mqw_column_text(stmt, COLUMN_QUEUE_ID);
+
+	if (!id)
 		return -EUCLEAN;
-	realm_len = strlen(realm);
-	id_len = strlen(id);
-	m->key = mqw_arena_alloc(arena, realm_len + id_len + 2);
-	if (!m->key)
+	mqw_buffer_clear(&w->key);
+	mqw_buffer_add(&w->key, realm);
+	mqw_buffer_add(&w->key, mqw_slice("", 1));
+	mqw_buffer_add_str(&w->key, id);
+	if (w->key.failed)
 		return -ENOMEM;
-	memcpy(m->key, realm, realm_len);
-	memcpy(m->key + realm_len + 1, id, id_len);
-	m->link.key_len = (uint16_t)(realm_len + 1 + id_len);
+	if (w->key.len > UINT16_MAX)
+		return -EUCLEAN;
+	m->key = w->key.ptr;
+	m->link.key_len = (uint16_t)w->key.len;
 	m->realm = m->key;
-	m->queue_id = m->key + realm_len + 1;
+	m->queue_id = m->key + realm.len + 1;
 	return 0;
 }
 
-static int read_recipient(sqlite3_stmt *stmt, struct mqw_message *m, struct mqw_arena *arena)
+static void append(struct mqw_message *m, struct mqw_recipient *p)
 {
-	struct mqw_recipient *p;
-	int r;
-
-	if (sqlite3_column_type(stmt, COLUMN_NUMBER) == SQLITE_NULL)
-		return 0;
-	p = mqw_arena_alloc(arena, sizeof(*p));
-	if (!p)
-		return -ENOMEM;
-	r = mqw_column_fields(
-		stmt, COLUMN_RECIPIENT, recipient_fields, COUNT(recipient_fields), p, arena);
-	if (r < 0)
-		return r;
 	if (m->last_recipient)
 		m->last_recipient->next = p;
 	else
 		m->recipients = p;
 	m->last_recipient = p;
 	m->recipient_count++;
-	return 0;
 }
 
-static int read_message(sqlite3_stmt *stmt, struct mqw_message *m, struct mqw_arena *arena)
+/* Both walks go in the order of the keys: the rows of this message come next, if there are any. */
+static int read_further(struct walk *w, int64_t key, struct mqw_message *m, int64_t wanted)
 {
+	sqlite3_stmt *stmt = w->recipients.stmt;
+	struct mqw_recipient *p;
 	int r;
 
-	*m = (struct mqw_message){.link.heap_index = UINT32_MAX};
-	r = read_key(stmt, m, arena);
-	if (r == 0)
-		r = mqw_column_fields(
-			stmt, COLUMN_MESSAGE, message_fields, COUNT(message_fields), m, arena);
-	return r;
+	while (w->more > 0 && sqlite3_column_int64(stmt, COLUMN_OF) <= key) {
+		if (sqlite3_column_int64(stmt, COLUMN_OF) == key) {
+			p = mqw_arena_alloc(&w->arena, sizeof(*p));
+			r = p ? mqw_column_fields(stmt, COLUMN_RECIPIENT, recipient_fields,
+					COUNT(recipient_fields), p, &w->arena)
+			      : -ENOMEM;
+			if (r < 0)
+				return r;
+			append(m, p);
+		}
+		w->more = mqw_ledger_step(w->ledger, &w->recipients);
+	}
+	return w->more < 0 ? w->more : m->recipient_count == wanted ? 0 : -EUCLEAN;
 }
 
-/* Memory that is kept from one message to the next, so that most cost no call to malloc. */
-#define ARENA_KEEP ((size_t)256 * 1024)
-
-struct walk {
-	struct mqw_ledger *ledger;
-	int (*each)(void *ctx, const struct mqw_message *m);
-	void *ctx;
-	struct mqw_arena arena;
-	struct mqw_message message; /* what has been read of it so far */
-	int64_t id; /* its own; -1: none yet */
-};
-
-/* The message whose last row has been read. */
-static int give(struct walk *w)
+static int read_message(
+	struct walk *w, int64_t key, struct mqw_message *m, struct mqw_recipient *first)
 {
-	int r = w->id < 0 ? 0 : w->each(w->ctx, &w->message);
+	sqlite3_stmt *stmt = w->messages.stmt;
+	bool bad = false;
+	int64_t wanted = mqw_column_number(stmt, COLUMN_RECIPIENTS, UINT32_MAX, &bad);
+	int r = bad ? -EUCLEAN : read_key(w, m);
 
+	if (r == 0)
+		r = mqw_column_fields(
+			stmt, COLUMN_MESSAGE, message_fields, COUNT(message_fields), m, NULL);
+	if (r < 0 || wanted == 0)
+		return r;
+	r = mqw_column_fields(
+		stmt, COLUMN_FIRST, recipient_fields, COUNT(recipient_fields), first, NULL);
+	if (r < 0)
+		return r;
+	append(m, first);
+	return wanted == 1 ? 0 : read_further(w, key, m, wanted);
+}
+
+static int take_row(struct walk *w, int (*each)(void *ctx, const struct mqw_message *m), void *ctx)
+{
+	int64_t key = sqlite3_column_int64(w->messages.stmt, COLUMN_ID);
+	struct mqw_recipient first = {0};
+	struct mqw_message m = {.link.heap_index = UINT32_MAX,
+		.link.due_at = INT64_MAX,
+		.number = (uint64_t)key & ((UINT64_C(1) << NUMBER_BITS) - 1)};
+	int r = read_message(w, key, &m, &first);
+
+	if (r == -EUCLEAN)
+		mqw_ledger_fail_with(w->ledger, r, "message %lld holds a value out of range",
+			(long long)m.number);
+	if (r == 0)
+		r = each(ctx, &m);
 	if (w->arena.total > ARENA_KEEP)
 		mqw_arena_done(&w->arena);
 	return r;
 }
 
-static int take_row(struct walk *w, sqlite3_stmt *stmt)
+static int walk(struct walk *w, int64_t instance,
+	int (*each)(void *ctx, const struct mqw_message *m), void *ctx)
 {
-	int64_t id = sqlite3_column_int64(stmt, COLUMN_ID);
-	int r = 0;
+	int64_t first = instance << NUMBER_BITS, last = ((instance + 1) << NUMBER_BITS) - 1;
+	int r;
 
-	if (id != w->id) {
-		r = give(w);
+	mqw_bind_int(&w->messages, first);
+	mqw_bind_int(&w->messages, last);
+	mqw_bind_int(&w->recipients, first);
+	mqw_bind_int(&w->recipients, last);
+	w->more = mqw_ledger_step(w->ledger, &w->recipients);
+	if (w->more < 0)
+		return w->more;
+	while ((r = mqw_ledger_step(w->ledger, &w->messages)) > 0) {
+		r = take_row(w, each, ctx);
 		if (r < 0)
 			return r;
-		w->id = id;
-		r = read_message(stmt, &w->message, &w->arena);
 	}
-	if (r == 0)
-		r = read_recipient(stmt, &w->message, &w->arena);
-	if (r == -EUCLEAN)
-		mqw_ledger_fail_with(
-			w->ledger, r, "message %lld holds a value out of range", (long long)id);
 	return r;
 }
 
 int mqw_ledger_each_message(struct mqw_ledger *l, const char *instance,
 	int (*each)(void *ctx, const struct mqw_message *m), void *ctx)
 {
-	struct mqw_binder b = mqw_bind(l, MQW_STATEMENT_MESSAGE_EACH);
-	struct walk w = {.ledger = l, .each = each, .ctx = ctx, .id = -1};
+	struct walk w = {.ledger = l,
+		.messages = mqw_bind(l, MQW_STATEMENT_MESSAGE_EACH),
+		.recipients = mqw_bind(l, MQW_STATEMENT_RECIPIENT_EACH)};
+	int64_t id;
 	int r;
 
-	if (sqlite3_stmt_busy(b.stmt))
+	if (sqlite3_stmt_busy(w.messages.stmt))
 		return -EINPROGRESS;
-	mqw_bind_slice(&b, mqw_slice_of(instance));
-	while ((r = mqw_ledger_step(l, &b)) > 0) {
-		r = take_row(&w, b.stmt);
-		if (r < 0)
-			break;
-	}
-	if (r == 0)
-		r = give(&w);
+	r = mqw_ledger_instance(l, instance, false, &id);
+	if (r <= 0)
+		return r;
+	r = walk(&w, id, each, ctx);
+	mqw_ledger_end(&w.messages);
+	mqw_ledger_end(&w.recipients);
 	mqw_arena_done(&w.arena);
-	mqw_ledger_end(&b);
+	mqw_buffer_done(&w.key);
 	return r;
 }

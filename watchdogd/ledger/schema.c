@@ -154,6 +154,82 @@ static const char *const steps[] = {
 	" instance TEXT PRIMARY KEY,"
 	" since INTEGER NOT NULL"
 	") WITHOUT ROWID;",
+
+	/*
+	 * A message and its first recipient in one row, by a number that stays: see messages.c. id:
+	 * the instance's number times 2^40, and the message's own.
+	 */
+	"CREATE TABLE instance (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
+	"INSERT INTO instance (name) SELECT DISTINCT instance FROM message ORDER BY 1;"
+	"CREATE TEMP TABLE numbered (former INTEGER PRIMARY KEY, id INTEGER NOT NULL);"
+	"INSERT INTO temp.numbered SELECT m.id, (i.id << 40) |"
+	" row_number() OVER (PARTITION BY m.instance ORDER BY m.opened_at, m.id)"
+	" FROM message m JOIN instance i ON i.name = m.instance;"
+	"ALTER TABLE message RENAME TO former_message;"
+	"ALTER TABLE recipient RENAME TO former_recipient;"
+	/*
+	 * NOT NULL would be tested for each row at each start; who reads them tests all that.
+	 */
+	"CREATE TABLE message ("
+	" id INTEGER PRIMARY KEY,"
+	" recipients INTEGER," /* how many */
+	" realm TEXT," /* NULL: "" */
+	" queue_id TEXT,"
+	" flags INTEGER," /* message_flags in messages.c */
+	" place INTEGER," /* enum mqw_place */
+	" reported INTEGER," /* enum mqw_verdict */
+	" announced INTEGER,"
+	" opened_at INTEGER, first_seen INTEGER, last_seen INTEGER, deferred_at INTEGER,"
+	" gave_up_at INTEGER, requeued_at INTEGER, gone_at INTEGER, closed_at INTEGER,"
+	" retry_at INTEGER,"
+	" shown_as TEXT," /* the log's own word for the instance */
+	" sender TEXT, message_id TEXT, ndr_id TEXT, former_id TEXT, successor TEXT,"
+	" lost_how TEXT,"
+	/* The first recipient; NULL where there is none. */
+	" to_flags INTEGER, to_state INTEGER, to_reported INTEGER, to_code INTEGER,"
+	" to_attempts INTEGER, to_first_attempt INTEGER, to_last_attempt INTEGER,"
+	" to_first_source INTEGER, to_first_line INTEGER,"
+	" to_last_source INTEGER, to_last_line INTEGER,"
+	" to_status TEXT, to_address TEXT, to_relay TEXT, to_reply TEXT, to_successor TEXT"
+	");"
+	"CREATE TABLE recipient (" /* those after the first */
+	" message INTEGER NOT NULL,"
+	" number INTEGER NOT NULL," /* in order of appearance, from 1 */
+	" flags INTEGER NOT NULL," /* recipient_flags in messages.c */
+	" state INTEGER NOT NULL," /* enum mqw_recipient_state */
+	" reported INTEGER NOT NULL," /* enum mqw_verdict */
+	" code INTEGER NOT NULL,"
+	" attempts INTEGER NOT NULL,"
+	" first_attempt INTEGER, last_attempt INTEGER,"
+	" first_source INTEGER NOT NULL, first_line INTEGER NOT NULL,"
+	" last_source INTEGER NOT NULL, last_line INTEGER NOT NULL,"
+	" status TEXT NOT NULL,"
+	" address TEXT, relay TEXT, reply TEXT, successor TEXT,"
+	" PRIMARY KEY (message, number)"
+	") WITHOUT ROWID;"
+	"INSERT INTO message SELECT n.id,"
+	" (SELECT count(*) FROM former_recipient WHERE message = m.id),"
+	" nullif(m.realm, ''), m.queue_id,"
+	" m.opening_seen | (m.age_known << 1) | (m.queued << 2) | (m.held << 3) | (m.removed << 4) "
+	"|"
+	" (m.admin_removed << 5) | (m.admin_requeued << 6) | (m.discarded << 7) | (m.refused << 8) "
+	"|"
+	" (m.probe << 9) | (m.gave_up << 10) | (m.gave_up_forced << 11) | (m.file_lost << 12) |"
+	" (m.queue_gone << 13),"
+	" m.place, m.reported, m.announced, m.opened_at, m.first_seen, m.last_seen,"
+	" m.deferred_at, m.gave_up_at, m.requeued_at, m.gone_at, m.closed_at, m.retry_at,"
+	" m.shown_as, m.sender, m.message_id, m.ndr_id, m.former_id, m.successor, m.lost_how,"
+	" r.successor_known | (r.hasty << 1), r.state, r.reported, r.code, r.attempts,"
+	" r.first_attempt, r.last_attempt, r.first_source, r.first_line, r.last_source,"
+	" r.last_line, r.status, r.address, r.relay, r.reply, r.successor"
+	" FROM temp.numbered n JOIN former_message m ON m.id = n.former"
+	" LEFT JOIN former_recipient r ON r.message = m.id AND r.number = 0 ORDER BY n.id;"
+	"INSERT INTO recipient SELECT n.id, r.number, r.successor_known | (r.hasty << 1), r.state,"
+	" r.reported, r.code, r.attempts, r.first_attempt, r.last_attempt, r.first_source,"
+	" r.first_line, r.last_source, r.last_line, r.status, r.address, r.relay, r.reply,"
+	" r.successor FROM former_recipient r JOIN temp.numbered n ON n.former = r.message"
+	" WHERE r.number > 0 ORDER BY n.id, r.number;"
+	"DROP TABLE former_recipient; DROP TABLE former_message; DROP TABLE temp.numbered;",
 };
 
 #define NEWEST ((int64_t)(sizeof(steps) / sizeof(steps[0])))

@@ -117,6 +117,7 @@ struct mqw_message *mqw_identity_add(struct mqw_tracker *t, struct mqw_slice rea
 	}
 	if (earlier)
 		earlier->has_later = true;
+	m->number = ++t->number;
 	mqw_identity_link(t, &m->link);
 	return m;
 }

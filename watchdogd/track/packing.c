@@ -8,7 +8,7 @@
 #include "watchdogd/track/tracker_internal.h"
 
 #if UINTPTR_MAX == UINT64_MAX
-_Static_assert(sizeof(struct mqw_message) == 264 && sizeof(struct mqw_recipient) == 120,
+_Static_assert(sizeof(struct mqw_message) == 272 && sizeof(struct mqw_recipient) == 120,
 	"a field that is new has to be packed and unpacked too");
 #endif
 
@@ -267,6 +267,7 @@ void mqw_pack(struct mqw_tracker *t, struct mqw_buffer *b, const struct mqw_mess
 	mqw_buffer_add(b, mqw_slice(m->key, m->link.key_len));
 	mqw_buffer_add(b, mqw_slice((const char *)&m->opened_at, sizeof(m->opened_at)));
 	mqw_buffer_add(b, mqw_slice((const char *)&instance, sizeof(instance)));
+	put_number(b, m->number);
 	for (size_t i = 0; i < COUNT(flags); i++)
 		bits |= (uint64_t) * (const bool *)at(m, flags[i]) << i;
 	put_number(b, bits);
@@ -297,6 +298,7 @@ bool mqw_unpack(struct mqw_tracker *t, const char *p, struct mqw_message *m)
 	memcpy(&m->opened_at, p, sizeof(m->opened_at));
 	memcpy(&m->instance, p + sizeof(m->opened_at), sizeof(m->instance));
 	p += sizeof(m->opened_at) + sizeof(m->instance);
+	m->number = take_number(&p);
 	bits = take_number(&p);
 	for (size_t i = 0; i < COUNT(flags); i++)
 		*(bool *)at(m, flags[i]) = bits >> i & 1;
@@ -324,6 +326,7 @@ int64_t mqw_pack_last_seen(const char *p)
 
 	memcpy(&base, p, sizeof(base));
 	p += sizeof(base) + sizeof(char *);
+	take_number(&p); /* number, flags */
 	take_number(&p);
 	bits = take_number(&p);
 	if (bits & 1)
@@ -336,6 +339,7 @@ void mqw_pack_drop(struct mqw_tracker *t, const char *p)
 	uint64_t bits, count;
 
 	p += sizeof(int64_t) + sizeof(char *);
+	take_number(&p); /* number, flags */
 	take_number(&p);
 	for (bits = take_number(&p); bits; bits &= bits - 1)
 		take_number(&p);

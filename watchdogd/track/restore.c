@@ -74,7 +74,7 @@ static bool copy_message(struct mqw_message *to, const struct mqw_message *from)
 /* What a table is asked with later has to be in its range, whoever kept it. */
 static bool is_sound(const struct mqw_message *m)
 {
-	bool good = m->place < MQW_PLACE_COUNT && m->reported < MQW_VERDICT_COUNT;
+	bool good = m->number && m->place < MQW_PLACE_COUNT && m->reported < MQW_VERDICT_COUNT;
 
 	for (const struct mqw_recipient *r = m->recipients; r; r = r->next)
 		good = good && r->address && r->state < MQW_RECIPIENT_COUNT &&
@@ -99,6 +99,7 @@ static int restore_later_life(
 		mqw_identity_drop(t, m);
 		return -ENOMEM;
 	}
+	m->number = from->number;
 	m->kept = true;
 	return mqw_tracker_schedule(t, m);
 }
@@ -111,6 +112,8 @@ int mqw_tracker_restore(struct mqw_tracker *t, const struct mqw_message *from)
 	if (!is_sound(from))
 		return -EINVAL;
 	mqw_packed_rest(t);
+	if (from->number > t->number)
+		t->number = from->number;
 	r = mqw_identity_look(t, mqw_slice_of(from->realm), mqw_slice_of(from->queue_id), &there);
 	if (r < 0)
 		return r;

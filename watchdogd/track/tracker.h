@@ -62,6 +62,8 @@ struct mqw_link {
  */
 struct mqw_message {
 	struct mqw_link link;
+	uint64_t
+		number; /* from 1, in order of first sight; no other message of the tracker has it */
 	struct mqw_message *earlier; /* former message of the same id, still kept */
 	char *key; /* realm NUL queue id: the map's key */
 	const char *realm, *queue_id; /* inside key */
@@ -226,8 +228,8 @@ struct mqw_message *mqw_tracker_take_dirty(struct mqw_tracker *t);
 void mqw_tracker_mark_dirty(struct mqw_tracker *t, struct mqw_message *m);
 
 /*
- * Puts back a message as it was when the ledger kept it: m with its recipients, owned strings
- * copied; links are made anew, its key is used. No verdict is reported again for a
+ * Puts back a message as it was when the ledger kept it: m with its number and recipients, owned
+ * strings copied; links are made anew, its key is used. Give them in order of their numbers. No verdict is reported again for a
  * recipient whose reported field says so. 0, -ENOMEM, -EEXIST, or -EINVAL for values out of range.
  */
 int mqw_tracker_restore(struct mqw_tracker *t, const struct mqw_message *m);
