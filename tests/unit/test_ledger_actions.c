@@ -9,7 +9,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "watchdogd/base/clock.h"
@@ -253,6 +256,79 @@ static void states_have_names(void **state)
 	assert_null(mqw_action_state_name(MQW_ACTION_STATE_COUNT));
 }
 
+/* Ended ones go after their time, a few at a time; an intent stays until it has a result. */
+static void old_ones_are_forgotten(void **state)
+{
+	int64_t old = 5 * MQW_DAY, now = old + MQW_LEDGER_ACTIONS_KEPT + 1;
+	char key[16];
+
+	(void)state;
+	must_intend("waits", old);
+	for (int i = 0; i < 700; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		assert_int_equal(mqw_ledger_conclude(l, must_intend(key, old),
+					 MQW_ACTION_STATE_DONE, i < 600 ? old : old + 9, ""),
+			0);
+	}
+	assert_int_equal(mqw_ledger_tidy(l, now - 1), 0);
+	assert_int_equal(list_actions(false, 1000).count, 701);
+	assert_int_equal(mqw_ledger_tidy(l, now), 0);
+	assert_int_equal(list_actions(false, 1000).count, 701 - 499);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(mqw_ledger_tidy(l, now), 0);
+	assert_int_equal(list_actions(false, 1000).count, 101);
+	assert_string_equal(list_actions(true, 1000).first_key, "waits");
+}
+
+static void put_many(int count, bool put)
+{
+	struct mqw_message m = {.realm = "", .queue_id = "4F3aBcDeFgHz1k", .instance = "out"};
+	char text[300];
+
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	m.sender = text;
+	assert_int_equal(mqw_ledger_begin(l), 0);
+	for (int i = 1; i <= count; i++) {
+		m.number = (uint64_t)i;
+		assert_int_equal(put ? mqw_ledger_put_message(l, "out", &m)
+				     : mqw_ledger_delete_message(l, "out", m.number),
+			0);
+	}
+	assert_int_equal(mqw_ledger_commit(l), 0);
+}
+
+static int64_t size_of_file(void)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_size;
+}
+
+/* Room that is not used any more goes back to the disk, little by little. */
+static void the_file_shrinks(void **state)
+{
+	int64_t full;
+	clock_t before, worst = 0;
+
+	(void)state;
+	put_many(40000, true);
+	reopen();
+	full = size_of_file();
+	assert_true(full > 12 * 1024 * 1024);
+	put_many(40000, false);
+	for (int i = 0; i < 60; i++) {
+		before = clock();
+		assert_int_equal(mqw_ledger_tidy(l, 0), 0);
+		worst = clock() - before > worst ? clock() - before : worst;
+	}
+	/* The loop waits for one of them: 100 ms is far more than it takes. */
+	assert_true(worst < CLOCKS_PER_SEC / 10);
+	reopen();
+	assert_true(size_of_file() < full / 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,6 +339,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(not_within_a_batch, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_walk_may_conclude, setup, teardown),
 		cmocka_unit_test(states_have_names),
+		cmocka_unit_test_setup_teardown(old_ones_are_forgotten, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_file_shrinks, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

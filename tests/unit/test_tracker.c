@@ -326,6 +326,8 @@ static void test_cap_of_recipients(void **state)
 	tried("A1", "B@example.net", MQW_OUTCOME_SENT, 250, T0 + 3);
 	assert_int_equal(message("A1")->recipient_count, 1);
 	assert_judged("A1", B, DELIVERED, CERTAIN);
+	/* What is not followed is counted. */
+	assert_int_equal(mqw_tracker_counts(t)->ignored, 2);
 }
 
 /* Many ids, several hosts, everything that happens to messages. */

@@ -7,6 +7,23 @@
 #include "watchdogd/act/alerts/outbox.h"
 #include "watchdogd/act/internal.h"
 
+bool mqw_act_was_said(const struct mqw_act *a, int64_t id)
+{
+	size_t count = a->said_count < MQW_ACT_SAID ? a->said_count : MQW_ACT_SAID;
+
+	for (size_t i = 0; i < count; i++)
+		if (a->said[i] == id)
+			return true;
+	return false;
+}
+
+void mqw_act_alert_said(struct mqw_act *a, int64_t id, int64_t now, const char *detail)
+{
+	if (mqw_ledger_conclude(a->ledger, id, MQW_ACTION_STATE_DONE, now, detail) < 0 &&
+		!mqw_act_was_said(a, id))
+		a->said[a->said_count++ % MQW_ACT_SAID] = id;
+}
+
 static int to_journal(struct mqw_act *a, const struct mqw_wish *w, const char *key, int64_t now)
 {
 	const struct mqw_message *m = mqw_act_message(w->instance, w->queue_id, w->first_seen);
@@ -37,7 +54,7 @@ static int to_journal(struct mqw_act *a, const struct mqw_wish *w, const char *k
 			.recipient =
 				m ? mqw_tracker_recipient(m, mqw_slice_of(w->recipient)) : NULL,
 			.cause = w->cause});
-		mqw_ledger_conclude(a->ledger, id, MQW_ACTION_STATE_DONE, now, "");
+		mqw_act_alert_said(a, id, now, "");
 	}
 	mqw_buffer_done(&text);
 	return r < 0 && r != -EDQUOT ? r : 1;

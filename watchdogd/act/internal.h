@@ -39,6 +39,8 @@ struct mqw_call {
 	char detail[256];
 };
 
+#define MQW_ACT_SAID 256 /* the last so many */
+
 struct mqw_act {
 	sd_event *event;
 	struct mqw_ledger *ledger;
@@ -48,6 +50,9 @@ struct mqw_act {
 	enum mqw_mode mode;
 	struct mqw_wish *wishes, **last_wish;
 	struct mqw_call *calls;
+	/* Alerts that were said and that the ledger could not conclude: not said again for it. */
+	int64_t said[MQW_ACT_SAID];
+	size_t said_count;
 };
 
 /* What an intent is about. */
@@ -108,5 +113,10 @@ int mqw_act_service(struct mqw_act *a, struct mqw_wish *w, int64_t now);
 struct mqw_call *mqw_call_create(struct mqw_act *a, struct mqw_act_instance *instance, int64_t id,
 	enum mqw_action_kind kind, const char *rule, const char *queue_id);
 void mqw_call_free(struct mqw_call *c);
+
+/* An alert was said: concludes its intent, or remembers that it was said. */
+void mqw_act_alert_said(struct mqw_act *a, int64_t id, int64_t now, const char *detail);
+/* Whether it was said by this process. */
+bool mqw_act_was_said(const struct mqw_act *a, int64_t id);
 
 #endif

@@ -141,14 +141,16 @@ static void resolve_recover(struct resolve *s, const struct mqw_action_record *r
 	}
 }
 
-/* Said twice is better than not at all. */
+/* After a restart said twice is better than not at all; by one process it is said once. */
 static void resolve_alert(struct resolve *s, const struct mqw_action_record *record)
 {
-	mqw_alert_say(MQW_ALERT_RULE, LOG_ERR, s->instance->name,
-		"message %s to <%s>: %s (rule \"%s\")", record->queue_id, record->recipients,
-		record->cause, record->rule);
-	mqw_ledger_conclude(
-		s->act->ledger, record->id, MQW_ACTION_STATE_DONE, s->now, "said after a restart");
+	bool said = mqw_act_was_said(s->act, record->id);
+
+	if (!said)
+		mqw_alert_say(MQW_ALERT_RULE, LOG_ERR, s->instance->name,
+			"message %s to <%s>: %s (rule \"%s\")", record->queue_id,
+			record->recipients, record->cause, record->rule);
+	mqw_act_alert_said(s->act, record->id, s->now, said ? "" : "said after a restart");
 }
 
 static enum mqw_action_kind kind_of(const struct mqw_action_record *record)

@@ -174,6 +174,14 @@ static void print_instance(const json_t *i)
 	print_folded("  queue", &b);
 	mqw_buffer_printf(&b, "%lld open, %lld recipients in trouble", number(i, "open"),
 		number(i, "trouble"));
+	if (number(i, "not_followed"))
+		mqw_buffer_printf(&b, "; %lld more are not followed: too many at one time",
+			number(i, "not_followed"));
+	if (number(i, "recipients_ignored"))
+		mqw_buffer_printf(&b,
+			"; %lld tries for recipients beyond the number that is followed were not "
+			"looked at",
+			number(i, "recipients_ignored"));
 	print_folded("  messages", &b);
 	mqw_buffer_done(&b);
 }

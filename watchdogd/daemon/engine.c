@@ -21,6 +21,7 @@
 #define TICK_US 1000000u
 #define RESCAN_US (60u * 1000000u)
 #define RESOLVE_EVERY 10 /* ticks */
+#define TIDY_EVERY 5
 
 /* The windows of the rules first, or nothing: see mqw_engine_keep_windows(). */
 static int keep(struct mqw_engine *e)
@@ -104,6 +105,9 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 		mqw_instance_tick(e->instances[i], now);
 	settle(e);
 	mqw_act_send_alerts(e->act, now);
+	/* What fails here fails with the next batch too, which says so. */
+	if (!e->ledger_failed && e->ticks % TIDY_EVERY == 0)
+		mqw_ledger_tidy(e->ledger, now);
 	if (++e->ticks % RESOLVE_EVERY == 0)
 		for (size_t i = 0; i < e->instance_count; i++)
 			mqw_act_resolve(e->act,
@@ -394,6 +398,8 @@ int mqw_engine_run(const char *config_path, enum mqw_filter filter)
 		mqw_progress_ready(&e.progress);
 		r = sd_event_loop(e.event);
 		sd_notify(0, "STOPPING=1");
+	} else if (r == -ECANCELED) {
+		r = 0; /* asked to end while it waited for the ledger */
 	} else {
 		mqw_alert_say(MQW_ALERT_SELF, LOG_ERR, NULL, "cannot start: %s", strerror(-r));
 	}

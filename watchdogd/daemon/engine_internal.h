@@ -41,8 +41,9 @@ int mqw_engine_keep_windows(struct mqw_engine *e);
 void mqw_engine_restore_windows(struct mqw_engine *e);
 
 /*
- * ledger_file.c: opens the ledger; one that is damaged, or is none, is set aside and begun anew. 0
- * or a negative errno, said.
+ * ledger_file.c: opens the ledger; one that is damaged, or is none, is set aside and begun anew. On
+ * a full or read-only disk, or with a ledger that is locked, it waits. 0; -ECANCELED when the daemon
+ * was asked to end meanwhile; or a negative errno, said.
  */
 int mqw_engine_open_ledger(struct mqw_engine *e);
 

@@ -11,6 +11,7 @@
 #include "watchdogd/daemon/progress.h"
 
 #define STUCK_LOOKS 30
+#define MESSAGES_MAX 2000000 /* open at one time: 600 MiB */
 #define KEEP_SETTLED MQW_MINUTE
 #define QUEUE_PATIENCE MQW_MINUTE /* with a queue that cannot be read: the log alone tells then */
 
@@ -40,7 +41,7 @@ static void settle_options(struct mqw_instance *i, struct mqw_tracker_options *o
 	o->min_lifetime = c->min_lifetime;
 	o->slack = c->slack;
 	o->keep_settled = KEEP_SETTLED;
-	o->max_messages = 2000000;
+	o->max_messages = MESSAGES_MAX;
 	o->seed = mqw_map_random_seed();
 	o->remedy = i->act.probe->remedy;
 	o->removal_unlogged = i->act.probe->removal_unlogged;
@@ -258,8 +259,31 @@ static void remove_orphans(struct mqw_instance *i)
 	mqw_buffer_done(&o.ids);
 }
 
+/* Each once: how many it became is shown by `status`. */
+static void say_caps(struct mqw_instance *i)
+{
+	const struct mqw_tracker_counts *c = mqw_tracker_counts(i->act.tracker);
+
+	if (c->dropped && !i->said_dropped)
+		mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, i->act.name,
+			"more than %d messages are open: for each further one the oldest is no "
+			"longer "
+			"followed, and nothing will be said of it; `mailq-watchdog status` tells "
+			"how "
+			"many these are",
+			MESSAGES_MAX);
+	if (c->ignored && !i->said_ignored)
+		mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, i->act.name,
+			"a message has more recipients than are followed: of the further ones "
+			"nothing "
+			"will be said");
+	i->said_dropped = c->dropped > 0;
+	i->said_ignored = c->ignored > 0;
+}
+
 void mqw_instance_tick(struct mqw_instance *i, int64_t now)
 {
+	say_caps(i);
 	if (!i->act.caught_up)
 		return;
 	if (i->queue && i->scanned && !i->adopted) {
@@ -301,7 +325,9 @@ struct mqw_instance_status mqw_instance_status(const struct mqw_instance *i)
 		.lines = i->lines,
 		.unparsed = i->unparsed,
 		.queue_files = i->queue ? mqw_queue_watch_count(i->queue) : 0,
-		.last_line = i->last_line};
+		.last_line = i->last_line,
+		.dropped = mqw_tracker_counts(i->act.tracker)->dropped,
+		.ignored = mqw_tracker_counts(i->act.tracker)->ignored};
 }
 
 const char *mqw_instance_source_name(void *ctx, uint32_t source)

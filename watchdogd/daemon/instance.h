@@ -66,6 +66,7 @@ struct mqw_instance_status {
 	bool caught_up;
 	uint64_t lines, unparsed, queue_files;
 	int64_t last_line; /* MQW_TIME_NONE: none yet */
+	uint64_t dropped, ignored; /* as in mqw_tracker_counts */
 };
 struct mqw_instance_status mqw_instance_status(const struct mqw_instance *i);
 /* The name of a numbered source, for evidence; ctx is the instance. */

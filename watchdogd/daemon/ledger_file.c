@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Opening the ledger, whatever state it is in. */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <time.h>
 
 #include "watchdogd/act/alert.h"
 #include "watchdogd/daemon/engine_internal.h"
+
+#define RETRY_S 3
 
 /*
  * Where a log was read to is not known any more either: so it is read from its beginning, and what
@@ -34,6 +38,51 @@ static int begin_anew(struct mqw_engine *e, const char *path, const char *why, c
 	return mqw_ledger_open(path, &e->ledger, reterr);
 }
 
+/* What somebody is about to mend, or what mends itself. */
+static bool passes(int error)
+{
+	return error == -ENOSPC || error == -EROFS || error == -EBUSY;
+}
+
+/* Whether it was asked to end meanwhile; the loop that would notice does not run yet. */
+static bool ends_within(time_t seconds)
+{
+	const struct timespec time = {.tv_sec = seconds};
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	return sigtimedwait(&signals, NULL, &time) > 0;
+}
+
+/* Opens it as soon as that is possible: started again and again the daemon would say so each time. */
+static int open_in_time(struct mqw_engine *e, const char *path, char **reterr)
+{
+	bool said = false;
+	int r;
+
+	for (;;) {
+		r = mqw_ledger_open(path, &e->ledger, reterr);
+		if (!passes(r))
+			break;
+		if (!said)
+			mqw_alert_say(MQW_ALERT_SELF, LOG_ALERT, NULL,
+				"the ledger cannot be opened (%s): the watch begins as soon as it "
+				"can",
+				*reterr ? *reterr : strerror(-r));
+		said = true;
+		free(*reterr);
+		*reterr = NULL;
+		mqw_progress_step(&e->progress);
+		if (ends_within(RETRY_S))
+			return -ECANCELED;
+	}
+	if (r == 0 && said)
+		mqw_alert_say(MQW_ALERT_SELF, LOG_NOTICE, NULL, "the ledger can be opened now");
+	return r;
+}
+
 int mqw_engine_open_ledger(struct mqw_engine *e)
 {
 	struct mqw_buffer path = {0};
@@ -43,13 +92,13 @@ int mqw_engine_open_ledger(struct mqw_engine *e)
 	mqw_buffer_printf(&path, "%s/ledger.db", e->config->state_directory);
 	if (path.failed)
 		return -ENOMEM;
-	r = mqw_ledger_open(mqw_buffer_str(&path), &e->ledger, &error);
+	r = open_in_time(e, mqw_buffer_str(&path), &error);
 	if (r == -EUCLEAN || r == -EINVAL) {
 		r = begin_anew(e, mqw_buffer_str(&path), error ? error : "", &second);
 		free(error);
 		error = second;
 	}
-	if (r < 0)
+	if (r < 0 && r != -ECANCELED)
 		mqw_alert_say(MQW_ALERT_SELF, LOG_ERR, NULL, "the ledger %s cannot be opened: %s",
 			mqw_buffer_str(&path), error ? error : strerror(-r));
 	free(error);

@@ -34,12 +34,13 @@ static json_t *instance_json(const struct mqw_instance *i)
 	uint64_t open, trouble;
 
 	count_messages(mqw_instance_parts(i)->tracker, &open, &trouble);
-	return json_pack("{s:o,s:s,s:o,s:o,s:b,s:I,s:I,s:I,s:o,s:I,s:I}", "name",
+	return json_pack("{s:o,s:s,s:o,s:o,s:b,s:I,s:I,s:I,s:o,s:I,s:I,s:I,s:I}", "name",
 		mqw_json_text_or_null(s.name), "mta", s.mta, "log", mqw_json_text_or_null(s.log),
 		"queue", mqw_json_text_or_null(s.queue), "caught_up", s.caught_up, "lines",
 		(json_int_t)s.lines, "unparsed", (json_int_t)s.unparsed, "queue_files",
 		(json_int_t)s.queue_files, "last_line", mqw_json_time(s.last_line), "open",
-		(json_int_t)open, "trouble", (json_int_t)trouble);
+		(json_int_t)open, "trouble", (json_int_t)trouble, "not_followed",
+		(json_int_t)s.dropped, "recipients_ignored", (json_int_t)s.ignored);
 }
 
 static json_t *action_json(const struct mqw_action_record *a)

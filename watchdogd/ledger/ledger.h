@@ -22,6 +22,8 @@
 
 #define MQW_LEDGER_VERDICTS_KEPT 100000 /* of the history, the newest */
 
+#define MQW_LEDGER_ACTIONS_KEPT (90 * MQW_DAY) /* after they ended */
+
 struct mqw_ledger;
 
 /*
@@ -152,5 +154,11 @@ int mqw_ledger_each_action(struct mqw_ledger *l, bool open_only, uint32_t limit,
 
 /* "intent", "done", ...; NULL for a value that is none. */
 const char *mqw_action_state_name(enum mqw_action_state s);
+
+/*
+ * Forgets what is older than is kept, and gives room back to the disk: a little in each call, which
+ * takes some milliseconds. Call it every few seconds. Nothing within a batch.
+ */
+int mqw_ledger_tidy(struct mqw_ledger *l, int64_t now);
 
 #endif

@@ -308,7 +308,7 @@ int mqw_schema_check(struct mqw_ledger *l)
 /* Read and raised in one transaction, so that two programs that start together agree. */
 int mqw_schema_upgrade(struct mqw_ledger *l)
 {
-	int64_t version = 0;
+	int64_t version = 0, mode = 0;
 	int r = read_version(l, &version), rc;
 
 	if (r < 0 || version == NEWEST)
@@ -321,6 +321,11 @@ int mqw_schema_upgrade(struct mqw_ledger *l)
 		r = run_step(l, version);
 	if (r == 0) {
 		rc = sqlite3_exec(l->db, "COMMIT", NULL, NULL, NULL);
+		/* A file from before the setting takes it up so; without room for that it lives on. */
+		if (rc == SQLITE_OK && read_number(l, "PRAGMA auto_vacuum", &mode) == 0 &&
+			mode == 0)
+			sqlite3_exec(l->db, "PRAGMA auto_vacuum = INCREMENTAL; VACUUM", NULL, NULL,
+				NULL);
 		if (rc == SQLITE_OK)
 			return 0;
 		r = mqw_ledger_fail(l, rc);

@@ -86,6 +86,12 @@ static const char *const statements[MQW_STATEMENT_COUNT] = {
 		"SELECT verdict, count(*) FROM alert_finding WHERE alert = ?"
 		" GROUP BY verdict ORDER BY 2 DESC, 1",
 	[MQW_STATEMENT_OUTBOX_KNOWS] = "SELECT 1 FROM alert WHERE token = ?",
+	/* The oldest have the lowest ids: no more than these are looked at. 0: an intent. */
+	[MQW_STATEMENT_ACTION_EXPIRE] =
+		"DELETE FROM action WHERE id IN (SELECT id FROM (SELECT id, state, ended_at"
+		" FROM action ORDER BY id LIMIT ?) WHERE state <> 0 AND ended_at < ?)",
+	[MQW_STATEMENT_FREE_PAGES] = "PRAGMA freelist_count",
+	[MQW_STATEMENT_VACUUM] = "PRAGMA incremental_vacuum(100)",
 	[MQW_STATEMENT_GAP_CLEAR] = "DELETE FROM gap WHERE instance = ?",
 	[MQW_STATEMENT_GAP_INSERT] =
 		"INSERT INTO gap (instance, from_at, to_at, why) VALUES (?, ?, ?, ?)",

@@ -182,11 +182,13 @@ int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct
 			!mqw_message_find_recipient(m, e->recipient))
 			withdraw_unknown(m);
 		r = mqw_message_recipient(m, e->recipient, t->options.max_recipients);
-		if (!r)
-			return t->options.max_recipients &&
-					m->recipient_count >= t->options.max_recipients
-				? 0
-				: -ENOMEM;
+		if (!r) {
+			if (!t->options.max_recipients ||
+				m->recipient_count < t->options.max_recipients)
+				return -ENOMEM;
+			t->counts.ignored++;
+			return 0;
+		}
 		if (!m->opening_seen && e->delay != MQW_TIME_NONE) {
 			m->age_known = true;
 			if (e->time - e->delay < m->opened_at)

@@ -162,6 +162,7 @@ struct mqw_tracker_counts {
 	uint64_t open; /* messages kept now */
 	uint64_t gaps;
 	uint64_t dropped; /* messages no longer followed because of the cap */
+	uint64_t ignored; /* tries for recipients beyond the cap of one message */
 	uint64_t verdicts[MQW_VERDICT_COUNT];
 };
 
