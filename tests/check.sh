@@ -63,6 +63,7 @@ if step "build without a warning (gcc)" make -s -j"$jobs" all unit-tests; then
 	counted "unit tests" make -s check-unit
 	counted "labelled cases" tests/corpus/cases.sh build/mailq-watchdog
 	counted "command line" tests/corpus/cli.sh build/mailq-watchdog
+	counted "time in logs" tests/corpus/time.sh build/mailq-watchdog
 	counted "public logs" tests/corpus/public.sh build/mailq-watchdog
 fi
 if command -v clang >/dev/null; then

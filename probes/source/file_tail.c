@@ -16,13 +16,16 @@
 #define LOOK_SHARE 8
 #define GLOB_EVERY (2 * MQW_SECOND)
 #define LOGS_MAX 64 /* followed at a time; a glob that matches more is too wide */
+/* A log that is missing for so many times `linger` makes room; its place is kept. */
+#define GONE_AFTER 20
 
 struct mqw_file_tail {
 	struct mqw_source_ops ops;
 	struct sd_event *loop;
 	sd_event_source *timer;
 	char *pattern; /* owned; NULL: one path, which is logs[0] */
-	char *position; /* stored text, kept for logs of a pattern that are not there yet */
+	/* Places in logs of the pattern that are not there (yet, or any more), as stored. */
+	struct mqw_buffer absent;
 	struct mqw_follower *logs[LOGS_MAX];
 	size_t count;
 	bool from_end;
@@ -45,16 +48,55 @@ static void say(struct mqw_file_tail *t, const char *what, const char *text)
 	mqw_buffer_done(&b);
 }
 
-/* The stored position of one log. */
-static bool find_position(
-	const struct mqw_file_tail *t, const char *path, struct mqw_tail_position *ret)
+/* Whether a path is that of a log, or of one of its pieces ("mail.log.1" of "mail.log"). */
+static bool is_of(const char *path, struct mqw_slice log, bool or_piece)
 {
-	struct mqw_slice text = mqw_slice_of(t->position);
+	struct mqw_slice rest = mqw_slice_of(path);
+
+	if (!mqw_slice_skip(&rest, log))
+		return false;
+	/* "mail.log.err" is another log. */
+	return rest.len == 0 ||
+		(or_piece && rest.len > 1 && strchr(".-_", rest.ptr[0]) && rest.ptr[1] >= '0' &&
+			rest.ptr[1] <= '9');
+}
+
+/* The stored place of one log, or of the one that a path is a piece of. Lives as t->absent does. */
+static bool find_position(const struct mqw_file_tail *t, const char *path, bool or_piece,
+	struct mqw_tail_position *ret)
+{
+	struct mqw_slice text = mqw_buffer_slice(&t->absent);
 
 	while (mqw_tail_position_take(&text, ret))
-		if (mqw_slice_eq(ret->path, mqw_slice_of(path)))
+		if (is_of(path, ret->path, or_piece))
 			return true;
 	return false;
+}
+
+/* Puts a log's place (NULL: none) before those of the others, of which so many stay. */
+static int keep_position(
+	struct mqw_file_tail *t, struct mqw_slice path, const struct mqw_follower *f)
+{
+	struct mqw_slice text = mqw_buffer_slice(&t->absent);
+	struct mqw_buffer kept = {0};
+	struct mqw_tail_position p;
+	size_t count = 1;
+
+	if (f)
+		mqw_follower_position(f, &kept);
+	while (count < LOGS_MAX && mqw_tail_position_take(&text, &p)) {
+		if (mqw_slice_eq(p.path, path))
+			continue;
+		mqw_tail_position_add(&kept, &p);
+		count++;
+	}
+	if (kept.failed) {
+		mqw_buffer_done(&kept);
+		return -ENOMEM;
+	}
+	mqw_buffer_done(&t->absent);
+	t->absent = kept;
+	return 0;
 }
 
 /* position may be NULL. */
@@ -72,7 +114,7 @@ static int add_log(struct mqw_file_tail *t, const char *path,
 		return r;
 	}
 	t->logs[t->count++] = f;
-	return 0;
+	return position ? keep_position(t, position->path, NULL) : 0;
 }
 
 static void drop_log(struct mqw_file_tail *t, size_t at)
@@ -83,24 +125,49 @@ static void drop_log(struct mqw_file_tail *t, size_t at)
 }
 
 /* The log that a set is already followed as: by the name of any of its pieces. */
-static struct mqw_follower *follower_of(struct mqw_file_tail *t, const struct mqw_log_set *set)
+static struct mqw_follower *follower_of(
+	struct mqw_file_tail *t, const struct mqw_log_set *set, bool or_piece)
 {
 	for (size_t i = 0; i < set->count; i++)
 		for (size_t k = 0; k < t->count; k++)
-			if (strcmp(t->logs[k]->path, set->files[i].path) == 0)
+			if (is_of(set->files[i].path, mqw_slice_of(t->logs[k]->path), or_piece))
 				return t->logs[k];
 	return NULL;
+}
+
+/*
+ * Between a rename and the new file, or for as long as a log is away, its pieces are there without
+ * it: they are no log of their own, and it is waited for. True when they are such.
+ */
+static bool waits_for_log(struct mqw_file_tail *t, const struct mqw_log_set *set, int *ret)
+{
+	const char *newest = set->files[set->count - 1].path;
+	struct mqw_tail_position p;
+	char *path;
+
+	if (follower_of(t, set, true))
+		return true;
+	if (!find_position(t, newest, true, &p) || is_of(newest, p.path, false) ||
+		t->count == LOGS_MAX)
+		return false;
+	path = mqw_slice_dup(p.path);
+	*ret = path ? add_log(t, path, &p, false) : -ENOMEM;
+	free(path);
+	return true;
 }
 
 /* A set of dated pieces has a newest one that is live; when a newer one comes, it is. */
 static int take_set(struct mqw_file_tail *t, const struct mqw_log_set *set)
 {
 	const char *live = set->files[set->count - 1].path;
-	struct mqw_follower *f = follower_of(t, set);
+	struct mqw_follower *f = follower_of(t, set, false);
 	struct mqw_tail_position p;
 	size_t i = set->count;
 	char *path;
+	int r = 0;
 
+	if (!f && waits_for_log(t, set, &r))
+		return r;
 	if (!f && strchr(live, '\n'))
 		return 0;
 	if (!f && t->count == LOGS_MAX) {
@@ -111,7 +178,7 @@ static int take_set(struct mqw_file_tail *t, const struct mqw_log_set *set)
 	}
 	if (!f) {
 		/* What was live when the position was stored may be an older piece by now. */
-		while (i > 0 && !find_position(t, set->files[i - 1].path, &p))
+		while (i > 0 && !find_position(t, set->files[i - 1].path, false, &p))
 			i--;
 		return add_log(t, live, i ? &p : NULL, t->from_end && !t->globbed);
 	}
@@ -125,14 +192,20 @@ static int take_set(struct mqw_file_tail *t, const struct mqw_log_set *set)
 	return 0;
 }
 
-static int look_up_pattern(struct mqw_file_tail *t)
+static int look_up_pattern(struct mqw_file_tail *t, int64_t now)
 {
 	struct mqw_fileset files;
 	int r = mqw_fileset_build(&t->pattern, 1, &files);
 
-	for (size_t i = t->count; i-- > 0;)
-		if (t->logs[i]->gone)
+	for (size_t i = t->count; r == 0 && i-- > 0;) {
+		const struct mqw_follower *f = t->logs[i];
+
+		if (!f->gone || now - f->missing_at < GONE_AFTER * t->linger)
+			continue;
+		r = keep_position(t, mqw_slice_of(f->path), f);
+		if (r == 0)
 			drop_log(t, i);
+	}
 	for (size_t i = 0; r == 0 && i < files.set_count; i++)
 		r = take_set(t, &files.sets[i]);
 	if (r == 0 && t->count == 0 && !t->said_none)
@@ -193,7 +266,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 		return r;
 	now.monotonic = (int64_t)monotonic;
 	if (t->pattern && (!t->globbed || now.monotonic - t->globbed_at >= GLOB_EVERY)) {
-		r = look_up_pattern(t);
+		r = look_up_pattern(t, now.monotonic);
 		if (r < 0)
 			say(t, t->pattern, strerror(-r));
 		t->globbed_at = now.monotonic;
@@ -214,15 +287,15 @@ static int set_up(struct mqw_file_tail *t, const struct mqw_file_tail_options *o
 	bool known;
 	int r = 0;
 
-	t->position = strdup(o->position ? o->position : "");
-	if (!t->position)
+	mqw_buffer_add_str(&t->absent, o->position ? o->position : "");
+	if (t->absent.failed)
 		return -ENOMEM;
 	if (strpbrk(o->path, "*?[")) {
 		t->pattern = strdup(o->path);
 		if (!t->pattern)
 			return -ENOMEM;
 	} else {
-		known = find_position(t, o->path, &p);
+		known = find_position(t, o->path, false, &p);
 		r = add_log(t, o->path, known ? &p : NULL, o->from_end);
 	}
 	if (r < 0)
@@ -263,7 +336,7 @@ struct mqw_file_tail *mqw_file_tail_close(struct mqw_file_tail *t)
 	while (t->count)
 		drop_log(t, 0);
 	free(t->pattern);
-	free(t->position);
+	mqw_buffer_done(&t->absent);
 	free(t);
 	return NULL;
 }
@@ -278,5 +351,7 @@ int mqw_file_tail_position(const struct mqw_file_tail *t, struct mqw_buffer *ret
 {
 	for (size_t i = 0; i < t->count; i++)
 		mqw_follower_position(t->logs[i], ret);
+	if (t->pattern)
+		mqw_buffer_add(ret, mqw_buffer_slice(&t->absent));
 	return ret->failed ? -ENOMEM : 0;
 }

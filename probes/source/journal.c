@@ -15,8 +15,26 @@
 /* SD_MESSAGE_JOURNAL_DROPPED of sd-messages.h; _TRANSPORT=driver is journald itself. */
 #define DROPPED "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e"
 
+/*
+ * inotify is a hint here too. Without it: entries in the files that are open are looked for so often,
+ * new files so often. With it only when it has kept silent for long, as it does when libsystemd got
+ * no watch (fs.inotify.max_user_watches), which it does not tell.
+ */
+#define LOOK_EVERY ((uint64_t)MQW_SECOND)
+#define REOPEN_EVERY (4 * (uint64_t)MQW_SECOND)
+#define SILENCE (60 * (uint64_t)MQW_SECOND)
+
 struct mqw_journal {
 	sd_journal *journal;
+	sd_event *loop; /* borrowed; NULL: not attached */
+	char *directory; /* owned; NULL: this host's own journal */
+	enum mqw_journal_start start;
+	int facility;
+	int64_t opened_at;
+	uint64_t stirred_at; /* CLOCK_MONOTONIC: when news came last, or it was opened anew */
+	bool polling; /* no inotify is to be had */
+	bool anew; /* the files were opened anew since the start */
+	int64_t files_at, sure_at; /* when they were opened; when that showed that all was given */
 	struct mqw_source_ops ops;
 	struct mqw_journal_fields fields;
 	char *cursor; /* owned, malloc: of the last entry given, or the stored one; NULL none */
@@ -73,6 +91,9 @@ static int seek(struct mqw_journal *j, enum mqw_journal_start start)
 	}
 	switch (start) {
 	case MQW_JOURNAL_START_TAIL:
+		/* Opened anew before there was an entry: what has come since is new. */
+		if (j->opened_at)
+			return sd_journal_seek_realtime_usec(j->journal, (uint64_t)j->opened_at);
 		return seek_tail(j->journal);
 	case MQW_JOURNAL_START_BOOT:
 		r = sd_id128_get_boot(&boot);
@@ -82,25 +103,42 @@ static int seek(struct mqw_journal *j, enum mqw_journal_start start)
 	}
 }
 
+/* Opens the journal's files and seeks the place to go on from. */
+static int open_files(struct mqw_journal *j)
+{
+	/* LOCAL_ONLY: entries that systemd-journal-remote brought from elsewhere are not ours. */
+	int r = j->directory ? sd_journal_open_directory(&j->journal, j->directory, 0)
+			     : sd_journal_open(&j->journal, SD_JOURNAL_LOCAL_ONLY);
+
+	if (r < 0)
+		return r;
+	j->files_at = mqw_clock_now();
+	/* One byte more than is kept, and the name: so that a cut can be seen. */
+	r = sd_journal_set_data_threshold(j->journal, MQW_LINE_MAX + sizeof("MESSAGE=") + 1);
+	if (r >= 0)
+		r = add_matches(j, j->facility);
+	return r < 0 ? r : seek(j, j->start);
+}
+
 static int set_up(struct mqw_journal *j, const struct mqw_journal_options *o)
 {
 	int r;
 
+	j->facility = o->facility;
+	j->start = o->start;
 	if (o->position && *o->position) {
 		j->cursor = mqw_slice_dup(mqw_slice_of(o->position));
 		if (!j->cursor)
 			return -ENOMEM;
 	}
-	/* LOCAL_ONLY: entries that systemd-journal-remote brought from elsewhere are not ours. */
-	r = o->directory ? sd_journal_open_directory(&j->journal, o->directory, 0)
-			 : sd_journal_open(&j->journal, SD_JOURNAL_LOCAL_ONLY);
-	if (r < 0)
-		return r;
-	/* One byte more than is kept, and the name: so that a cut can be seen. */
-	r = sd_journal_set_data_threshold(j->journal, MQW_LINE_MAX + sizeof("MESSAGE=") + 1);
-	if (r >= 0)
-		r = add_matches(j, o->facility);
-	return r < 0 ? r : seek(j, o->start);
+	if (o->directory) {
+		j->directory = mqw_slice_dup(mqw_slice_of(o->directory));
+		if (!j->directory)
+			return -ENOMEM;
+	}
+	r = open_files(j);
+	j->opened_at = mqw_clock_now();
+	return r;
 }
 
 int mqw_journal_open(const struct mqw_journal_options *options, const struct mqw_source_ops *ops,
@@ -136,6 +174,7 @@ struct mqw_journal *mqw_journal_close(struct mqw_journal *j)
 	sd_journal_close(j->journal);
 	mqw_buffer_done(&j->fields.text);
 	free(j->cursor);
+	free(j->directory);
 	free(j);
 	return NULL;
 }
@@ -150,6 +189,8 @@ static void gap(struct mqw_journal *j, int64_t to)
 {
 	int64_t from = mqw_journal_position_time(mqw_slice_of(j->cursor));
 
+	if (j->anew && j->sure_at > from)
+		from = j->sure_at;
 	if (j->ops.gap)
 		j->ops.gap(j->ops.ctx, from, to, "the journal no longer holds what was read last");
 }
@@ -201,9 +242,13 @@ static int step(struct mqw_journal *j)
 		if (r == 0)
 			r = sd_journal_next(j->journal);
 	} else if (r == 0 && has_files(j) && j->resuming) {
-		/* Neither the entry nor anything newer: it was taken away, and is not awaited. */
+		/*
+		 * Neither the entry nor anything newer: it was taken away, and is not awaited. At the
+		 * start that says nothing of what came after it; later that nothing did.
+		 */
 		j->resuming = false;
-		gap(j, mqw_clock_now());
+		if (!j->anew)
+			gap(j, mqw_clock_now());
 	}
 	return r;
 }
@@ -283,15 +328,21 @@ static void say_error(struct mqw_journal *j, int error)
 	}
 }
 
-/* Files that inotify does not cover, on a network file system, have to be looked at by time. */
+/*
+ * Files that inotify does not cover, on a network file system, have to be looked at by time; and all
+ * of them where there is no inotify, or where it may have nothing to say.
+ */
 static int arm_recheck(struct mqw_journal *j)
 {
-	uint64_t usec;
-	int r = sd_journal_get_timeout(j->journal, &usec);
+	uint64_t asked = UINT64_MAX, now, at;
+	int r = j->polling ? 0 : sd_journal_get_timeout(j->journal, &asked);
 
-	if (r < 0 || usec == UINT64_MAX)
-		return r < 0 ? r : sd_event_source_set_enabled(j->recheck, SD_EVENT_OFF);
-	r = sd_event_source_set_time(j->recheck, usec);
+	if (r >= 0)
+		r = sd_event_now(j->loop, CLOCK_MONOTONIC, &now);
+	if (r < 0)
+		return r;
+	at = now + (j->polling ? LOOK_EVERY : REOPEN_EVERY);
+	r = sd_event_source_set_time(j->recheck, asked < at ? asked : at);
 	return r < 0 ? r : sd_event_source_set_enabled(j->recheck, SD_EVENT_ONESHOT);
 }
 
@@ -330,10 +381,12 @@ static int give_entries(struct mqw_journal *j)
 	say_error(j, r < 0 ? r : 0);
 	if (r > 0)
 		return sd_event_source_set_enabled(j->more, SD_EVENT_ONESHOT);
+	if (r == 0)
+		j->sure_at = j->files_at;
 	/* A journal that cannot be read at all has no end to be at. */
 	if (r == 0 && !j->said_unreadable && j->ops.caught_up)
 		j->ops.caught_up(j->ops.ctx);
-	return sd_event_source_set_enabled(j->io, SD_EVENT_ON);
+	return j->io ? sd_event_source_set_enabled(j->io, SD_EVENT_ON) : 0;
 }
 
 static int on_more(sd_event_source *s, void *userdata)
@@ -348,6 +401,7 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 	int enabled, r = process(j);
 
 	(void)fd, (void)revents;
+	(void)sd_event_now(j->loop, CLOCK_MONOTONIC, &j->stirred_at);
 	if (r >= 0)
 		r = sd_event_source_get_enabled(j->more, &enabled);
 	if (r > 0)
@@ -355,24 +409,85 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 	return r < 0 ? r : 0;
 }
 
+static int watch(struct mqw_journal *j)
+{
+	int fd = sd_journal_get_fd(j->journal), events, r;
+	char text[192];
+
+	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOSPC) {
+		if (!j->polling) {
+			snprintf(text, sizeof(text),
+				"the journal cannot be watched (%s) and is looked at every second "
+				"instead: raise fs.inotify.max_user_instances",
+				strerror(-fd));
+			say(j, text);
+		}
+		j->polling = true;
+		return sd_event_source_set_enabled(j->more, SD_EVENT_ONESHOT);
+	}
+	events = fd < 0 ? fd : sd_journal_get_events(j->journal);
+	if (events < 0)
+		return events;
+	j->polling = false;
+	r = sd_event_add_io(j->loop, &j->io, fd, (uint32_t)events, on_io, j);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(j->io, SD_EVENT_OFF);
+	return r < 0 ? r : sd_event_source_set_enabled(j->more, SD_EVENT_ONESHOT);
+}
+
+/* All files anew, those too that nothing told of. The old ones stay when that fails. */
+static int open_anew(struct mqw_journal *j)
+{
+	sd_journal *before = j->journal;
+	int r;
+
+	keep_cursor(j);
+	j->anew = true;
+	r = open_files(j);
+	if (r < 0) {
+		if (j->journal != before)
+			sd_journal_close(j->journal);
+		j->journal = before;
+		say_error(j, r);
+		return 0;
+	}
+	j->io = sd_event_source_disable_unref(j->io);
+	sd_journal_close(before);
+	return watch(j);
+}
+
 static int on_recheck(sd_event_source *s, uint64_t usec, void *userdata)
 {
+	struct mqw_journal *j = userdata;
+	uint64_t now, span = j->polling ? REOPEN_EVERY : SILENCE;
+	int r = sd_event_now(j->loop, CLOCK_MONOTONIC, &now);
+
 	(void)s, (void)usec;
-	return process(userdata);
+	if (r < 0)
+		return r;
+	if (j->busy)
+		return arm_recheck(j);
+	if (now - j->stirred_at >= span) {
+		j->stirred_at = now;
+		r = open_anew(j);
+		return r < 0 ? r : arm_recheck(j);
+	}
+	if (!j->polling)
+		return process(j);
+	r = sd_event_source_set_enabled(j->more, SD_EVENT_ONESHOT);
+	return r < 0 ? r : arm_recheck(j);
 }
 
 int mqw_journal_attach(struct mqw_journal *j, struct sd_event *loop)
 {
-	int fd = sd_journal_get_fd(j->journal), events = sd_journal_get_events(j->journal), r;
+	int r = sd_event_now(loop, CLOCK_MONOTONIC, &j->stirred_at);
 
-	if (fd < 0 || events < 0)
-		return fd < 0 ? fd : events;
-	r = sd_event_add_io(loop, &j->io, fd, (uint32_t)events, on_io, j);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(j->io, SD_EVENT_OFF);
+	j->loop = loop;
 	if (r >= 0)
 		r = sd_event_add_defer(loop, &j->more, on_more, j);
 	if (r >= 0)
 		r = sd_event_add_time(loop, &j->recheck, CLOCK_MONOTONIC, 0, 0, on_recheck, j);
+	if (r >= 0)
+		r = watch(j);
 	return r < 0 ? r : arm_recheck(j);
 }

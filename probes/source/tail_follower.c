@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "probes/source/tail_follower.h"
+#include "probes/source/tail_follower_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,24 +9,30 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "probes/source/stream.h"
-
 /* A file that others still write to so long after its rotation is left nevertheless. */
 #define LINGER_MAX (30 * MQW_SECOND)
 /* A rename and a new file are apart by less: not worth a word. */
 #define MISSING_PATIENCE (5 * MQW_SECOND)
 /* What a read costs of the budget, so that a file without newlines ends a turn too. */
 #define READ_COST 16
+/*
+ * A file that is shorter than what was read of it, with the same beginning, may be an attribute
+ * that a network file system tells late: so many times `linger` it is believed to be one.
+ */
+#define SHORT_PATIENCE 10
+/* The kernel stamps files by its tick, which is so far behind the clock. */
+#define TICK (10 * MQW_SECOND / 1000)
 
 int mqw_follower_init(struct mqw_follower *f, const struct mqw_source_ops *ops, const char *path,
 	const struct mqw_tail_position *position, bool from_end)
 {
-	*f = (struct mqw_follower){.ops = ops, .fd = -1, .from_end = from_end, .fresh = true};
-	f->last_read = MQW_TIME_NONE;
+	*f = (struct mqw_follower){
+		.ops = ops, .input = {.fd = -1}, .from_end = from_end, .fresh = true};
+	f->known_at = MQW_TIME_NONE;
 	if (position) {
 		f->pending = *position;
 		f->has_pending = true;
-		f->last_read = position->time;
+		f->known_at = position->time;
 	}
 	f->path = strdup(path);
 	if (f->path && mqw_lines_init(&f->lines, 0, 0) == 0)
@@ -35,25 +41,16 @@ int mqw_follower_init(struct mqw_follower *f, const struct mqw_source_ops *ops, 
 	return -ENOMEM;
 }
 
-static void close_input(struct mqw_follower *f)
-{
-	if (f->fd >= 0)
-		close(f->fd);
-	f->fd = -1;
-	f->stream = mqw_stream_close(f->stream);
-}
-
 void mqw_follower_done(struct mqw_follower *f)
 {
-	close_input(f);
+	mqw_tail_input_close(&f->input);
 	mqw_tail_pieces_done(&f->pieces);
 	mqw_lines_done(&f->lines);
 	free(f->path);
 	f->path = NULL;
 }
 
-__attribute__((format(printf, 2, 3))) static void say(
-	const struct mqw_follower *f, const char *format, ...)
+void mqw_follower_say(const struct mqw_follower *f, const char *format, ...)
 {
 	struct mqw_buffer b = {0};
 	char text[256];
@@ -71,133 +68,61 @@ __attribute__((format(printf, 2, 3))) static void say(
 	mqw_buffer_done(&b);
 }
 
-static void gap(const struct mqw_follower *f, int64_t to, const char *why)
+void mqw_follower_gap(const struct mqw_follower *f, int64_t to, const char *why)
 {
+	/* A clock that was set back meanwhile. */
+	int64_t from = f->known_at > to ? to : f->known_at;
+
 	if (f->ops->gap)
-		f->ops->gap(f->ops->ctx, f->last_read, to, why);
+		f->ops->gap(f->ops->ctx, from, to, why);
 }
 
-static struct mqw_tail_position place(const struct mqw_follower *f)
+struct mqw_tail_position mqw_follower_place(const struct mqw_follower *f)
 {
 	return (struct mqw_tail_position){.dev = f->dev,
 		.ino = f->ino,
+		.born = f->born,
 		.offset = f->lines.offset,
 		.line = f->lines.number,
 		.numbered = f->numbered,
 		.skipping = f->lines.skipping,
-		.print = f->print,
-		.time = f->last_read};
+		.print = f->input.print,
+		.time = f->known_at};
+}
+
+/* What the ledger is to keep; false while there is no place yet. */
+static bool position_of(const struct mqw_follower *f, struct mqw_tail_position *ret)
+{
+	bool live = f->state == MQW_FOLLOWER_LIVE;
+
+	if (f->state == MQW_FOLLOWER_WAITING && !f->has_pending)
+		return false;
+	*ret = f->state == MQW_FOLLOWER_WAITING ? f->pending : mqw_follower_place(f);
+	if (live && (ret->offset || f->input.print.len >= MQW_TAIL_PRINT_MIN || !f->has_before))
+		return true;
+	if (live) {
+		*ret = f->before;
+		ret->time = f->known_at;
+	}
+	/* A copy is read, and whoever goes on with it has to see that its log is cut again. */
+	if (f->emptied) {
+		ret->dev = f->cut.dev;
+		ret->ino = f->cut.ino;
+		ret->born = f->cut.born;
+	}
+	return true;
 }
 
 void mqw_follower_position(const struct mqw_follower *f, struct mqw_buffer *ret)
 {
-	struct mqw_tail_position p = f->pending;
+	struct mqw_tail_position p;
 
-	if (f->state != MQW_FOLLOWER_WAITING)
-		p = place(f);
-	else if (!f->has_pending)
+	if (!position_of(f, &p))
 		return;
-	/* A log that was empty so far has not been read at any time: a gap would begin here. */
+	/* Of a log that was never read to its end: a gap would begin with it. */
 	p.time = p.time < 0 ? 0 : p.time;
 	p.path = mqw_slice_of(f->path);
 	mqw_tail_position_add(ret, &p);
-}
-
-/* Makes an open file the one that is read, from a place in it or from its beginning (NULL). */
-static void begin(struct mqw_follower *f, const char *path, const struct stat *st,
-	const struct mqw_tail_position *p)
-{
-	f->dev = st->st_dev;
-	f->ino = st->st_ino;
-	f->numbered = p ? p->numbered : true;
-	mqw_lines_reset(&f->lines, p ? p->line : 0, p ? p->offset : 0);
-	f->lines.skipping = p && p->skipping;
-	f->has_pending = f->from_end = false;
-	f->rotated_at = f->missing_at = 0;
-	f->seen_size = f->seen_mtime = -1;
-	f->said_missing = f->said_error = f->gone = f->behind = false;
-	f->fresh = true;
-	f->source = f->ops->number ? f->ops->number(f->ops->ctx, path) : 0;
-}
-
-/* path: as it is called, which is not the log's own name when it was just rotated. */
-static void begin_live(
-	struct mqw_follower *f, int fd, const char *path, const struct mqw_tail_position *p)
-{
-	struct stat st = {0};
-
-	close_input(f);
-	(void)fstat(fd, &st);
-	begin(f, path, &st, p);
-	f->fd = fd;
-	f->state = MQW_FOLLOWER_LIVE;
-	if (mqw_tail_print_fd(fd, MQW_TAIL_PRINT_MAX, &f->print) < 0)
-		f->print = (struct mqw_tail_print){0};
-}
-
-static bool begin_piece(
-	struct mqw_follower *f, struct mqw_tail_piece *piece, const struct mqw_tail_position *p)
-{
-	struct stat st = {.st_dev = piece->dev, .st_ino = piece->ino};
-	int fd = piece->fd, r;
-
-	close_input(f);
-	piece->fd = -1;
-	if (p)
-		f->print = p->print;
-	else if (mqw_tail_print_fd(fd, MQW_TAIL_PRINT_MAX, &f->print) < 0)
-		f->print = (struct mqw_tail_print){0};
-	r = mqw_stream_open_fd(fd, &f->stream);
-	if (r < 0)
-		return false;
-	begin(f, piece->path, &st, p);
-	f->to_skip = p ? p->offset : 0;
-	f->state = MQW_FOLLOWER_PIECE;
-	return true;
-}
-
-/*
- * Begins the piece of that number. One that may get more is read as a live file is. now NULL: they
- * are a copy and the live log.
- */
-static bool enter_piece(struct mqw_follower *f, size_t at, const struct mqw_tail_position *p,
-	const struct mqw_follower_now *now)
-{
-	struct mqw_tail_piece *piece = &f->pieces.items[at];
-	bool live = strcmp(piece->path, f->path) == 0;
-
-	if (!live && !(now && mqw_tail_piece_may_grow(&f->pieces, at, now->clock, now->linger)))
-		return begin_piece(f, piece, p);
-	begin_live(f, piece->fd, piece->path, p);
-	piece->fd = -1;
-	mqw_tail_pieces_done(&f->pieces);
-	return true;
-}
-
-/* Goes on with the next piece, the live log being the last; waits for it when it is not there. */
-static void next_piece(struct mqw_follower *f, const struct mqw_follower_now *now)
-{
-	while (f->pieces.next < f->pieces.count)
-		if (enter_piece(f, f->pieces.next++, NULL, now))
-			break;
-	if (f->pieces.next == f->pieces.count)
-		mqw_tail_pieces_done(&f->pieces);
-}
-
-/* Takes up the pieces behind a place. already: the place is the end of its file. */
-static bool begin_pieces(struct mqw_follower *f, const struct mqw_tail_position *p,
-	bool already_read, const struct mqw_follower_now *now)
-{
-	struct mqw_tail_pieces found;
-
-	if (mqw_tail_pieces_find(f->path, p, &found) <= 0)
-		return false;
-	mqw_tail_pieces_done(&f->pieces);
-	f->pieces = found;
-	f->pieces.next = 1;
-	if (already_read || !enter_piece(f, 0, p, now))
-		next_piece(f, now);
-	return f->state != MQW_FOLLOWER_WAITING;
 }
 
 static void give(struct mqw_follower *f, const struct mqw_raw_line *line)
@@ -211,90 +136,41 @@ static void give(struct mqw_follower *f, const struct mqw_raw_line *line)
 		f->ops->line(f->ops->ctx, line, evidence);
 }
 
-/* More bytes into the line cutter: how many, 0 at the end, -errno. */
-static ssize_t fill(struct mqw_follower *f)
-{
-	size_t room, pending = mqw_lines_pending(&f->lines);
-	char *to = mqw_lines_room(&f->lines, &room);
-	ssize_t n;
-
-	if (f->stream) {
-		bool skip = f->to_skip > 0;
-
-		n = mqw_stream_read(f->stream, to, skip && f->to_skip < room ? f->to_skip : room);
-		f->work += n > 0 ? (uint64_t)n : 0;
-		if (skip && n > 0) {
-			f->to_skip -= (uint64_t)n;
-			return n;
-		}
-	} else {
-		n = pread(f->fd, to, room, (off_t)(f->lines.offset + pending));
-		n = n < 0 ? -errno : n;
-		f->work += n > 0 ? (uint64_t)n : 0;
-	}
-	if (n > 0)
-		mqw_lines_filled(&f->lines, (size_t)n);
-	return n;
-}
-
-enum outcome { OUTCOME_MORE, OUTCOME_END, OUTCOME_ERROR };
-
-/* Gives lines until the input or the budget is at its end. */
-static enum outcome pump(
-	struct mqw_follower *f, const struct mqw_follower_now *now, unsigned int *budget, int *ret)
+/* Gives lines until the input or the budget (BYTES) is at its end. */
+static enum mqw_tail_fill pump(
+	struct mqw_follower *f, const struct mqw_follower_now *now, unsigned int *budget)
 {
 	struct mqw_raw_line line;
+	enum mqw_tail_fill got;
+	uint64_t len;
 
 	for (;;) {
-		ssize_t n;
-
 		while (*budget && mqw_lines_next(&f->lines, &line)) {
 			--*budget;
 			give(f, &line);
 		}
 		if (*budget == 0)
-			return OUTCOME_MORE;
-		n = fill(f);
-		if (n <= 0) {
-			*ret = (int)n;
-			return n < 0 ? OUTCOME_ERROR : OUTCOME_END;
-		}
+			return MQW_TAIL_FILL_BYTES;
+		got = mqw_tail_input_fill(&f->input, &f->lines, &len);
+		f->work += len;
+		if (got != MQW_TAIL_FILL_BYTES)
+			return got;
 		*budget -= *budget < READ_COST ? *budget : READ_COST;
-		f->last_read = now->clock;
 		f->active_at = now->monotonic;
+		f->short_at = f->zeros_at = 0;
 	}
 }
 
-/* The last line of a file that gets no more. */
-static void finish(struct mqw_follower *f)
+void mqw_follower_finish(struct mqw_follower *f)
 {
 	struct mqw_raw_line line;
 
-	if (mqw_lines_last(&f->lines, &line))
+	/* What zeros cut off is no line: the rest of it may say the contrary. */
+	if (!f->zeros_at && mqw_lines_last(&f->lines, &line))
 		give(f, &line);
 }
 
-static void piece_end(struct mqw_follower *f, const struct mqw_follower_now *now, int error)
-{
-	char why[192];
-
-	if (error < 0 || f->to_skip) {
-		snprintf(why, sizeof(why), "a rotated piece of the log could not be read: %s",
-			error < 0 ? mqw_stream_error(f->stream) : "it is shorter than it was");
-		say(f, "has a gap: %s", why);
-		gap(f, now->clock, why);
-	}
-	finish(f);
-	/* The live log may not be there yet: then this is where to go on from. */
-	f->pending = place(f);
-	f->has_pending = true;
-	close_input(f);
-	f->state = MQW_FOLLOWER_WAITING;
-	next_piece(f, now);
-}
-
-/* Says once that there is no file, and why. */
-static void missing(struct mqw_follower *f, const struct mqw_follower_now *now, int error)
+void mqw_follower_missing(struct mqw_follower *f, const struct mqw_follower_now *now, int error)
 {
 	int64_t patience = f->state == MQW_FOLLOWER_WAITING ? 0 : MISSING_PATIENCE;
 
@@ -304,82 +180,23 @@ static void missing(struct mqw_follower *f, const struct mqw_follower_now *now, 
 		return;
 	f->said_missing = true;
 	if (error == ENOENT)
-		say(f, "is missing; it is read when it is there");
+		mqw_follower_say(f, "is missing; it is read when it is there");
 	else
-		say(f, "cannot be read: %s", strerror(error));
-}
-
-/* WAITING: begins to read when the log is there. */
-static bool wait_over(struct mqw_follower *f, const struct mqw_follower_now *now)
-{
-	struct mqw_tail_position p = f->pending;
-	int fd = mqw_tail_open(f->path);
-
-	if (fd < 0) {
-		missing(f, now, -fd);
-		return false;
-	}
-	if (f->said_missing)
-		say(f, "is there");
-	if (!f->has_pending && f->from_end) {
-		p = mqw_tail_position_at_end(fd);
-		begin_live(f, fd, f->path, &p);
-	} else if (!f->has_pending) {
-		begin_live(f, fd, f->path, NULL);
-	} else if (mqw_tail_is_file(fd, &p)) {
-		begin_live(f, fd, f->path, &p);
-	} else if (begin_pieces(f, &p, false, now)) {
-		close(fd);
-	} else {
-		say(f,
-			"is not the file that was read last, and that is not beside it: some lines "
-			"may never be seen");
-		gap(f, now->clock, "the file that was read last is gone");
-		begin_live(f, fd, f->path, NULL);
-	}
-	return true;
-}
-
-/* The live file is shorter than what was read of it, or begins otherwise: written anew. */
-static bool is_truncated(struct mqw_follower *f, const struct stat *st)
-{
-	struct mqw_tail_print print;
-
-	if ((uint64_t)st->st_size < f->lines.offset + mqw_lines_pending(&f->lines))
-		return true;
-	return f->print.len && mqw_tail_print_fd(f->fd, f->print.len, &print) == 0 &&
-		(print.len != f->print.len || print.hash != f->print.hash);
-}
-
-static void truncated(struct mqw_follower *f, const struct mqw_follower_now *now)
-{
-	struct mqw_tail_position p = place(f);
-	int fd;
-
-	say(f, "was truncated: lines that were written just before may be lost");
-	gap(f, now->clock, "the log was truncated");
-	/* `copytruncate` leaves a copy, with what was not read yet. */
-	if (p.print.len && begin_pieces(f, &p, false, NULL))
-		return;
-	fd = f->fd;
-	f->fd = -1;
-	begin_live(f, fd, f->path, NULL);
+		mqw_follower_say(f, "cannot be read: %s", strerror(error));
 }
 
 /*
  * As long as nothing is in the new file, whoever writes has not turned to it; unless that one has
  * been rotated away by now as well, with something in it.
  */
-static bool is_behind(struct mqw_follower *f, const struct stat *st)
+static void look_behind(struct mqw_follower *f, const struct stat *st)
 {
-	const struct mqw_tail_position p = place(f);
+	const struct mqw_tail_position p = mqw_follower_place(f);
 
 	if (f->behind || !S_ISREG(st->st_mode))
-		return f->behind;
+		return;
 	f->behind = st->st_size > 0 ||
 		(st->st_ino != f->next_ino && mqw_tail_pieces_between(f->path, &p));
-	f->next_ino = st->st_ino;
-	return f->behind;
 }
 
 /* What became of the path meanwhile; true when it is time to leave the file in hand. */
@@ -389,7 +206,7 @@ static bool is_left(struct mqw_follower *f, const struct mqw_follower_now *now)
 	int64_t quiet;
 
 	if (stat(f->path, &st) < 0) {
-		missing(f, now, errno);
+		mqw_follower_missing(f, now, errno);
 		f->gone = true;
 		return false;
 	}
@@ -397,40 +214,104 @@ static bool is_left(struct mqw_follower *f, const struct mqw_follower_now *now)
 	f->said_missing = f->gone = false;
 	if (st.st_dev == f->dev && st.st_ino == f->ino) {
 		f->rotated_at = 0;
-		f->behind = false;
+		f->ours_at = now->monotonic;
+		f->behind = f->passed = false;
 		return false;
 	}
 	if (!f->rotated_at) {
 		f->rotated_at = now->monotonic;
 		f->next_ino = st.st_ino;
 	}
-	if (!is_behind(f, &st))
+	f->passed = f->passed || st.st_ino != f->next_ino;
+	if (!f->behind)
+		f->behind_at = now->monotonic;
+	look_behind(f, &st);
+	f->next_ino = st.st_ino;
+	if (!f->behind)
 		return false;
 	quiet = now->monotonic - (f->active_at > f->rotated_at ? f->active_at : f->rotated_at);
-	return quiet >= now->linger || now->monotonic - f->rotated_at >= LINGER_MAX;
+	return quiet >= now->linger || now->monotonic - f->behind_at >= LINGER_MAX;
 }
 
-/* From the end of a rotated file to the one that came after it. */
-static void leave(struct mqw_follower *f, const struct mqw_follower_now *now)
+/* Whether something has lasted for so long by now; the first time it begins. */
+static bool has_lasted(int64_t *since, int64_t span, const struct mqw_follower_now *now)
 {
-	struct mqw_tail_position p;
-	int fd;
+	if (!*since)
+		*since = now->monotonic;
+	return now->monotonic - *since >= span;
+}
 
-	if (now->monotonic - f->active_at < now->linger)
-		gap(f, now->clock + now->linger, "the log was written to long after its rotation");
-	finish(f);
-	p = place(f);
-	if (begin_pieces(f, &p, true, now))
-		return;
-	/* It was moved elsewhere or deleted, but all of it has been read. */
-	fd = mqw_tail_open(f->path);
-	if (fd >= 0) {
-		begin_live(f, fd, f->path, NULL);
-		return;
+/*
+ * Zeros: a network file system has not got those bytes yet, or will never. They are passed over
+ * when there is something behind them and they stay. True when something was done.
+ */
+static bool pass_zeros(struct mqw_follower *f, const struct mqw_follower_now *now)
+{
+	int64_t to;
+
+	if (!has_lasted(&f->zeros_at, now->linger, now))
+		return false;
+	to = mqw_tail_input_behind_zeros(&f->input, &f->lines);
+	f->work++;
+	if (to < 0)
+		return to == -EAGAIN;
+	mqw_follower_say(f, "has zeros where lines should be: what was there is not to be had");
+	mqw_follower_gap(f, now->clock, "there are zeros in the log where lines should be");
+	mqw_lines_reset(&f->lines, f->lines.number, (uint64_t)to);
+	f->zeros_at = 0;
+	return true;
+}
+
+static bool cut_short(struct mqw_follower *f, const struct mqw_follower_now *now, int64_t size)
+{
+	if (!has_lasted(&f->short_at, (size ? SHORT_PATIENCE : 1) * now->linger, now))
+		return false;
+	mqw_follower_truncated(f, now, true);
+	return true;
+}
+
+static void say_error(struct mqw_follower *f, int error)
+{
+	if (error && !f->said_error)
+		mqw_follower_say(f, "cannot be read: %s", strerror(-error));
+	f->said_error = error != 0;
+}
+
+/* Reads what is new in the live file, as it was when st was taken; true when there is more to do. */
+static bool read_live(struct mqw_follower *f, const struct stat *st, int64_t mtime,
+	const struct mqw_follower_now *now, unsigned int *budget)
+{
+	f->seen_size = f->seen_mtime = -1;
+	if (mqw_follower_filled_twice(f, now))
+		return true;
+	switch (pump(f, now, budget)) {
+	case MQW_TAIL_FILL_BYTES:
+		return true;
+	case MQW_TAIL_FILL_REWRITTEN:
+		mqw_follower_truncated(f, now, false);
+		return true;
+	case MQW_TAIL_FILL_SHORT:
+		return cut_short(f, now, st->st_size);
+	case MQW_TAIL_FILL_ZEROS:
+		return pass_zeros(f, now);
+	case MQW_TAIL_FILL_ERROR:
+		say_error(f, f->input.error);
+		return false;
+	case MQW_TAIL_FILL_END:
+		break;
 	}
-	close_input(f);
-	f->state = MQW_FOLLOWER_WAITING;
-	f->has_pending = f->from_end = false;
+	say_error(f, 0);
+	f->short_at = f->zeros_at = 0;
+	f->seen_size = st->st_size;
+	f->seen_mtime = mtime;
+	return false;
+}
+
+/* A file's own stamp may be a little ahead; much, and the clock was set back. */
+static void know_until(struct mqw_follower *f, int64_t time)
+{
+	if (time > f->known_at || f->known_at - time > MQW_SECOND)
+		f->known_at = time;
 }
 
 /* LIVE: false when all that is there has been read. */
@@ -439,54 +320,38 @@ static bool step_live(
 {
 	struct stat st;
 	int64_t mtime;
-	int error;
 
-	if (fstat(f->fd, &st) < 0)
+	if (fstat(f->input.fd, &st) < 0)
 		return false;
 	mtime = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-	if (st.st_size != f->seen_size || mtime != f->seen_mtime) {
-		if (is_truncated(f, &st)) {
-			truncated(f, now);
-			return true;
-		}
-		switch (pump(f, now, budget, &error)) {
-		case OUTCOME_MORE:
-			return true;
-		case OUTCOME_ERROR:
-			if (!f->said_error)
-				say(f, "cannot be read: %s", strerror(-error));
-			f->said_error = true;
-			return false;
-		default:
-			f->said_error = false;
-			f->seen_size = st.st_size;
-			f->seen_mtime = mtime;
-		}
-		if (f->print.len < MQW_TAIL_PRINT_MAX)
-			(void)mqw_tail_print_fd(f->fd, MQW_TAIL_PRINT_MAX, &f->print);
-	}
-	if (!is_left(f, now))
-		return false;
-	leave(f, now);
-	return true;
+	if ((st.st_size != f->seen_size || mtime != f->seen_mtime) &&
+		read_live(f, &st, mtime, now, budget))
+		return true;
+	if (is_left(f, now))
+		return mqw_follower_leave(f, now);
+	/* All of it is given, and it is what the log's writer writes to. */
+	if (f->seen_size >= 0 && !mqw_lines_pending(&f->lines) && !f->rotated_at && !f->gone)
+		know_until(f, now->clock - TICK);
+	return false;
 }
 
 bool mqw_follower_step(
 	struct mqw_follower *f, const struct mqw_follower_now *now, unsigned int *budget)
 {
-	int error = 0;
+	enum mqw_tail_fill got;
 
 	while (*budget) {
 		/* A change of state costs too, so that no order of things can hold the loop. */
 		--*budget;
 		switch (f->state) {
 		case MQW_FOLLOWER_WAITING:
-			if (!wait_over(f, now))
+			if (!mqw_follower_begin(f, now))
 				return false;
 			break;
 		case MQW_FOLLOWER_PIECE:
-			if (pump(f, now, budget, &error) != OUTCOME_MORE)
-				piece_end(f, now, error);
+			got = pump(f, now, budget);
+			if (got != MQW_TAIL_FILL_BYTES)
+				mqw_follower_end_piece(f, now, got == MQW_TAIL_FILL_ERROR);
 			break;
 		default:
 			if (!step_live(f, now, budget))

@@ -5,9 +5,8 @@
 
 #include "probes/source/lines.h"
 #include "probes/source/source.h"
+#include "probes/source/tail_input.h"
 #include "probes/source/tail_pieces.h"
-
-struct mqw_stream;
 
 enum mqw_follower_state {
 	MQW_FOLLOWER_WAITING, /* the log is not there; what comes is read from `pending` on */
@@ -22,25 +21,34 @@ struct mqw_follower {
 	enum mqw_follower_state state;
 	struct mqw_lines lines;
 
-	int fd; /* LIVE; -1 otherwise */
-	struct mqw_stream *stream; /* PIECE */
-	uint64_t to_skip; /* bytes of the stream that were read before */
+	struct mqw_tail_input input; /* LIVE and PIECE */
 	struct mqw_tail_pieces pieces; /* to read after this one */
+	bool aged; /* pieces: one was read since they were looked for */
 	uint64_t dev, ino;
-	struct mqw_tail_print print;
+	int64_t born;
 	bool numbered;
 	uint32_t source;
 	int64_t seen_size, seen_mtime; /* of the live file, when all of it had been read */
+	int64_t short_at,
+		zeros_at; /* since when it is short, or goes on with zeros; 0: it is not */
 
 	bool has_pending; /* WAITING: a place to go on from */
 	struct mqw_tail_position pending; /* its path is unused */
 	bool from_end; /* WAITING without a place: begin at the end */
+	/* LIVE, as long as nothing is in it: by what was read before more can be told. */
+	bool has_before;
+	struct mqw_tail_position before;
+	bool emptied; /* the log was cut, and what is read, or was last, is from before that */
+	struct mqw_tail_position cut; /* emptied: the log's inode, by dev, ino and born */
 
-	int64_t last_read; /* by the clock; MQW_TIME_NONE: nothing yet */
+	int64_t known_at; /* all that was written until then is given; MQW_TIME_NONE: nothing yet */
 	int64_t active_at; /* when something was last read; monotonic */
 	int64_t rotated_at; /* when the path was found to be another file; 0: it is ours */
+	int64_t ours_at; /* when the path was last seen to be the file in hand; 0: never */
 	uint64_t next_ino; /* the file at the path then, as long as there is none in between */
+	bool passed; /* the path was another file yet since it was found to be another one */
 	bool behind; /* there is something to read after the file in hand */
+	int64_t behind_at; /* since when */
 	int64_t missing_at; /* since when there is no such path; 0: there is */
 	bool said_missing, said_error;
 	uint64_t work; /* grows with all that is read and given */

@@ -98,21 +98,41 @@ static bool has_plain_twin(const struct mqw_log_set *set, size_t at, const char 
 	return false;
 }
 
-bool mqw_tail_is_file(int fd, const struct mqw_tail_position *p)
+bool mqw_tail_is_inode(int fd, const struct mqw_tail_position *p)
+{
+	struct stat st;
+	int64_t born;
+
+	if (fstat(fd, &st) < 0 || st.st_ino != p->ino)
+		return false;
+	born = mqw_tail_born(fd);
+	/* The number of a device may be another one after each mount. */
+	return born && p->born ? born == p->born : st.st_dev == p->dev;
+}
+
+/* What a compressed file holds is compared as well. */
+static bool begins_like(int fd, const struct mqw_tail_position *p)
 {
 	struct mqw_tail_print print;
-	struct stat st;
 
-	if (fstat(fd, &st) < 0)
-		return false;
-	if (p->print.len == 0)
-		return st.st_dev == p->dev && st.st_ino == p->ino &&
-			(uint64_t)st.st_size >= p->offset;
-	/* The same inode, shorter: it was truncated, and its copy has the same beginning. */
-	if (st.st_dev == p->dev && st.st_ino == p->ino && (uint64_t)st.st_size < p->offset)
+	if (p->print.len < MQW_TAIL_PRINT_MIN && !mqw_tail_is_inode(fd, p))
 		return false;
 	return mqw_tail_print_fd(fd, p->print.len, &print) == 0 && print.len == p->print.len &&
 		print.hash == p->print.hash;
+}
+
+enum mqw_tail_match mqw_tail_match(int fd, const struct mqw_tail_position *p)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return MQW_TAIL_OTHER;
+	/* Emptied it can be told by nothing else. */
+	if (st.st_size == 0 && p->offset)
+		return mqw_tail_is_inode(fd, p) ? MQW_TAIL_SHORT : MQW_TAIL_OTHER;
+	if (!begins_like(fd, p))
+		return MQW_TAIL_OTHER;
+	return (uint64_t)st.st_size < p->offset ? MQW_TAIL_SHORT : MQW_TAIL_SAME;
 }
 
 int mqw_tail_open(const char *path)
@@ -129,24 +149,30 @@ int mqw_tail_open(const char *path)
 	return -EINVAL;
 }
 
+/* -ENOENT: renamed since it was listed; -ENOMEM, -EMFILE, -ENFILE. Other errors are the piece's. */
 static int open_piece(const char *path, struct mqw_tail_piece *ret)
 {
 	int fd = mqw_tail_open(path);
-	struct stat st;
+	struct stat st = {0};
 
-	if (fd < 0)
+	if (fd == -ENOENT || fd == -ENOMEM || fd == -EMFILE || fd == -ENFILE)
 		return fd;
-	if (fstat(fd, &st) < 0) {
-		close(fd);
-		return -errno;
-	}
 	*ret = (struct mqw_tail_piece){.path = strdup(path), .fd = fd};
 	if (!ret->path) {
-		close(fd);
+		if (fd >= 0)
+			close(fd);
 		return -ENOMEM;
 	}
+	if (fd < 0) {
+		ret->error = fd;
+		ret->fd = -1;
+		return 0;
+	}
+	(void)fstat(fd, &st);
 	ret->dev = st.st_dev;
 	ret->ino = st.st_ino;
+	if (mqw_tail_print_fd(fd, MQW_TAIL_PRINT_MAX, &ret->print) < 0)
+		ret->print = (struct mqw_tail_print){0};
 	return 0;
 }
 
@@ -167,7 +193,7 @@ bool mqw_tail_piece_may_grow(const struct mqw_tail_pieces *p, size_t at, int64_t
 {
 	struct stat st;
 
-	if (fstat(p->items[at].fd, &st) < 0 || !is_plain(p->items[at].fd))
+	if (p->items[at].fd < 0 || fstat(p->items[at].fd, &st) < 0 || !is_plain(p->items[at].fd))
 		return false;
 	/* A rename changes ctime. */
 	if (microseconds(st.st_mtim) > now - span || microseconds(st.st_ctim) > now - span)
@@ -188,6 +214,53 @@ static void turn(struct mqw_tail_pieces *p)
 	}
 }
 
+static void drop(struct mqw_tail_piece *piece)
+{
+	if (piece->fd >= 0)
+		close(piece->fd);
+	free(piece->path);
+}
+
+/* Of pieces, the newest first, keeps the live log and what may hold lines of after a time. */
+static void keep_newer(struct mqw_tail_pieces *p, const char *live, int64_t time)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->count; i++) {
+		struct mqw_tail_piece *piece = &p->items[i];
+		struct stat st;
+		int r = piece->fd < 0 ? stat(piece->path, &st) : fstat(piece->fd, &st);
+
+		if (r < 0 || strcmp(piece->path, live) == 0 || microseconds(st.st_mtim) > time)
+			p->items[kept++] = *piece;
+		else
+			drop(piece);
+	}
+	p->count = kept;
+}
+
+/*
+ * Between the copy and the cut of `copytruncate` the same lines are there twice: the live log has
+ * all of them, and more.
+ */
+static bool is_copy_of_live(const struct mqw_tail_pieces *p, const char *live)
+{
+	const struct mqw_tail_piece *newest = &p->items[0], *piece = &p->items[p->count - 1];
+	struct mqw_tail_print print;
+
+	return piece != newest && strcmp(newest->path, live) == 0 && newest->fd >= 0 &&
+		piece->print.len >= MQW_TAIL_PRINT_MIN && piece->print.len <= newest->print.len &&
+		mqw_tail_print_fd(newest->fd, piece->print.len, &print) == 0 &&
+		print.hash == piece->print.hash;
+}
+
+static bool is_of(const struct mqw_tail_piece *piece, const struct mqw_tail_position *p)
+{
+	if (p->print.len == piece->print.len && p->print.len >= MQW_TAIL_PRINT_MIN)
+		return p->print.hash == piece->print.hash;
+	return p->print.len <= piece->print.len && begins_like(piece->fd, p);
+}
+
 /* Opens from the newest to the one of the position. -ENOENT: renamed since it was listed. */
 static int open_set(const struct mqw_log_set *set, const char *live,
 	const struct mqw_tail_position *p, struct mqw_tail_pieces *ret)
@@ -202,16 +275,18 @@ static int open_set(const struct mqw_log_set *set, const char *live,
 		if (has_plain_twin(set, i, live))
 			continue;
 		r = open_piece(set->files[i].path, piece);
-		if (r == -EINVAL)
-			continue;
 		if (r < 0)
 			return r;
 		ret->count++;
-		if (strcmp(set->files[i].path, live) != 0 && mqw_tail_is_file(piece->fd, p)) {
+		if (strcmp(set->files[i].path, live) != 0 && piece->fd >= 0 && is_of(piece, p)) {
 			turn(ret);
 			return 1;
 		}
+		if (is_copy_of_live(ret, live))
+			drop(&ret->items[--ret->count]);
 	}
+	keep_newer(ret, live, p->time);
+	turn(ret);
 	return 0;
 }
 
@@ -240,8 +315,9 @@ static bool leads_there(const struct mqw_tail_pieces *p)
 	struct stat st;
 
 	for (size_t i = 0; i < p->count; i++)
-		if (stat(p->items[i].path, &st) < 0 || st.st_dev != p->items[i].dev ||
-			st.st_ino != p->items[i].ino)
+		if (p->items[i].fd >= 0 &&
+			(stat(p->items[i].path, &st) < 0 || st.st_dev != p->items[i].dev ||
+				st.st_ino != p->items[i].ino))
 			return false;
 	return true;
 }
@@ -276,7 +352,7 @@ static int find(const char *live, const struct mqw_tail_position *p, struct mqw_
 
 	if (r == 0)
 		r = open_pieces(live, &names, p, ret);
-	if (r > 0 && list(live, &again) == 0)
+	if (r >= 0 && list(live, &again) == 0)
 		*ret_stable = same_names(&names, &again) && leads_there(ret);
 	names_done(&names);
 	names_done(&again);
@@ -293,13 +369,14 @@ int mqw_tail_pieces_find(
 
 		*ret = (struct mqw_tail_pieces){0};
 		r = find(live, p, ret, &stable);
-		if (r > 0 && (stable || i + 1 == TRIES))
+		if (r >= 0 && (stable || i + 1 == TRIES))
 			return r;
 		mqw_tail_pieces_done(ret);
-		if (r < 0 && r != -ENOENT)
+		if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
 			return r;
 	}
-	return r == -ENOENT ? 0 : r;
+	/* The folder is gone, or cannot be listed: there is nothing to be found in it. */
+	return 0;
 }
 
 bool mqw_tail_pieces_between(const char *live, const struct mqw_tail_position *p)
@@ -308,22 +385,22 @@ bool mqw_tail_pieces_between(const char *live, const struct mqw_tail_position *p
 	struct stat st;
 	bool any = false;
 
-	if (mqw_tail_pieces_find(live, p, &found) <= 0)
+	if (mqw_tail_pieces_find(live, p, &found) <= 0) {
+		mqw_tail_pieces_done(&found);
 		return false;
+	}
 	for (size_t i = 1; i < found.count; i++)
-		if (strcmp(found.items[i].path, live) != 0 && fstat(found.items[i].fd, &st) == 0)
-			any = any || st.st_size > 0;
+		if (strcmp(found.items[i].path, live) != 0)
+			any = any || found.items[i].fd < 0 ||
+				(fstat(found.items[i].fd, &st) == 0 && st.st_size > 0);
 	mqw_tail_pieces_done(&found);
 	return any;
 }
 
 void mqw_tail_pieces_done(struct mqw_tail_pieces *p)
 {
-	for (size_t i = 0; i < p->count; i++) {
-		if (p->items[i].fd >= 0)
-			close(p->items[i].fd);
-		free(p->items[i].path);
-	}
+	for (size_t i = 0; i < p->count; i++)
+		drop(&p->items[i]);
 	free(p->items);
 	*p = (struct mqw_tail_pieces){0};
 }

@@ -10,8 +10,10 @@
 
 struct mqw_tail_piece {
 	char *path; /* owned; as it was called when it was opened */
-	int fd; /* owned, at its beginning; -1: taken */
+	int fd; /* owned, at its beginning; -1: taken, or it could not be opened */
+	int error; /* -errno where it could not be opened; 0 otherwise */
 	uint64_t dev, ino;
+	struct mqw_tail_print print; /* of what it began with when it was opened */
 };
 
 struct mqw_tail_pieces {
@@ -19,13 +21,23 @@ struct mqw_tail_pieces {
 	size_t count, next; /* next: the first that is not begun yet, for the caller */
 };
 
-/* Whether the open file is the one that a position was taken in, and holds all before its offset. */
-bool mqw_tail_is_file(int fd, const struct mqw_tail_position *p);
+enum mqw_tail_match {
+	MQW_TAIL_OTHER,
+	MQW_TAIL_SAME,
+	MQW_TAIL_SHORT, /* the same, as far as can be told, and shorter than the position is */
+};
+
+/* Whether an open plain file is the one that a position was taken in. */
+enum mqw_tail_match mqw_tail_match(int fd, const struct mqw_tail_position *p);
+
+/* Whether an open file is the position's by its inode, whatever it holds now. */
+bool mqw_tail_is_inode(int fd, const struct mqw_tail_position *p);
 
 /*
  * 1: items[0] is the position's file, the last one is the live log itself if it is there.
- * 0: no piece is; nothing is in ret. Or -ENOMEM, -EMFILE and the like. The live log itself is not
- * compared with the position.
+ * 0: no piece is. In ret is what was written to after the position's time, the live log too.
+ * Or -ENOMEM, -EMFILE and the like, with nothing in ret. The live log itself is not compared with
+ * the position. A piece that cannot be opened is in ret as one.
  */
 int mqw_tail_pieces_find(
 	const char *live, const struct mqw_tail_position *p, struct mqw_tail_pieces *ret);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#define _GNU_SOURCE /* statx */
 #include "probes/source/tail_position.h"
 
 #include <errno.h>
@@ -9,44 +10,66 @@
 #include <xxhash.h>
 
 #include "probes/source/stream.h"
+#include "watchdogd/base/clock.h"
+
+#define FORM 2 /* of the text; 1 had no time of birth */
 
 struct mqw_tail_print mqw_tail_print_of(struct mqw_slice head)
 {
 	head = mqw_slice_head(head, MQW_TAIL_PRINT_MAX);
+	head = mqw_slice_head(head, mqw_slice_chr(head, '\0'));
 	/* XXH3's output is fixed since xxHash 0.8.0, so it may be stored. */
 	return (struct mqw_tail_print){
 		.len = (uint32_t)head.len, .hash = head.len ? XXH3_64bits(head.ptr, head.len) : 0};
 }
 
+int64_t mqw_tail_born(int fd)
+{
+	struct statx stx;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BTIME, &stx) < 0 ||
+		!(stx.stx_mask & STATX_BTIME) || stx.stx_btime.tv_sec < 0)
+		return 0;
+	return stx.stx_btime.tv_sec * MQW_SECOND + stx.stx_btime.tv_nsec / 1000;
+}
+
 void mqw_tail_position_add(struct mqw_buffer *b, const struct mqw_tail_position *p)
 {
 	mqw_buffer_printf(b,
-		"1 %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %d %d %" PRIu32 " %" PRIu64
-		" %" PRIu64 " ",
-		p->dev, p->ino, p->offset, p->line, p->numbered, p->skipping, p->print.len,
-		p->print.hash, (uint64_t)p->time);
+		"%d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %d %d %" PRIu32
+		" %" PRIu64 " %" PRIu64 " ",
+		FORM, p->dev, p->ino, (uint64_t)p->born, p->offset, p->line, p->numbered,
+		p->skipping, p->print.len, p->print.hash, (uint64_t)p->time);
 	mqw_buffer_add(b, p->path);
 	mqw_buffer_add(b, MQW_LIT("\n"));
 }
 
+/* One number and the blank behind it, of max at most. */
+static bool take(struct mqw_slice *s, uint64_t max, uint64_t *ret)
+{
+	return mqw_slice_take_u64(s, ret) && mqw_slice_skip(s, MQW_LIT(" ")) && *ret <= max;
+}
+
 static bool parse(struct mqw_slice line, struct mqw_tail_position *ret)
 {
-	uint64_t v[10];
+	uint64_t form, dev, ino, born = 0, offset, number, numbered, skipping, len, hash, time;
 
-	for (size_t i = 0; i < sizeof(v) / sizeof(*v); i++)
-		if (!mqw_slice_take_u64(&line, &v[i]) || !mqw_slice_skip(&line, MQW_LIT(" ")))
-			return false;
-	if (v[0] != 1 || v[5] > 1 || v[6] > 1 || v[7] > MQW_TAIL_PRINT_MAX || v[3] > INT64_MAX ||
-		line.len == 0)
+	if (!take(&line, FORM, &form) || form == 0 || !take(&line, UINT64_MAX, &dev) ||
+		!take(&line, UINT64_MAX, &ino) || (form > 1 && !take(&line, INT64_MAX, &born)) ||
+		!take(&line, INT64_MAX, &offset) || !take(&line, UINT64_MAX, &number) ||
+		!take(&line, 1, &numbered) || !take(&line, 1, &skipping) ||
+		!take(&line, MQW_TAIL_PRINT_MAX, &len) || !take(&line, UINT64_MAX, &hash) ||
+		!take(&line, INT64_MAX, &time) || line.len == 0)
 		return false;
-	*ret = (struct mqw_tail_position){.dev = v[1],
-		.ino = v[2],
-		.offset = v[3],
-		.line = v[4],
-		.numbered = v[5],
-		.skipping = v[6],
-		.print = {.len = (uint32_t)v[7], .hash = v[8]},
-		.time = (int64_t)v[9],
+	*ret = (struct mqw_tail_position){.dev = dev,
+		.ino = ino,
+		.born = (int64_t)born,
+		.offset = offset,
+		.line = number,
+		.numbered = numbered,
+		.skipping = skipping,
+		.print = {.len = (uint32_t)len, .hash = hash},
+		.time = (int64_t)time,
 		.path = line};
 	return true;
 }

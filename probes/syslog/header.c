@@ -4,11 +4,17 @@
 #include <time.h>
 
 #define HALF_YEAR (183 * MQW_DAY)
+/* Lines out of order by less do not make an hour begin anew; nor is a clock wrong by more. */
+#define DISORDER (10 * MQW_MINUTE)
 
 void mqw_syslog_reader_init(struct mqw_syslog_reader *r, int year, int64_t reference)
 {
-	*r = (struct mqw_syslog_reader){
-		.year = year, .reference = reference, .newest = MQW_TIME_NONE};
+	*r = (struct mqw_syslog_reader){.year = year,
+		.year_given = year != 0,
+		.reference = reference,
+		.now = MQW_TIME_NONE,
+		.newest = MQW_TIME_NONE,
+		.last = MQW_TIME_NONE};
 }
 
 void mqw_syslog_reader_next_file(struct mqw_syslog_reader *r, int64_t reference)
@@ -46,16 +52,33 @@ static int month_of(const char *p)
 	return 0;
 }
 
-/* The start of an hour on the clock of the local zone. */
-static int64_t local_hour(int year, int month, int day, int hour)
+/* The start of an hour on the clock of the local zone, with or without summer time; or by it (-1). */
+static bool hour_with(int year, int month, int day, int hour, int is_dst, int64_t *ret)
 {
 	struct tm tm = {.tm_year = year - 1900,
 		.tm_mon = month - 1,
 		.tm_mday = day,
 		.tm_hour = hour,
-		.tm_isdst = -1};
+		.tm_isdst = is_dst};
 
-	return (int64_t)mktime(&tm) * MQW_SECOND;
+	*ret = (int64_t)mktime(&tm) * MQW_SECOND;
+	/* mktime() moves what there is not in that year: it answers for another hour then. */
+	return tm.tm_hour == hour && tm.tm_mday == day && (is_dst < 0 || tm.tm_isdst == is_dst);
+}
+
+/* The first one, of an hour that comes twice; *ret_fold: how much later the second is, or 0. */
+static int64_t local_hour(int year, int month, int day, int hour, int64_t *ret_fold)
+{
+	int64_t summer, winter, t;
+
+	*ret_fold = 0;
+	if (hour_with(year, month, day, hour, 1, &summer) &&
+		hour_with(year, month, day, hour, 0, &winter) && summer < winter) {
+		*ret_fold = winter - summer;
+		return summer;
+	}
+	hour_with(year, month, day, hour, -1, &t);
+	return t;
 }
 
 static int64_t utc_hour(int year, int month, int day, int hour)
@@ -63,31 +86,43 @@ static int64_t utc_hour(int year, int month, int day, int hour)
 	return (mqw_days_from_civil(year, month, day) * 24 + hour) * MQW_HOUR;
 }
 
+/* The latest year in which an hour is not after a point in time, or only by what zones differ. */
+static int year_before(int64_t limit, int month, int day, int hour)
+{
+	int year, ref_month, ref_day;
+	int64_t t;
+
+	mqw_civil_from_days(limit / MQW_DAY, &year, &ref_month, &ref_day);
+	/* A leap day may be eight years back. */
+	for (int y = year + 1; y >= year - 8; y--)
+		if ((hour_with(y, month, day, hour, -1, &t) || month != 2 || day != 29) &&
+			t <= limit + MQW_DAY)
+			return y;
+	return year;
+}
+
 /*
- * The hour of a year-less stamp. The first one goes into the year that the caller named or into
- * the latest that is not after the reference; later ones into the year that brings them nearest to
- * the newest so far, so that December to January goes up and a straggler goes down.
+ * The hour of a year-less stamp. Lines that are read as they are written are of the latest year that
+ * is not in the future. In a file the first one is so by its reference; later ones go into the year
+ * that brings them nearest to the newest so far, so that December to January goes up and a straggler
+ * goes down, unless there was time for so long a silence.
  */
 static int64_t yearless_hour(struct mqw_syslog_reader *r, int month, int day, int hour)
 {
-	int64_t t;
+	int64_t limit = r->year_given ? MQW_TIME_NONE : r->reference, t;
 
-	if (r->year == 0) {
-		int ref_month, ref_day;
-		int64_t ref = r->reference == MQW_TIME_NONE ? 0 : r->reference;
-
-		mqw_civil_from_days(ref / MQW_DAY, &r->year, &ref_month, &ref_day);
-		if (local_hour(r->year, month, day, hour) > ref + MQW_DAY)
-			r->year--;
-	}
-	t = local_hour(r->year, month, day, hour);
-	if (r->newest == MQW_TIME_NONE) {
+	if (r->now != MQW_TIME_NONE && !r->year_given)
+		return local_hour(
+			year_before(r->now, month, day, hour), month, day, hour, &r->hour_fold);
+	if (r->year == 0)
+		r->year = year_before(limit == MQW_TIME_NONE ? 0 : limit, month, day, hour);
+	t = local_hour(r->year, month, day, hour, &r->hour_fold);
+	if (r->newest == MQW_TIME_NONE)
 		r->newest = t;
-	} else if (t < r->newest - HALF_YEAR) {
-		t = local_hour(++r->year, month, day, hour);
-	} else if (t > r->newest + HALF_YEAR) {
-		return local_hour(r->year - 1, month, day, hour);
-	}
+	else if (t < r->newest - HALF_YEAR)
+		t = local_hour(++r->year, month, day, hour, &r->hour_fold);
+	else if (t > r->newest + HALF_YEAR && (limit == MQW_TIME_NONE || t > limit + MQW_DAY))
+		return local_hour(r->year - 1, month, day, hour, &r->hour_fold);
 	if (t > r->newest)
 		r->newest = t;
 	return t;
@@ -137,10 +172,10 @@ static bool read_hour(struct mqw_syslog_reader *r, const char *p, enum stamp_for
 	}
 	if (year < 0 || month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 || hour > 23)
 		return false;
-	r->hour_zoneless = form != STAMP_ISO;
 	r->hour_local = MQW_TIME_NONE;
+	r->hour_fold = 0;
 	r->hour_start = form == STAMP_ISO  ? utc_hour(year, month, day, hour)
-		: form == STAMP_YEAR_FIRST ? local_hour(year, month, day, hour)
+		: form == STAMP_YEAR_FIRST ? local_hour(year, month, day, hour, &r->hour_fold)
 					   : yearless_hour(r, month, day, hour);
 	return true;
 }
@@ -196,10 +231,22 @@ static int64_t hour_on_local_clock(struct mqw_syslog_reader *r)
 
 	if (r->hour_local == MQW_TIME_NONE) {
 		mqw_civil_from_days(r->hour_start / MQW_DAY, &year, &month, &day);
-		r->hour_local =
-			local_hour(year, month, day, (int)(r->hour_start % MQW_DAY / MQW_HOUR));
+		r->hour_local = local_hour(
+			year, month, day, (int)(r->hour_start % MQW_DAY / MQW_HOUR), &r->hour_fold);
 	}
 	return r->hour_local;
+}
+
+/* A stamp without a zone, of the first of two equal hours: it may be of the second. */
+static int64_t unfold(const struct mqw_syslog_reader *r, int64_t t)
+{
+	int64_t second = t + r->hour_fold;
+
+	if (r->now != MQW_TIME_NONE && second > r->now + DISORDER)
+		return t;
+	if (r->now != MQW_TIME_NONE && second > r->now - DISORDER)
+		return second;
+	return r->last != MQW_TIME_NONE && t < r->last - DISORDER ? second : t;
 }
 
 bool mqw_syslog_take_stamp(struct mqw_syslog_reader *r, struct mqw_slice *stamped, int64_t *ret)
@@ -208,6 +255,7 @@ bool mqw_syslog_take_stamp(struct mqw_syslog_reader *r, struct mqw_slice *stampe
 	size_t n = 0;
 	enum stamp_form form = form_of(*s, &n);
 	int minute, second;
+	bool zoneless = form != STAMP_ISO;
 	int64_t t, offset;
 
 	if (form == STAMP_NONE)
@@ -226,13 +274,20 @@ bool mqw_syslog_take_stamp(struct mqw_syslog_reader *r, struct mqw_slice *stampe
 	*s = mqw_slice_from(*s, n + 6);
 	t = r->hour_start + minute * MQW_MINUTE + second * MQW_SECOND + take_fraction(s);
 	if (form == STAMP_ISO) {
-		if (take_zone(s, &offset))
-			t -= offset;
-		else
+		zoneless = !take_zone(s, &offset);
+		if (zoneless)
 			t += hour_on_local_clock(r) - r->hour_start;
+		else
+			t -= offset;
 	}
 	if (!mqw_slice_skip(s, MQW_LIT(" ")) && s->len)
 		return false;
+	if (zoneless) {
+		if (r->hour_fold)
+			t = unfold(r, t);
+		if (t > r->last)
+			r->last = t;
+	}
 	*ret = t;
 	*stamped = rest;
 	return true;

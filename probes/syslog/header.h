@@ -14,18 +14,25 @@
 
 struct mqw_syslog_reader {
 	int year; /* of the newest year-less stamp; 0: not known yet */
+	bool year_given; /* by the caller: no file's date is asked */
 	int64_t reference; /* no stamp is newer than this plus a day; MQW_TIME_NONE: no such limit */
+	/* The clock, where lines are read as they are written: the caller sets it before each line.
+	 * MQW_TIME_NONE: what is read is a file from long ago. */
+	int64_t now;
 	int64_t newest; /* newest year-less stamp so far; MQW_TIME_NONE none */
+	int64_t last; /* the newest of those without a zone; MQW_TIME_NONE none */
 	char hour_text[20]; /* the stamp up to the hour, as text, that hour_start stands for */
 	size_t hour_len;
 	int64_t hour_start;
 	int64_t hour_local; /* the same figures on the local clock; MQW_TIME_NONE: not asked yet */
-	bool hour_zoneless;
+	int64_t hour_fold; /* in an hour that comes twice: from the first to the second; or 0 */
 };
 
 /*
  * year: that of the first year-less stamp, 0 to find it from reference, the time when the log was
- * last written. Stamps without a zone are in the zone that TZ names (mktime).
+ * last written, or from `now`. Stamps without a zone are in the zone that TZ names (mktime). An hour
+ * that comes twice, when summer time ends, is the second one as soon as its minutes begin anew, or
+ * when `now` says so.
  */
 void mqw_syslog_reader_init(struct mqw_syslog_reader *r, int year, int64_t reference);
 

@@ -90,6 +90,7 @@ static void everything_can_be_said(void **state)
 				     "vault: {keep: all, size: 512M, age: 12h}\n"
 				     "alerts: {ops: {journal: yes}}\n"
 				     "rules: []\n"
+				     "timezone: Europe/Berlin\n"
 				     "state_directory: /srv/state\n"
 				     "control_socket: /run/c\n"
 				     "helper_socket: /run/h\n");
@@ -108,6 +109,7 @@ static void everything_can_be_said(void **state)
 	assert_ptr_equal(in, &c->instances[1]);
 	assert_string_equal(in->log, "/var/log/mail.log*");
 	assert_string_equal(in->restart_command[0], "/usr/sbin/postfix");
+	assert_string_equal(c->timezone, "Europe/Berlin");
 	assert_string_equal(in->restart_command[1], "reload");
 	assert_null(in->restart_command[2]);
 	assert_null(mqw_config_instance(c, MQW_LIT("in_")));
@@ -184,6 +186,9 @@ static void unit_names_are_checked(void **state)
 	(void)state;
 	assert_faults("version: 1\ninstances: [{name: a, type: p, service: 'a b.service'}]\n",
 		"f:2:41: service: \"a b.service\" is not a unit name that ends in .service\n");
+	assert_faults(HEAD "timezone: Europe/Berlni\n",
+		"f:3:11: timezone: \"Europe/Berlni\" is not a time zone of this host, as "
+		"Europe/Berlin or UTC\n");
 	assert_faults("version: 1\ninstances: [{name: a, type: p, service: .service}]\n",
 		"f:2:41: service: \".service\" is not a unit name that ends in .service\n");
 	assert_faults("version: 1\ninstances: [{name: a, type: p, service: ../x.service}]\n",
@@ -293,8 +298,8 @@ static void files_must_be_trustworthy(void **state)
 	assert_load(HEAD, 0640, 0, "");
 	assert_load(HEAD "x: 1\n", 0600, -EINVAL,
 		":3:1: unknown key \"x\" in the configuration; known are: version, mode, "
-		"instances, vault, alerts, rules, state_directory, control_socket, "
-		"helper_socket\n");
+		"instances, vault, alerts, rules, timezone, state_directory, "
+		"control_socket, helper_socket\n");
 	assert_load(HEAD, 0660, -EPERM, ": is writable for its group (mode 0660); chmod go-w\n");
 	assert_load(HEAD, 0602, -EPERM, ": is writable for everyone (mode 0602); chmod go-w\n");
 	assert_int_equal(mqw_config_load("/nonexistent/x", &c, &d), -ENOENT);

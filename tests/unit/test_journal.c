@@ -26,6 +26,7 @@
 #include <cmocka.h>
 
 #include "probes/source/lines.h"
+#include "user_limits.h"
 
 #define SOCKET "/run/systemd/journal/socket"
 
@@ -531,6 +532,114 @@ static void test_vacuumed_behind(void **state)
 	sd_event_unref(g.loop);
 }
 
+/* The host was booted since: its older entries are still there, or they are a gap. */
+static void test_other_boot(void **state)
+{
+	static const char boot[] = "11111111-2222-3333-4444-555555555555\n";
+	struct mqw_buffer position = {0};
+	struct mqw_journal_entry e;
+	struct mqw_journal *j;
+	struct got g;
+	char *id;
+
+	(void)state;
+	need_journald();
+	rotate_and_vacuum();
+	send_lines(0, 4);
+	wait_entries(5);
+	j = journal(&g, MQW_JOURNAL_START_OLDEST, NULL);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(mqw_journal_next(j, &e), 1);
+	assert_int_equal(mqw_journal_position(j, &position), 0);
+	mqw_journal_close(j);
+	stop_journald();
+	unlink(SOCKET);
+	assert_true(limit_write("/run/boot_id", "") || creat("/run/boot_id", 0644) >= 0);
+	assert_true(limit_write("/run/boot_id", boot));
+	assert_int_equal(
+		mount("/run/boot_id", "/proc/sys/kernel/random/boot_id", NULL, MS_BIND, NULL), 0);
+	start_journald();
+	send_lines(5, 6);
+	wait_entries(7);
+	j = journal(&g, MQW_JOURNAL_START_OLDEST, mqw_buffer_str(&position));
+	for (int i = 3; i < 7; i++) {
+		char want[32];
+
+		snprintf(want, sizeof(want), "line %d", i);
+		assert_int_equal(mqw_journal_next(j, &e), 1);
+		assert_true(mqw_slice_eq(e.message, mqw_slice_of(want)));
+	}
+	assert_int_equal(mqw_journal_next(j, &e), 0);
+	assert_int_equal(g.gaps, 0);
+	mqw_journal_close(j);
+	/* A position of a boot whose entries are gone, by its number and by its place in it. */
+	id = strstr(position.ptr, "b=");
+	assert_non_null(id);
+	memset(id + 2, '7', 32);
+	id = strstr(position.ptr, "s=");
+	assert_non_null(id);
+	memset(id + 2, '7', 32);
+	j = journal(&g, MQW_JOURNAL_START_OLDEST, mqw_buffer_str(&position));
+	assert_int_equal(mqw_journal_next(j, &e), 1);
+	assert_int_equal(g.gaps, 1);
+	assert_true(g.gap_from <= g.gap_to && g.gap_to <= mqw_clock_now());
+	mqw_journal_close(j);
+	mqw_buffer_done(&position);
+}
+
+/* The child's part: 0, or the number of what went wrong. */
+static int follow_by_polling(void)
+{
+	struct mqw_journal *j;
+	struct got g;
+
+	if (!limit_inotify("0", "0"))
+		return 77;
+	j = journal(&g, MQW_JOURNAL_START_TAIL, NULL);
+	g.in_order = true;
+	if (sd_event_new(&g.loop) < 0 || mqw_journal_attach(j, g.loop) < 0)
+		return 1;
+	if (g.says != 1)
+		return 2;
+	send_lines(0, 0);
+	if (run_until(&g, 1) != 0)
+		return 3;
+	sd_event_unref(g.loop);
+	mqw_journal_close(j);
+
+	/* New files are found as well, and nothing comes twice. */
+	j = journal(&g, MQW_JOURNAL_START_TAIL, NULL);
+	if (sd_event_new(&g.loop) < 0 || mqw_journal_attach(j, g.loop) < 0)
+		return 4;
+	kill(journald, SIGUSR2);
+	sleep_ms(300);
+	send_lines(0, 1);
+	g.want = 2;
+	for (int i = 0; i < 200 && g.entries < 2; i++)
+		sd_event_run(g.loop, 100000);
+	for (int i = 0; i < 60; i++)
+		sd_event_run(g.loop, 100000);
+	return g.entries != 2 ? 5 : !g.in_order ? 6 : g.gaps ? 7 : g.says != 1 ? 8 : 0;
+}
+
+/* No inotify is to be had: looked at by time, and said once. */
+static void test_without_inotify(void **state)
+{
+	int status;
+	pid_t child;
+
+	(void)state;
+	need_journald();
+	child = fork();
+	if (child == 0)
+		_exit(follow_by_polling());
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void test_no_journal(void **state)
 {
 	const struct mqw_journal_options wrong = {.facility = 24};
@@ -608,6 +717,8 @@ int main(void)
 		cmocka_unit_test(test_rotation),
 		cmocka_unit_test(test_vacuumed),
 		cmocka_unit_test(test_vacuumed_behind),
+		cmocka_unit_test(test_without_inotify),
+		cmocka_unit_test(test_other_boot),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -120,6 +121,147 @@ static void test_year_from_reference(void **state)
 		parse(&r, "Jan  1 10:00:00 mx p/q[1]: x").time, at("2027-01-01T10:00:00Z"));
 }
 
+static void zone(const char *name)
+{
+	setenv("TZ", name, 1);
+	tzset();
+}
+
+/* Reads a stamp at a time of the clock (NULL: from a file of long ago) and compares. */
+static void assert_stamp(
+	struct mqw_syslog_reader *r, const char *now, const char *stamp, const char *want)
+{
+	char raw[128];
+
+	snprintf(raw, sizeof(raw), "%s mx p/q[1]: x", stamp);
+	r->now = now ? at(now) : MQW_TIME_NONE;
+	assert_int_equal(parse(r, raw).time / MQW_SECOND, at(want) / MQW_SECOND);
+}
+
+/* As it is written, so that the clock tells. */
+static void test_year_live(void **state)
+{
+	struct mqw_syslog_reader r;
+
+	(void)state;
+	mqw_syslog_reader_init(&r, 0, MQW_TIME_NONE);
+	assert_stamp(&r, "2026-12-31T23:59:59Z", "Dec 31 23:59:59", "2026-12-31T23:59:59Z");
+	/* Another host's clock is ahead, by two seconds and by a zone. */
+	assert_stamp(&r, "2026-12-31T23:59:59Z", "Jan  1 00:00:01", "2027-01-01T00:00:01Z");
+	assert_stamp(&r, "2026-12-31T23:59:59Z", "Jan  1 05:30:01", "2027-01-01T05:30:01Z");
+	assert_stamp(&r, "2027-01-01T00:00:04Z", "Dec 31 23:59:58", "2026-12-31T23:59:58Z");
+	assert_stamp(&r, "2027-01-01T00:00:05Z", "Jan  1 00:00:05", "2027-01-01T00:00:05Z");
+	/* Silent for longer than half a year. */
+	assert_stamp(&r, "2027-08-10T10:00:00Z", "Aug 10 10:00:00", "2027-08-10T10:00:00Z");
+	assert_stamp(&r, "2028-02-29T10:00:00Z", "Feb 29 10:00:00", "2028-02-29T10:00:00Z");
+	/* A backlog: that day was not in the last years. */
+	mqw_syslog_reader_init(&r, 0, MQW_TIME_NONE);
+	assert_stamp(&r, "2031-01-10T10:00:00Z", "Feb 29 10:00:00", "2028-02-29T10:00:00Z");
+	assert_stamp(&r, "2031-01-10T10:00:00Z", "Feb 28 10:00:00", "2030-02-28T10:00:00Z");
+	/* The clock is set back over New Year, and forward again. */
+	assert_stamp(&r, "2027-01-01T00:10:00Z", "Jan  1 00:10:00", "2027-01-01T00:10:00Z");
+	assert_stamp(&r, "2026-12-31T23:10:01Z", "Dec 31 23:10:01", "2026-12-31T23:10:01Z");
+	assert_stamp(&r, "2027-01-01T00:10:02Z", "Jan  1 00:10:02", "2027-01-01T00:10:02Z");
+}
+
+static void test_year_of_a_file(void **state)
+{
+	struct mqw_syslog_reader r;
+
+	(void)state;
+	/* Begun in December, written to last right at midnight by a clock that is behind. */
+	mqw_syslog_reader_init(&r, 0, at("2026-12-31T23:59:58Z"));
+	assert_stamp(&r, NULL, "Dec  1 10:00:00", "2026-12-01T10:00:00Z");
+	assert_stamp(&r, NULL, "Jan  1 00:00:01", "2027-01-01T00:00:01Z");
+	mqw_syslog_reader_init(&r, 0, at("2026-12-31T23:59:58Z"));
+	assert_stamp(&r, NULL, "Jan  1 00:00:01", "2027-01-01T00:00:01Z");
+	assert_stamp(&r, NULL, "Dec 31 23:59:57", "2026-12-31T23:59:57Z");
+	/* Silent for longer than half a year. */
+	mqw_syslog_reader_init(&r, 0, at("2026-08-10T11:00:00Z"));
+	assert_stamp(&r, NULL, "Jan  5 10:00:00", "2026-01-05T10:00:00Z");
+	assert_stamp(&r, NULL, "Aug 10 10:00:00", "2026-08-10T10:00:00Z");
+	mqw_syslog_reader_init(&r, 0, at("2029-03-02T00:00:00Z"));
+	assert_stamp(&r, NULL, "Feb 29 10:00:00", "2028-02-29T10:00:00Z");
+	mqw_syslog_reader_init(&r, 0, at("2028-03-02T00:00:00Z"));
+	assert_stamp(&r, NULL, "Dec 31 10:00:00", "2027-12-31T10:00:00Z");
+	assert_stamp(&r, NULL, "Feb 29 10:00:00", "2028-02-29T10:00:00Z");
+	/* The year that the caller gives stands against the file's date. */
+	mqw_syslog_reader_init(&r, 2013, at("2026-03-02T00:00:00Z"));
+	assert_stamp(&r, NULL, "Dec 31 23:59:59", "2013-12-31T23:59:59Z");
+	assert_stamp(&r, NULL, "Jan  1 00:00:01", "2014-01-01T00:00:01Z");
+	assert_stamp(&r, NULL, "Dec 31 23:59:59", "2013-12-31T23:59:59Z");
+}
+
+/* Summer time ends: 02:00 to 03:00 comes twice, as 00:00Z and as 01:00Z. */
+static void test_hour_that_comes_twice(void **state)
+{
+	static const char *const days[] = {"Oct 25", "2026 Oct 25", "2026-10-25"};
+	static const struct {
+		const char *stamp, *want;
+	} rows[] = {
+		{"01:59:59", "2026-10-24T23:59:59Z"},
+		{"02:00:00", "2026-10-25T00:00:00Z"},
+		{"02:59:58", "2026-10-25T00:59:58Z"},
+		{"02:00:01", "2026-10-25T01:00:01Z"},
+		/* Two that come late, from before and after. */
+		{"02:59:59", "2026-10-25T00:59:59Z"},
+		{"02:00:03", "2026-10-25T01:00:03Z"},
+		{"02:30:00", "2026-10-25T01:30:00Z"},
+		{"02:59:59", "2026-10-25T01:59:59Z"},
+		{"03:00:00", "2026-10-25T02:00:00Z"},
+	};
+	struct mqw_syslog_reader r;
+	char stamp[64];
+
+	(void)state;
+	zone("Europe/Berlin");
+	for (size_t f = 0; f < sizeof(days) / sizeof(days[0]); f++) {
+		mqw_syslog_reader_init(&r, 0, at("2026-10-26T00:00:00Z"));
+		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+			snprintf(stamp, sizeof(stamp), "%s %s", days[f], rows[i].stamp);
+			assert_stamp(&r, NULL, stamp, rows[i].want);
+		}
+	}
+	/* Few lines, read as they come: the clock tells what the order does not. */
+	mqw_syslog_reader_init(&r, 0, MQW_TIME_NONE);
+	assert_stamp(&r, "2026-10-25T00:10:01Z", "Oct 25 02:10:00", "2026-10-25T00:10:00Z");
+	assert_stamp(&r, "2026-10-25T01:15:01Z", "Oct 25 02:15:00", "2026-10-25T01:15:00Z");
+	/* And hours later, from a backlog, by the order alone. */
+	mqw_syslog_reader_init(&r, 0, MQW_TIME_NONE);
+	assert_stamp(&r, "2026-10-25T09:00:00Z", "Oct 25 02:40:00", "2026-10-25T00:40:00Z");
+	assert_stamp(&r, "2026-10-25T09:00:00Z", "Oct 25 02:15:00", "2026-10-25T01:15:00Z");
+	zone("UTC");
+}
+
+/* It begins: there is no 02:00 to 03:00. One that is written so nevertheless is not far off. */
+static void test_hour_that_is_missing(void **state)
+{
+	struct mqw_syslog_reader r;
+
+	(void)state;
+	zone("Europe/Berlin");
+	mqw_syslog_reader_init(&r, 0, at("2027-03-29T00:00:00Z"));
+	assert_stamp(&r, NULL, "Mar 28 01:59:59", "2027-03-28T00:59:59Z");
+	assert_stamp(&r, NULL, "Mar 28 03:00:00", "2027-03-28T01:00:00Z");
+	r.hour_len = 0;
+	assert_in_range(parse(&r, "Mar 28 02:30:00 mx p/q[1]: x").time, at("2027-03-28T00:30:00Z"),
+		at("2027-03-28T01:30:00Z"));
+	zone("UTC");
+}
+
+static void test_leap_second(void **state)
+{
+	struct mqw_syslog_reader r;
+	struct mqw_line line;
+
+	(void)state;
+	mqw_syslog_reader_init(&r, 2016, MQW_TIME_NONE);
+	assert_stamp(&r, NULL, "2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z");
+	assert_stamp(&r, NULL, "Dec 31 23:59:60", "2017-01-01T00:00:00Z");
+	assert_stamp(&r, NULL, "Jan  1 00:00:00", "2017-01-01T00:00:00Z");
+	assert_false(mqw_syslog_parse(&r, MQW_LIT("2016-12-31T23:59:61Z mx p/q[1]: x"), &line));
+}
+
 static void test_losses(void **state)
 {
 	struct mqw_syslog_reader r;
@@ -162,6 +304,11 @@ int main(void)
 		cmocka_unit_test(test_no_stamp),
 		cmocka_unit_test(test_year_turns),
 		cmocka_unit_test(test_year_from_reference),
+		cmocka_unit_test(test_year_live),
+		cmocka_unit_test(test_year_of_a_file),
+		cmocka_unit_test(test_hour_that_comes_twice),
+		cmocka_unit_test(test_hour_that_is_missing),
+		cmocka_unit_test(test_leap_second),
 		cmocka_unit_test(test_losses),
 	};
 

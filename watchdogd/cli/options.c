@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "watchdogd/cli/options.h"
 #define _GNU_SOURCE /* tm_gmtoff */
+#include "watchdogd/cli/options.h"
 
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+
+#include "watchdogd/base/zone.h"
 
 const char mqw_cli_options_help[] =
 	"  --mta TYPE          the MTA that wrote the log (default: recognised): postfix, exim,\n"
@@ -85,25 +87,6 @@ static bool parse_number(struct mqw_slice s, uint64_t min, uint64_t max, int *re
 	return true;
 }
 
-static bool set_timezone(const char *name)
-{
-	char path[256];
-	FILE *f;
-
-	/* glibc takes an unknown name for UTC without a word; a typo must not shift a whole log. */
-	if (strstr(name, "..") || name[0] == '/' ||
-		snprintf(path, sizeof(path), "/usr/share/zoneinfo/%s", name) >= (int)sizeof(path))
-		return false;
-	f = fopen(path, "re");
-	if (f)
-		fclose(f);
-	else if (strcmp(name, "UTC") != 0 && !strpbrk(name, "0123456789"))
-		return false;
-	setenv("TZ", name, 1);
-	tzset();
-	return true;
-}
-
 /* False: the value is not one for this option. */
 static bool set(struct mqw_cli_options *o, int key, const char *value)
 {
@@ -135,7 +118,7 @@ static bool set(struct mqw_cli_options *o, int key, const char *value)
 	case OPT_YEAR:
 		return parse_number(s, 1970, 9998, &o->year);
 	case OPT_TIMEZONE:
-		return set_timezone(value);
+		return mqw_zone_set(value) == 0;
 	case OPT_JOBS:
 		return parse_number(s, 1, 1024, &ignored);
 	case OPT_NO_PROGRESS:

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/un.h>
 
+#include "watchdogd/base/zone.h"
 #include "watchdogd/config/internal.h"
 #include "watchdogd/config/read.h"
 #include "watchdogd/config/schema.h"
@@ -76,6 +77,11 @@ static const char *check_hop(struct mqw_slice s)
 	return mqw_slice_chr(s, ' ') == s.len && s.len <= 255 ? NULL : "a host name or an address";
 }
 
+static const char *check_zone(struct mqw_slice s)
+{
+	return mqw_zone_is_known(s) ? NULL : "a time zone of this host, as Europe/Berlin or UTC";
+}
+
 static const char *const mode_words[] = {"observe", "act", NULL};
 static const char *const keep_words[] = {"none", "deferred", "all", NULL};
 
@@ -113,6 +119,7 @@ struct top {
 	uint32_t version;
 	enum mqw_mode mode;
 	const struct mqw_yaml_node *instances, *vault, *alerts, *rules;
+	const char *timezone;
 	const char *state_directory, *control_socket, *helper_socket;
 };
 
@@ -125,6 +132,7 @@ static const struct mqw_field top_fields[] = {
 	{"vault", MQW_FIELD_NODE, false, .offset = TOP(vault)},
 	{"alerts", MQW_FIELD_NODE, false, .offset = TOP(alerts)},
 	{"rules", MQW_FIELD_NODE, false, .offset = TOP(rules)},
+	{"timezone", MQW_FIELD_TEXT, false, TOP(timezone), .check = check_zone},
 	{"state_directory", MQW_FIELD_TEXT, false, TOP(state_directory),
 		.check = mqw_config_check_path, .fallback = MQW_STATE_DIRECTORY},
 	{"control_socket", MQW_FIELD_TEXT, false, TOP(control_socket), .check = check_socket,
@@ -196,6 +204,7 @@ static int read_root(struct mqw_config *c, const struct mqw_yaml_node *root, str
 		&c->arena, root, "the configuration", top_fields, COUNT(top_fields), &top, f);
 
 	c->mode = top.mode;
+	c->timezone = top.timezone;
 	c->state_directory = top.state_directory;
 	c->control_socket = top.control_socket;
 	c->helper_socket = top.helper_socket;

@@ -85,6 +85,7 @@ struct mqw_config {
 	} vault;
 	struct mqw_alert_config *alerts;
 	size_t alert_count;
+	const char *timezone; /* of stamps that have none; NULL: this host's */
 	const char *state_directory; /* default MQW_STATE_DIRECTORY */
 	const char *control_socket, *helper_socket;
 	const struct mqw_yaml_node *rules; /* NULL: none; lives in the arena */

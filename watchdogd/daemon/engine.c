@@ -15,6 +15,7 @@
 #include "probes/check.h"
 #include "watchdogd/act/alert.h"
 #include "watchdogd/act/alerts/deliver.h"
+#include "watchdogd/base/zone.h"
 #include "watchdogd/daemon/engine_internal.h"
 #include "watchdogd/daemon/privileges.h"
 
@@ -96,6 +97,26 @@ static void tell_progress(struct mqw_engine *e)
 	mqw_progress_status(&e->progress, status);
 }
 
+/* Nothing is missed without inotify, it is only seen later: said when that begins and ends. */
+static void tell_polling(struct mqw_engine *e)
+{
+	int polling = mqw_dirwatch_polling(e->dirwatch);
+
+	if (polling == e->polling)
+		return;
+	e->polling = polling;
+	if (polling)
+		mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, NULL,
+			"some queue directories cannot be watched (%s): they are read once a "
+			"minute instead, what happens there is seen later; raise "
+			"fs.inotify.%s with sysctl",
+			strerror(polling),
+			polling == ENOSPC ? "max_user_watches" : "max_user_instances");
+	else
+		mqw_alert_say(MQW_ALERT_SELF, LOG_NOTICE, NULL,
+			"all queue directories are watched again");
+}
+
 static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct mqw_engine *e = userdata;
@@ -104,6 +125,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 	for (size_t i = 0; i < e->instance_count; i++)
 		mqw_instance_tick(e->instances[i], now);
 	settle(e);
+	tell_polling(e);
 	mqw_act_send_alerts(e->act, now);
 	/* What fails here fails with the next batch too, which says so. */
 	if (!e->ledger_failed && e->ticks % TIDY_EVERY == 0)
@@ -159,6 +181,7 @@ static bool differs_in_rules_only(const struct mqw_config *a, const struct mqw_c
 {
 	bool same = a->instance_count == b->instance_count && a->vault.keep == b->vault.keep &&
 		a->vault.size == b->vault.size && a->vault.age == b->vault.age &&
+		same_text(a->timezone, b->timezone) &&
 		same_text(a->state_directory, b->state_directory) &&
 		same_text(a->control_socket, b->control_socket) &&
 		same_text(a->helper_socket, b->helper_socket);
@@ -389,7 +412,9 @@ int mqw_engine_run(const char *config_path, enum mqw_filter filter)
 	r = load(&e);
 	if (r < 0)
 		return 2;
-	r = open_all(&e);
+	r = e.config->timezone ? mqw_zone_set(e.config->timezone) : 0;
+	if (r == 0)
+		r = open_all(&e);
 	if (r == 0) {
 		confine(&e, filter);
 		mqw_alert_say(MQW_ALERT_SELF, LOG_NOTICE, NULL,

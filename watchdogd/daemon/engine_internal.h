@@ -25,6 +25,7 @@ struct mqw_engine {
 	struct mqw_api *api;
 	int64_t started;
 	uint64_t ticks;
+	int polling; /* as mqw_dirwatch_polling() said, and was said on */
 	bool ledger_failed;
 	bool config_faulty; /* of the last reload: the one before is in force */
 	bool stuck; /* said that a log gets nowhere */

@@ -73,9 +73,7 @@ static void on_line(void *ctx, const struct mqw_raw_line *raw, struct mqw_eviden
 	const struct mqw_probe_ops *mta = i->act.probe;
 	struct mqw_line line = {.evidence = evidence};
 
-	/* A year-less stamp is of the year that makes it the latest not in the future. */
-	if (i->syslog.year == 0)
-		i->syslog.reference = mqw_clock_now();
+	i->syslog.now = mqw_clock_now();
 	if (mqw_probe_parse(&mta, &i->syslog, raw->text, &line))
 		take_line(i, &line);
 	else
@@ -106,6 +104,8 @@ static void on_gap(void *ctx, int64_t from, int64_t to, const char *why)
 	gap.from = from == MQW_TIME_NONE ? 0 : from;
 	gap.to = to == MQW_TIME_NONE ? gap.time : to;
 	gap.reply = mqw_slice_of(why);
+	/* With a place behind it, so that the next start does not find it again. */
+	i->moved = true;
 	mqw_instance_emit(i, &gap);
 }
 
@@ -116,6 +116,8 @@ static void on_caught_up(void *ctx)
 	if (i->act.caught_up)
 		return;
 	i->act.caught_up = true;
+	/* A log that is empty has a place too: what is rotated away before the next start is missed. */
+	i->moved = true;
 	i->caught_up_at = mqw_clock_now();
 	mqw_tracker_tick(i->act.tracker, i->caught_up_at);
 	/* What is there already at the first start ever is said, not acted on: before the queue. */
