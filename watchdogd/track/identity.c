@@ -204,9 +204,16 @@ static bool begins_another_life(
 			return m->queued && m->message_id &&
 				!mqw_slice_eq(mqw_slice_of(m->message_id), e->message_id);
 		return e->time > m->closed_at + t->options.reorder;
+	case MQW_EVENT_QUEUE_PRESENT:
+		/*
+		 * What waits to be taken up is what was put back under its old id; its next line names
+		 * that id. A new message with an old one's id has lines of its own that begin it.
+		 */
+		if (e->place == MQW_PLACE_ARRIVING)
+			return false;
+		__attribute__((fallthrough));
 	case MQW_EVENT_QUEUED:
 	case MQW_EVENT_HELD:
-	case MQW_EVENT_QUEUE_PRESENT:
 		return mqw_message_closed(m) && e->time > m->closed_at + t->options.reorder;
 	case MQW_EVENT_ATTEMPT:
 		/* Its own last lines may trail behind the removal. */

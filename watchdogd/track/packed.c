@@ -166,7 +166,7 @@ int mqw_packed_add(struct mqw_tracker *t, const struct mqw_message *from, const 
  */
 static bool may_be_packed(const struct mqw_message *m)
 {
-	return !m->dirty && !m->waiting && !m->earlier && !m->has_later;
+	return !m->dirty && !m->waiting && !m->untold && !m->earlier && !m->has_later;
 }
 
 void mqw_packed_rest(struct mqw_tracker *t)

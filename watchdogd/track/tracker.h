@@ -90,6 +90,7 @@ struct mqw_message {
 	bool kept; /* that gave it out once, or it was restored: somebody keeps it */
 	uint8_t reported; /* verdict last given for the stand-in of unnamed recipients, and */
 	uint8_t sure; /* its confidence as above */
+	bool untold; /* what was found of it could not be told: it is told once more */
 	bool touched; /* looked at since it was last thought of packing it */
 	bool has_later; /* another life of its id refers to it */
 	uint32_t loose_index; /* among those that are not packed */
@@ -184,6 +185,12 @@ int mqw_tracker_event(void *tracker, const struct mqw_event *e);
  * go of settled messages. A time before the last one is ignored.
  */
 void mqw_tracker_tick(struct mqw_tracker *t, int64_t now);
+
+/*
+ * From within the verdict callback: it could not be told now. The same comes again in a few seconds,
+ * as if it had not been given.
+ */
+void mqw_tracker_not_told(struct mqw_tracker *t);
 
 /*
  * Live: while held it reports nothing and lets go of nothing that is in trouble. So it is when a log

@@ -144,6 +144,7 @@ struct mqw_tracker {
 	struct mqw_tracker_options options;
 	struct mqw_tracker_ops ops;
 	bool live, held;
+	bool not_told; /* said by the verdict callback under way */
 	int64_t released_at; /* end of being held; MQW_TIME_NONE: it never was */
 	struct mqw_map messages; /* key -> link of the newest message of that id */
 	struct mqw_link *oldest, *newest;
