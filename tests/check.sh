@@ -65,6 +65,11 @@ if step "build without a warning (gcc)" make -s -j"$jobs" all unit-tests; then
 	counted "command line" tests/corpus/cli.sh build/mailq-watchdog
 	counted "time in logs" tests/corpus/time.sh build/mailq-watchdog
 	counted "public logs" tests/corpus/public.sh build/mailq-watchdog
+	# A death at each of 2,000 places takes two minutes of two cores.
+	if step "crash test builds" make -s build/tests/crash/crash; then
+		counted "crash test, deaths" build/tests/crash/crash --points 2000
+		counted "crash test, failing calls" build/tests/crash/crash --faults --points 200
+	fi
 fi
 if command -v clang >/dev/null; then
 	step "build without a warning (clang)" make -s -j"$jobs" CC=clang BUILD=build/clang all
