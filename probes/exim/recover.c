@@ -87,16 +87,18 @@ static int has_both(int dir, const char *id)
 struct look {
 	int root;
 	const char *id;
+	char directory[256]; /* where it was looked last */
 };
 
 static int look_into(void *ctx, const char *directory)
 {
-	const struct look *l = ctx;
+	struct look *l = ctx;
 	char split[2] = {l->id[SPLIT_DIGIT], '\0'};
 	int dir = open_directory(l->root, directory), sub, r;
 
 	if (dir < 0)
 		return dir == -ENOENT ? 0 : dir;
+	snprintf(l->directory, sizeof(l->directory), "%s", directory);
 	r = has_both(dir, l->id);
 	sub = r == 0 ? open_directory(dir, split) : -ENOENT;
 	close(dir);
@@ -110,9 +112,29 @@ static int look_into(void *ctx, const char *directory)
 /* Whether a message is in any of the queues. */
 static int is_there(int root, const char *id)
 {
-	struct look l = {root, id};
+	struct look l = {.root = root, .id = id};
 
 	return mqw_places_each(root, mqw_exim_queue_directories, look_into, &l);
+}
+
+int mqw_exim_queue_of(const char *queue_directory, const char *id, char *ret_name, size_t size)
+{
+	int root = open(queue_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
+	struct look l = {.root = root, .id = id};
+	struct mqw_slice rest, name = MQW_SLICE_NULL;
+
+	if (root < 0)
+		return -errno;
+	r = mqw_places_each(root, mqw_exim_queue_directories, look_into, &l);
+	close(root);
+	if (r <= 0)
+		return r;
+	rest = mqw_slice_of(l.directory);
+	mqw_slice_take_until(&rest, '/', &name);
+	if (name.len >= size)
+		return -ENAMETOOLONG;
+	snprintf(ret_name, size, "%.*s", (int)name.len, name.len ? name.ptr : "");
+	return 1;
 }
 
 /*

@@ -394,6 +394,8 @@ static void test_recover_split(void **state)
 /* In another queue, or set aside there as frozen: it was not lost. */
 static void test_recover_named(void **state)
 {
+	char name[16];
+
 	(void)state;
 	assert_int_equal(mkdir(in("slow"), 0755), 0);
 	assert_int_equal(mkdir(in("slow/Finput"), 0755), 0);
@@ -401,10 +403,17 @@ static void test_recover_named(void **state)
 	put_file("slow/Finput/t/" ID "-H", "");
 	put_file("slow/Finput/t/" ID "-D", "");
 	assert_int_equal(recover(ID, ENVELOPE, ID "-D\nBody\n"), -EBUSY);
+	assert_int_equal(mqw_exim_queue_of(spool, ID, name, sizeof(name)), 1);
+	assert_string_equal(name, "slow");
+	assert_int_equal(mqw_exim_queue_of(spool, ID, name, 4), -ENAMETOOLONG);
 	/* One file alone is no message. */
 	assert_int_equal(unlink(in("slow/Finput/t/" ID "-D")), 0);
 	assert_int_equal(recover(ID, ENVELOPE, ID "-D\nBody\n"), 0);
 	assert_true(there("input/" BACK "-H"));
+	assert_int_equal(mqw_exim_queue_of(spool, ID, name, sizeof(name)), 0);
+	assert_int_equal(mqw_exim_queue_of(spool, BACK, name, sizeof(name)), 1);
+	assert_string_equal(name, "");
+	assert_int_equal(mqw_exim_queue_of("/nonexistent", ID, name, sizeof(name)), -ENOENT);
 }
 
 static void test_recover_not(void **state)
