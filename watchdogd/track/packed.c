@@ -99,6 +99,8 @@ static void pack(struct mqw_tracker *t, struct mqw_message *m)
 		return;
 	replace(t, &m->link, packed, mqw_slice(bytes_of(packed), m->link.key_len));
 	packed->packed = true;
+	if (t->recent == m)
+		t->recent = NULL;
 	leave_row(t, m);
 	mqw_message_free(m);
 }

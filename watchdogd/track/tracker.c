@@ -369,10 +369,11 @@ void mqw_tracker_tick(struct mqw_tracker *t, int64_t now)
 /* A log that jumps forward by more than a day may lack a rotated file. */
 static int note_hole(struct mqw_tracker *t, const struct mqw_event *e)
 {
-	struct mqw_event hole = *e;
+	struct mqw_event hole;
 
 	if (t->live || t->now == MQW_TIME_NONE || e->time - t->now <= LOG_HOLE)
 		return 0;
+	hole = *e;
 	hole.reply = MQW_LIT("the log says nothing at all in this time");
 	return add_gap(t, t->now, e->time, &hole);
 }

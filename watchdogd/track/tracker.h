@@ -30,8 +30,8 @@ enum mqw_recipient_state {
 
 struct mqw_recipient {
 	struct mqw_recipient *next;
-	char *address; /* owned, as are the strings below; "" never, NULL only for the stand-in */
-	char *relay; /* NULL unknown */
+	char *address; /* in the same piece of memory; "" never, NULL only for the stand-in */
+	char *relay; /* owned, as are the strings below; NULL unknown */
 	char *reply; /* of the last attempt that failed, cut at 512 bytes; NULL none */
 	char *successor; /* queue id it went on as; NULL none */
 	bool successor_known; /* the successor was seen in this log */
@@ -65,7 +65,7 @@ struct mqw_message {
 	uint64_t
 		number; /* from 1, in order of first sight; no other message of the tracker has it */
 	struct mqw_message *earlier; /* former message of the same id, still kept */
-	char *key; /* realm NUL queue id: the map's key */
+	char *key; /* realm NUL queue id: the map's key; in the same piece of memory */
 	const char *realm, *queue_id; /* inside key */
 	const char *instance; /* borrowed from the tracker's names */
 	char *sender; /* NULL unknown, "" the null sender */
