@@ -159,12 +159,14 @@ struct file_times {
 	bool set; /* its modification time is as somebody set it */
 };
 
+enum place { IN_NOWHERE, IN_ACTIVE, IN_DEFERRED, IN_HOLD };
+
 /* All that outlives a process of the life. */
 struct shared {
 	int64_t real, mono; /* the clocks, in microseconds */
 	int64_t last_step;
 	size_t next; /* step of the script */
-	enum { IN_NOWHERE, IN_ACTIVE, IN_DEFERRED, IN_HOLD } place[MESSAGES];
+	uint8_t place[MESSAGES]; /* enum place */
 	uint16_t done[MESSAGES];
 	int64_t ended_at[MESSAGES]; /* when its file went, 0 not yet */
 	uint64_t log_writes;

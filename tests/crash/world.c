@@ -214,12 +214,12 @@ static void write_file(unsigned int n, int flags)
 	close(fd);
 }
 
-static void move(unsigned int n, int place)
+static void move(unsigned int n, enum place place)
 {
 	char from[PATH_ROOM], to[PATH_ROOM];
 
 	queue_path(from, n);
-	shared->place[n] = place;
+	shared->place[n] = (uint8_t)place;
 	check(rename(from, queue_path(to, n)) == 0, from);
 }
 

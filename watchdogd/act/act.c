@@ -296,6 +296,18 @@ int mqw_act_intend(struct mqw_act *a, const struct mqw_intent *i, int64_t now, i
 	return r;
 }
 
+static void say_result(const struct mqw_call *c, int priority, const char *text)
+{
+	mqw_alert_send(&(struct mqw_alert){.kind = MQW_ALERT_ACTION,
+		.priority = priority,
+		.text = text,
+		.instance = c->instance->name,
+		.mta = c->instance->probe->name,
+		.rule = c->rule,
+		.action = mqw_action_name(c->kind),
+		.queue_id = c->queue_id});
+}
+
 int mqw_act_conclude(struct mqw_act *a, const struct mqw_call *c, enum mqw_action_state state,
 	const char *detail)
 {
@@ -309,24 +321,23 @@ int mqw_act_conclude(struct mqw_act *a, const struct mqw_call *c, enum mqw_actio
 		[MQW_ACTION_STATE_UNCLEAR] = {"may or may not have been done: look yourself",
 			LOG_ALERT},
 	};
+	/* A person is called before that is a result: after a death between the two nobody would. */
+	bool first = state == MQW_ACTION_STATE_UNCLEAR;
 	struct mqw_buffer text = {0};
-	int r = mqw_ledger_conclude(a->ledger, c->id, state, mqw_clock_now(), detail);
+	int r;
 
 	mqw_buffer_printf(&text, "%s %s", mqw_action_name(c->kind), how[state].words);
 	if (c->queue_id[0])
 		mqw_buffer_printf(&text, ", message %s", c->queue_id);
 	mqw_buffer_printf(&text, " (rule \"%s\"): %s", c->rule, detail);
+	if (first)
+		say_result(c, how[state].priority, mqw_buffer_str(&text));
+	r = mqw_ledger_conclude(a->ledger, c->id, state, mqw_clock_now(), detail);
 	if (r < 0 && r != -ENOENT)
 		mqw_buffer_printf(
 			&text, "; the ledger could not keep this: %s", mqw_ledger_error(a->ledger));
-	mqw_alert_send(&(struct mqw_alert){.kind = MQW_ALERT_ACTION,
-		.priority = how[state].priority,
-		.text = mqw_buffer_str(&text),
-		.instance = c->instance->name,
-		.mta = c->instance->probe->name,
-		.rule = c->rule,
-		.action = mqw_action_name(c->kind),
-		.queue_id = c->queue_id});
+	if (!first)
+		say_result(c, how[state].priority, mqw_buffer_str(&text));
 	mqw_buffer_done(&text);
 	return r;
 }
