@@ -237,7 +237,7 @@ static int find_orphan(void *ctx, const struct mqw_vault_entry *entry)
 {
 	struct orphans *o = ctx;
 
-	if (entry->recover ||
+	if (entry->kind != MQW_VAULT_COPY ||
 		mqw_tracker_find(o->instance->act.tracker, MQW_SLICE_NULL, entry->queue_id))
 		return 0;
 	mqw_buffer_add(&o->ids, entry->queue_id);
