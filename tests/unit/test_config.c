@@ -245,7 +245,7 @@ static void only_so_many_are_shown(void **state)
 	for (int i = 0; i < 20; i++)
 		mqw_buffer_printf(&want,
 			"f:%d:3: unknown key \"wrong_%d\" in the vault; known are: keep, size, "
-			"age\n",
+			"age, fsync\n",
 			4 + i, i);
 	assert_string_equal(mqw_buffer_str(&d.text), mqw_buffer_str(&want));
 	assert_int_equal(d.count, 30);

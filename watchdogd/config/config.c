@@ -84,6 +84,7 @@ static const char *check_zone(struct mqw_slice s)
 
 static const char *const mode_words[] = {"observe", "act", NULL};
 static const char *const keep_words[] = {"none", "deferred", "all", NULL};
+static const char *const flush_words[] = {"never", "each", NULL};
 
 #define INSTANCE(member) offsetof(struct mqw_instance_config, member)
 #define ANY_SPAN MQW_SECOND, 365 * MQW_DAY
@@ -112,6 +113,7 @@ static const struct mqw_field vault_fields[] = {
 	{"size", MQW_FIELD_SIZE, false, VAULT(size), 0, 1024 * 1024, INT64_C(1) << 50,
 		.fallback = "2G"},
 	{"age", MQW_FIELD_SPAN, false, VAULT(age), 0, MQW_MINUTE, 365 * MQW_DAY, .fallback = "7d"},
+	{"fsync", MQW_FIELD_WORD, false, VAULT(flush), .words = flush_words, .fallback = "never"},
 };
 
 /* What the root of the file holds; parts with a structure of their own are read one by one. */

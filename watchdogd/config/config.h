@@ -20,6 +20,8 @@ struct mqw_yaml_node;
 
 enum mqw_mode { MQW_MODE_OBSERVE, MQW_MODE_ACT };
 enum mqw_keep { MQW_KEEP_NONE, MQW_KEEP_DEFERRED, MQW_KEEP_ALL };
+/* Whether a copy in the vault waits for the disk. */
+enum mqw_flush { MQW_FLUSH_NEVER, MQW_FLUSH_EACH };
 
 struct mqw_instance_config {
 	const char *name; /* unique; letters, digits, - and _ */
@@ -82,6 +84,7 @@ struct mqw_config {
 		enum mqw_keep keep;
 		uint64_t size; /* bytes */
 		int64_t age;
+		enum mqw_flush flush;
 	} vault;
 	struct mqw_alert_config *alerts;
 	size_t alert_count;
