@@ -54,16 +54,6 @@ bool mqw_act_is_over(const struct mqw_message *m, int64_t now)
 		(m->removed && now - m->closed_at >= LAST_LINES);
 }
 
-/* The files of a copy, the one with the envelope first. How many, or -EBADMSG. */
-static int files_of(const struct mqw_act_instance *i, const struct mqw_buffer *content,
-	struct mqw_slice ret[MQW_BUNDLE_MAX])
-{
-	if (i->probe->companion)
-		return mqw_bundle_split(mqw_buffer_slice(content), ret);
-	ret[0] = mqw_buffer_slice(content);
-	return 1;
-}
-
 /* How many of these recipients the copy has still to do; the others are marked as done in it. */
 static int keep_recipients(const struct mqw_act_instance *i, struct mqw_buffer *content,
 	const struct mqw_slice *keep, size_t count)
@@ -75,7 +65,7 @@ static int keep_recipients(const struct mqw_act_instance *i, struct mqw_buffer *
 
 	if (!i->probe->companion)
 		return i->probe->keep_recipients(content, keep, count);
-	n = files_of(i, content, files);
+	n = mqw_probe_files(i->probe, mqw_buffer_slice(content), files);
 	if (n < 0)
 		return n;
 	mqw_buffer_add(&envelope, files[0]);
@@ -102,7 +92,8 @@ static bool is_of_earlier_life(const struct mqw_act_instance *i, const struct mq
 	struct mqw_queue_file f;
 	bool earlier;
 
-	if (!m->opening_seen || m->former_id || files_of(i, content, files) < 0 ||
+	if (!m->opening_seen || m->former_id ||
+		mqw_probe_files(i->probe, mqw_buffer_slice(content), files) < 0 ||
 		i->probe->queue_file(files[0], &f) < 0)
 		return false;
 	earlier = f.created_at != MQW_TIME_NONE && f.created_at < m->opened_at - EARLIER;
