@@ -173,15 +173,14 @@ void mqw_act_fire(void *context, const struct mqw_rule *rule, const struct mqw_f
 	}
 }
 
-/* Adds why a budget forbids it; false when it does not. */
-static int over_budget(
-	struct mqw_act *a, const struct mqw_wish *w, int64_t now, struct mqw_buffer *ret_why)
+int mqw_act_over_budget(struct mqw_act *a, const char *rule, const struct mqw_action *action,
+	int64_t now, struct mqw_buffer *ret_why)
 {
-	const struct mqw_budget *b = &w->action.budget;
+	const struct mqw_budget *b = &action->budget;
 	uint32_t count;
 	int64_t last;
 	int r = mqw_ledger_count_actions(
-		a->ledger, w->rule, mqw_action_name(w->action.kind), now - b->per, &count, &last);
+		a->ledger, rule, mqw_action_name(action->kind), now - b->per, &count, &last);
 
 	if (r < 0)
 		return r;
@@ -213,8 +212,12 @@ static int write_intent(struct mqw_act *a, const struct mqw_wish *w, const char 
 		.detail = "",
 		.intended_at = now,
 		.ended_at = MQW_TIME_NONE};
+	int r;
 
-	return mqw_ledger_intend(a->ledger, &record, ret_id);
+	r = mqw_ledger_intend(a->ledger, &record, ret_id);
+	if (r == 1)
+		a->last_intent = *ret_id;
+	return r;
 }
 
 static void say(const struct mqw_wish *w, int priority, const char *what, const char *detail)
@@ -253,7 +256,7 @@ int mqw_act_intend(struct mqw_act *a, const struct mqw_intent *i, int64_t now, i
 	const struct mqw_wish *w = i->wish;
 	struct mqw_buffer why = {0};
 	char key[200];
-	int r = over_budget(a, w, now, &why);
+	int r = mqw_act_over_budget(a, w->rule, &w->action, now, &why);
 
 	if (r > 0) {
 		if (w->action.kind == MQW_ACTION_ALERT)

@@ -101,8 +101,7 @@ static bool is_of_earlier_life(const struct mqw_act_instance *i, const struct mq
 	return earlier;
 }
 
-/* Why there is nothing to put back; NULL and the bytes in content when there is. */
-static const char *prepare(struct mqw_act_instance *i, const struct mqw_message *m,
+const char *mqw_act_prepare(struct mqw_act_instance *i, const struct mqw_message *m,
 	struct mqw_buffer *content, struct mqw_buffer *list)
 {
 	struct mqw_slice *keep = NULL;
@@ -232,13 +231,24 @@ const char *mqw_act_put_back(struct mqw_act *a, struct mqw_act_instance *i,
 	const struct mqw_message *m, int64_t id, const char *rule)
 {
 	struct mqw_buffer content = {0}, list = {0};
-	const char *why = prepare(i, m, &content, &list);
+	const char *why = mqw_act_prepare(i, m, &content, &list);
 
 	if (!why)
 		write_and_ask(a, i, id, rule, m->queue_id, &content);
 	mqw_buffer_done(&content);
 	mqw_buffer_done(&list);
 	return why;
+}
+
+void mqw_act_recover_key(char key[MQW_RECOVER_KEY_SIZE], const struct mqw_act_instance *i,
+	const char *queue_id, unsigned again, int64_t first_seen)
+{
+	char nth[24] = "";
+
+	if (again)
+		snprintf(nth, sizeof(nth), "again-%u/", again);
+	snprintf(key, MQW_RECOVER_KEY_SIZE, "recover/%s/%s/%s%lld", i->name, queue_id, nth,
+		(long long)first_seen);
 }
 
 int mqw_act_recover(struct mqw_act *a, struct mqw_wish *w, int64_t now)
@@ -250,16 +260,15 @@ int mqw_act_recover(struct mqw_act *a, struct mqw_wish *w, int64_t now)
 	/* While it is in the queue for other recipients, its name is not free. */
 	bool over = m && mqw_act_is_over(m, now);
 	const char *why = NULL;
-	char key[160];
+	char key[MQW_RECOVER_KEY_SIZE];
 	int64_t id;
 	int r;
 
-	snprintf(key, sizeof(key), "recover/%s/%s/%lld", i->name, w->queue_id,
-		(long long)w->first_seen);
+	mqw_act_recover_key(key, i, w->queue_id, w->again, w->first_seen);
 	if (!m)
 		why = "the message is no longer followed";
 	else if (over)
-		why = prepare(i, m, &content, &list);
+		why = mqw_act_prepare(i, m, &content, &list);
 	if (why) {
 		mqw_act_refuse(a, w, key, why, now);
 		r = 1;

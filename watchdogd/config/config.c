@@ -61,6 +61,12 @@ static const char *check_log(struct mqw_slice s)
 		: "\"journal\" or an absolute path or glob";
 }
 
+/* The names that useradd(8) and systemd take. */
+static const char *check_group(struct mqw_slice s)
+{
+	return made_of(s, "-_.", 31) && s.ptr[0] != '-' ? NULL : "the name of a group";
+}
+
 /* The characters of systemd.unit(5); "\" stands in escaped names. */
 static const char *check_service(struct mqw_slice s)
 {
@@ -122,7 +128,7 @@ struct top {
 	enum mqw_mode mode;
 	const struct mqw_yaml_node *instances, *vault, *alerts, *rules;
 	const char *timezone;
-	const char *state_directory, *control_socket, *helper_socket;
+	const char *state_directory, *control_socket, *helper_socket, *operators;
 };
 
 #define TOP(member) offsetof(struct top, member)
@@ -139,6 +145,7 @@ static const struct mqw_field top_fields[] = {
 		.check = mqw_config_check_path, .fallback = MQW_STATE_DIRECTORY},
 	{"control_socket", MQW_FIELD_TEXT, false, TOP(control_socket), .check = check_socket,
 		.fallback = MQW_CONTROL_SOCKET},
+	{"operators", MQW_FIELD_TEXT, false, TOP(operators), .check = check_group},
 	{"helper_socket", MQW_FIELD_TEXT, false, TOP(helper_socket), .check = check_socket,
 		.fallback = MQW_HELPER_SOCKET},
 };
@@ -210,6 +217,7 @@ static int read_root(struct mqw_config *c, const struct mqw_yaml_node *root, str
 	c->state_directory = top.state_directory;
 	c->control_socket = top.control_socket;
 	c->helper_socket = top.helper_socket;
+	c->operators = top.operators;
 	/* `rules:` with all of them commented out is none. */
 	if (top.rules && !mqw_yaml_is_empty(top.rules))
 		c->rules = top.rules;

@@ -91,6 +91,7 @@ struct mqw_config {
 	const char *timezone; /* of stamps that have none; NULL: this host's */
 	const char *state_directory; /* default MQW_STATE_DIRECTORY */
 	const char *control_socket, *helper_socket;
+	const char *operators; /* group whose members may act by hand; NULL: root alone */
 	const struct mqw_yaml_node *rules; /* NULL: none; lives in the arena */
 };
 

@@ -197,6 +197,7 @@ static bool differs_in_rules_only(const struct mqw_config *a, const struct mqw_c
 		a->vault.flush == b->vault.flush &&
 		same_text(a->state_directory, b->state_directory) &&
 		same_text(a->control_socket, b->control_socket) &&
+		same_text(a->operators, b->operators) &&
 		same_text(a->helper_socket, b->helper_socket);
 
 	for (size_t i = 0; same && i < a->instance_count; i++)
