@@ -24,7 +24,10 @@ static void on_sent(void *ctx, int64_t id, const struct mqw_delivery *d)
 {
 	struct mqw_act *a = ctx;
 
-	mqw_outbox_answered(a->outbox, id, d, mqw_clock_now());
+	if (id < 0)
+		mqw_tell_answered(a, -id, d);
+	else
+		mqw_outbox_answered(a->outbox, id, d, mqw_clock_now());
 }
 
 static bool open_outbox(struct mqw_act *a)
@@ -80,6 +83,7 @@ struct mqw_act *mqw_act_free(struct mqw_act *a)
 	mqw_helper_client_free(a->helper);
 	mqw_sender_free(a->sender); /* hands its last answers to the outbox */
 	mqw_outbox_free(a->outbox);
+	mqw_tells_free(a);
 	for (struct mqw_call *c = a->calls; c; c = next) {
 		next = c->next;
 		mqw_call_free(c);

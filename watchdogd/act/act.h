@@ -23,6 +23,7 @@ struct mqw_act_instance {
 	const struct mqw_probe_ops *probe;
 	struct mqw_tracker *tracker;
 	struct mqw_vault *vault; /* NULL: no copies are kept */
+	const char *tell_via; /* relay for notes to senders; NULL: they are told nothing */
 	bool caught_up; /* the log has been read to its end at least once */
 	/* The name of a numbered source, for evidence in alerts; NULL: it is left out. */
 	const char *(*source_name)(void *ctx, uint32_t source);

@@ -54,6 +54,7 @@ struct mqw_act {
 	/* Alerts that were said and that the ledger could not conclude: not said again for it. */
 	int64_t said[MQW_ACT_SAID];
 	size_t said_count;
+	struct mqw_tell *tells;
 	int64_t last_intent; /* id of the newest action written; 0 none */
 };
 
@@ -117,6 +118,21 @@ const char *mqw_act_put_back(struct mqw_act *a, struct mqw_act_instance *i,
 void mqw_act_forget_files(const struct mqw_act_instance *i, const char *queue_id);
 /* Writes the result that a recovery has; frees the call unless the ledger cannot keep it now. */
 void mqw_act_conclude_recover(struct mqw_call *c);
+
+/* tell.c: notes to senders. */
+
+struct mqw_delivery;
+/* Writes that the sender is to be told, where there is one and a recipient's report was wrong. */
+void mqw_tell_intend(struct mqw_act *a, const struct mqw_act_instance *i,
+	const struct mqw_message *m, const char *recover_key, int64_t now);
+/* Looks after such a record: begins to send when its recovery is done. */
+void mqw_tell_resolve(struct mqw_act *a, const struct mqw_act_instance *i,
+	const struct mqw_action_record *record, int64_t now);
+/* Tries again what is due. */
+void mqw_tell_again(struct mqw_act *a, int64_t now);
+/* What became of one: id is of its record. */
+void mqw_tell_answered(struct mqw_act *a, int64_t id, const struct mqw_delivery *d);
+void mqw_tells_free(struct mqw_act *a);
 
 /* wish.c */
 

@@ -278,6 +278,8 @@ int mqw_act_recover(struct mqw_act *a, struct mqw_wish *w, int64_t now)
 			intent.recipients = mqw_buffer_str(&list);
 		/* It is decided, which survives us; until it is over mqw_act_resolve() waits. */
 		r = mqw_act_intend(a, &intent, now, &id);
+		if (r == 1)
+			mqw_tell_intend(a, i, m, key, now);
 		if (r == 1 && over)
 			write_and_ask(a, i, id, w->rule, w->queue_id, &content);
 		if (r == -EDQUOT && now - w->since < PATIENCE)

@@ -110,6 +110,9 @@ static const struct mqw_field instance_fields[] = {
 	{"min_lifetime", MQW_FIELD_SPAN, false, INSTANCE(min_lifetime), 0, ANY_SPAN,
 		.fallback = "4h"},
 	{"slack", MQW_FIELD_SPAN, false, INSTANCE(slack), 0, ANY_SPAN, .fallback = "2h"},
+	{"tell_sender", MQW_FIELD_FLAG, false, INSTANCE(tell_sender), .fallback = "false"},
+	{"tell_sender_via", MQW_FIELD_TEXT, false, INSTANCE(tell_sender_via),
+		.check = mqw_config_check_relay, .fallback = "smtp://127.0.0.1:25"},
 };
 
 #define VAULT(member) offsetof(struct mqw_config, vault.member)
@@ -163,6 +166,10 @@ static void check_instance(const struct mqw_config *c, const struct mqw_instance
 	if (n && in->service)
 		mqw_faults_add(f, n->key_line, n->key_column,
 			"restart_command and service exclude each other");
+	n = mqw_yaml_get(map, MQW_LIT("tell_sender_via"));
+	if (n && !in->tell_sender)
+		mqw_faults_add(f, n->key_line, n->key_column,
+			"tell_sender_via: nobody is told anything without tell_sender: true");
 	n = mqw_yaml_get(map, MQW_LIT("name"));
 	for (const struct mqw_instance_config *other = c->instances; in->name && other < in;
 		other++)

@@ -36,6 +36,8 @@ struct mqw_instance_config {
 	int64_t lifetime; /* 0: asked from the MTA */
 	int64_t min_lifetime; /* default 4h */
 	int64_t slack; /* default 2h */
+	bool tell_sender; /* of a wrong failure report, when the mail was sent again */
+	const char *tell_sender_via; /* "smtp://host:port" */
 	size_t line, column; /* where it stands in the file */
 };
 

@@ -185,6 +185,8 @@ static bool same_instance(const struct mqw_instance_config *a, const struct mqw_
 		same_text(a->log, b->log) && same_text(a->queue, b->queue) &&
 		same_text(a->config_dir, b->config_dir) && same_text(a->service, b->service) &&
 		same_list(a->next_hops, b->next_hops) && a->lifetime == b->lifetime &&
+		a->tell_sender == b->tell_sender &&
+		same_text(a->tell_sender_via, b->tell_sender_via) &&
 		a->min_lifetime == b->min_lifetime && a->slack == b->slack;
 }
 

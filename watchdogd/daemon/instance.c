@@ -162,6 +162,7 @@ int mqw_instance_open(const struct mqw_instance_config *c, const struct mqw_inst
 	i->host = *host;
 	i->act.name = c->name;
 	i->act.probe = mqw_probe_find(mqw_slice_of(c->type));
+	i->act.tell_via = c->tell_sender ? c->tell_sender_via : NULL;
 	i->act.source_name = mqw_instance_source_name;
 	i->act.source_ctx = i;
 	i->sink = (struct mqw_sink){.emit = mqw_instance_emit, .ctx = i};
