@@ -215,7 +215,9 @@ static struct mqw_instance *find_instance(
 {
 	struct mqw_instance *found = NULL;
 
-	*ret_fault = "no instance of this name, or no message of this queue id, is watched";
+	*ret_fault = NULL;
+	if (q->instance.len && !mqw_config_instance(e->config, q->instance))
+		*ret_fault = "instance: there is none of this name";
 	for (size_t i = 0; i < e->instance_count; i++) {
 		const struct mqw_act_instance *parts = mqw_instance_parts(e->instances[i]);
 
@@ -250,8 +252,13 @@ static json_t *on_act(void *ctx, const struct mqw_api_act *q, const char **ret_f
 	if (what == MQW_BY_HAND_COUNT ||
 		(q->queue_id.len != 0) != (request.what != MQW_BY_HAND_RESTART)) {
 		*ret_fault = "there is no such action";
+	} else if (!i && !*ret_fault) {
+		/* An answer as any other: what was settled is forgotten soon. */
+		answer = json_pack("{s:s,s:s,s:n}", "result", "refused", "text",
+			"no message of this queue id is followed: it was never here, or was "
+			"settled more than a minute ago",
+			"action");
 	} else if (i && queue_id) {
-		*ret_fault = NULL;
 		answer = mqw_act_by_hand(e->act,
 			(struct mqw_act_instance *)(uintptr_t)mqw_instance_parts(i), &request,
 			mqw_clock_now());
