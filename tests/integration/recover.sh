@@ -72,9 +72,22 @@ in_net() {
 	nsenter -t "$(lab_init "$M")" -n -- "$@"
 }
 
+# What runs beside the tests, which the machine's end does not end.
+BESIDE=()
+
+finish() {
+	local pid
+	for pid in "${BESIDE[@]}"; do
+		pkill -TERM -P "$pid" 2>/dev/null || :
+		kill "$pid" 2>/dev/null || :
+	done
+	lab_down_owned
+	rm -rf "$MAILS"
+}
+
 sink_up() {
-	MAILS=$(mktemp -d)
 	in_net python3 "$SINK" serve "$MAILS" 127.0.0.2 </dev/null >"$MAILS/log" 2>&1 &
+	BESIDE+=("$!")
 	lab_wait 20 "the receiver listens" lab_listens "$M" 127.0.0.2
 }
 
@@ -263,7 +276,6 @@ test_full_disk() {
 }
 
 run_mta() {
-	local busy
 	MTA=$1
 	. "$HERE/../lab/$MTA.sh"
 	. "$HERE/../lab/watchdog.sh"
@@ -271,11 +283,13 @@ run_mta() {
 	M=recover-$MTA-$$
 	lab_need_root
 	lab_trap
+	MAILS=$(mktemp -d)
+	trap finish EXIT
 	mta_up
 	sink_up
 	make_body
 	traffic &
-	busy=$!
+	BESIDE+=("$!")
 	wd_install "$M"
 	configure
 	wd_start "$M"
@@ -288,9 +302,6 @@ run_mta() {
 	fi
 	check "$MTA: no system call was missing" not wd_refused "$M"
 	echo "$MTA: $PASSED passed, $FAILED failed"
-	kill "$busy"
-	lab_down_owned
-	rm -rf "$MAILS"
 }
 
 passed=0 failed=0
