@@ -195,8 +195,7 @@ static bool differs_in_rules_only(const struct mqw_config *a, const struct mqw_c
 {
 	bool same = a->instance_count == b->instance_count && a->vault.keep == b->vault.keep &&
 		a->vault.size == b->vault.size && a->vault.age == b->vault.age &&
-		same_text(a->timezone, b->timezone) &&
-		a->vault.flush == b->vault.flush &&
+		same_text(a->timezone, b->timezone) && a->vault.flush == b->vault.flush &&
 		same_text(a->state_directory, b->state_directory) &&
 		same_text(a->control_socket, b->control_socket) &&
 		same_text(a->operators, b->operators) &&
