@@ -36,7 +36,11 @@ PROGRAMS := $(BUILD)/mailq-watchdog $(BUILD)/mailq-watchdogd $(BUILD)/mailq-watc
 HEADERS := $(wildcard watchdogd/*/*.h watchdogd/*/*/*.h probes/*.h probes/*/*.h rules/*.h)
 UNIT_SRCS := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_TESTS := $(UNIT_SRCS:tests/unit/%.c=$(BUILD)/tests/unit/%)
-C_FILES := $(SRCS) $(HEADERS) $(UNIT_SRCS) $(wildcard tests/unit/*.h tests/bench/*.c)
+CRASH_SRCS := $(wildcard tests/crash/*.c)
+CRASH_OBJS := $(CRASH_SRCS:%.c=$(BUILD)/%.o)
+CRASH := $(BUILD)/tests/crash/crash
+C_FILES := $(SRCS) $(HEADERS) $(UNIT_SRCS) $(wildcard tests/unit/*.h tests/bench/*.c) \
+	$(CRASH_SRCS) $(wildcard tests/crash/*.h)
 
 .PHONY: all
 all: $(PROGRAMS) ## build into build/
@@ -59,7 +63,13 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -MMD -MP -MF $@.d $(LDFLAGS_ALL) -o $@ $< $(LIB) -lcmocka $(PKG_LIBS)
 
--include $(SRCS:%.c=$(BUILD)/%.d) $(UNIT_TESTS:%=%.d) $(wildcard $(BUILD)/tests/bench/*.d)
+# Its own objects come first: what they define takes the place of the library's and of libc's.
+$(CRASH): $(CRASH_OBJS) $(LIB)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -Wl,--wrap=mqw_instance_verdict -o $@ $(CRASH_OBJS) $(LIB) \
+		$(PKG_LIBS)
+
+-include $(SRCS:%.c=$(BUILD)/%.d) $(CRASH_SRCS:%.c=$(BUILD)/%.d) $(UNIT_TESTS:%=%.d) \
+	$(wildcard $(BUILD)/tests/bench/*.d)
 
 include packaging/deps.mk
 
@@ -73,6 +83,11 @@ check-unit: $(UNIT_TESTS) ## unit tests only
 
 .PHONY: unit-tests
 unit-tests: $(UNIT_TESTS)
+
+.PHONY: check-crash
+check-crash: $(CRASH) ## the daemon killed at 2,200 places of a life of 200 messages, calls failed at 600
+	@$(CRASH)
+	@$(CRASH) --faults --points 600
 
 .PHONY: demo
 demo: ## as root: a real Postfix loses a message, the watchdog brings it back

@@ -18,6 +18,7 @@ struct mqw_line {
 	struct mqw_slice tag; /* "postfix/smtp", without pid */
 	struct mqw_slice text;
 	uint32_t pid; /* 0 unknown */
+	uint32_t id_len; /* own_form() found an id of so many bytes in front of text; 0: not so */
 	struct mqw_evidence evidence;
 };
 
@@ -131,7 +132,10 @@ struct mqw_probe_ops {
 	/* Whether a line is this MTA's, by its tag alone: for recognising the MTA of a log. */
 	bool (*is_mine)(struct mqw_slice tag);
 
-	/* Directories of the queue that hold messages, relative to its root, NULL-terminated. */
+	/*
+	 * Directories of the queue that hold messages, relative to its root, NULL-terminated: patterns
+	 * of source/places.h.
+	 */
 	const char *const *queue_directories;
 	/*
 	 * Takes a name below the queue's root apart; false when it is no message's file. Where a

@@ -65,6 +65,11 @@ if step "build without a warning (gcc)" make -s -j"$jobs" all unit-tests; then
 	counted "command line" tests/corpus/cli.sh build/mailq-watchdog
 	counted "time in logs" tests/corpus/time.sh build/mailq-watchdog
 	counted "public logs" tests/corpus/public.sh build/mailq-watchdog
+	# A death at each of 2,000 places takes two minutes of two cores.
+	if step "crash test builds" make -s build/tests/crash/crash; then
+		counted "crash test, deaths" build/tests/crash/crash --points 2000
+		counted "crash test, failing calls" build/tests/crash/crash --faults --points 200
+	fi
 fi
 if command -v clang >/dev/null; then
 	step "build without a warning (clang)" make -s -j"$jobs" CC=clang BUILD=build/clang all
@@ -81,6 +86,7 @@ else
 	counted "the watchdog beside a real Sendmail" tests/integration/sendmail.sh
 	counted "a ledger that cannot be written" tests/integration/faults.sh
 	counted "recoveries by hand with three MTAs" tests/integration/recover.sh
+	counted "the watchdog killed beside Exim and Sendmail" tests/integration/killed.sh
 	counted "attacks on the service" tests/integration/attacks.sh
 	counted "the service in a booted system" tests/integration/boot.sh
 	counted "alerts over real relays, sinks away for a minute" tests/integration/alerts.sh

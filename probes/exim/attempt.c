@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Delivery lines: "ADDRESS [<ORIGINAL>] [F=<SENDER>] R=ROUTER T=TRANSPORT H=HOST [IP] ...", then
- * C="REPLY" for a success, "defer (N)" and a reason for a deferral, ": REASON" for a failure
- * (deliver.c: string_log_address and what calls it). The remote server's words come last and are
- * not escaped but for control bytes: the first of Exim's own words before them is the one meant.
+ * Delivery lines: "ADDRESS [<ORIGINAL>] [F=<SENDER>] [Q=QUEUE] R=ROUTER T=TRANSPORT H=HOST [IP]
+ * ...", then C="REPLY" for a success, "defer (N)" and a reason for a deferral, ": REASON" for a
+ * failure (deliver.c: string_log_address and what calls it). The remote server's words come last and
+ * are not escaped but for control bytes: the first of Exim's own words before them is the one meant.
  */
 #include "probes/exim/log_internal.h"
 
@@ -16,9 +16,6 @@
 static bool ends_address(struct mqw_slice rest)
 {
 	static const struct mqw_slice ends[] = {
-		MQW_LIT(" R="),
-		MQW_LIT(" T="),
-		MQW_LIT(" H="),
 		MQW_LIT(" F=<"),
 		MQW_LIT(" P=<"),
 		MQW_LIT(" S="),
@@ -30,8 +27,13 @@ static bool ends_address(struct mqw_slice rest)
 		MQW_LIT(" QT="),
 	};
 
-	if (rest.ptr[0] != ' ' && rest.ptr[0] != ':')
-		return false;
+	if (rest.len < 3 || (rest.ptr[0] != ' ' && rest.ptr[0] != ':'))
+		return mqw_slice_eq(rest, MQW_LIT(": "));
+	/* The busiest first. */
+	if (rest.ptr[2] == '=' &&
+		(rest.ptr[1] == 'R' || rest.ptr[1] == 'T' || rest.ptr[1] == 'H' ||
+			rest.ptr[1] == 'Q'))
+		return rest.ptr[0] == ' ';
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		if (mqw_slice_starts(rest, ends[i]))
 			return true;
@@ -47,6 +49,23 @@ static size_t command_length(struct mqw_slice s)
 	return 0;
 }
 
+/* Bytes that may have a meaning in an address; whatever else is only its text. */
+static const bool has_meaning[256] = {
+	[' '] = true, [':'] = true, ['"'] = true, ['\\'] = true, ['<'] = true, ['>'] = true};
+
+/* The same where nothing has a meaning before the first blank: nearly always. 0: it has. */
+static size_t plain_length(struct mqw_slice s)
+{
+	size_t n = mqw_slice_chr(s, ' ');
+	bool any = false;
+
+	if (n == 0 || n == s.len || s.ptr[0] == '|' || s.ptr[0] == '/')
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		any |= has_meaning[(unsigned char)s.ptr[i]];
+	return !any && ends_address(mqw_slice_from(s, n)) ? n : 0;
+}
+
 /*
  * Length of the address with what belongs to it. Quotes count only where a local part begins: a
  * pipe's command may hold any number of them. ":blackhole: <x@y>" begins with a colon.
@@ -60,6 +79,8 @@ static size_t address_length(struct mqw_slice s)
 	for (size_t i = 0; i < s.len; i++) {
 		char c = s.ptr[i];
 
+		if (!has_meaning[(unsigned char)c])
+			continue;
 		if (quoted && c == '\\')
 			i++;
 		else if (c == '"' && (quoted || i == 0 || s.ptr[i - 1] == '<'))
@@ -92,11 +113,18 @@ static size_t original_at(struct mqw_slice s)
 bool mqw_exim_take_recipient(
 	struct mqw_slice *s, struct mqw_slice *ret_child, struct mqw_slice *ret_original)
 {
-	size_t len = address_length(*s), at;
-	struct mqw_slice head = mqw_slice_head(*s, len);
+	size_t len = plain_length(*s), at;
+	struct mqw_slice head;
 
+	if (len) {
+		*ret_child = *ret_original = mqw_slice_head(*s, len);
+		*s = mqw_slice_from(*s, len);
+		return true;
+	}
+	len = address_length(*s);
 	if (len == 0)
 		return false;
+	head = mqw_slice_head(*s, len);
 	at = original_at(head);
 	*ret_child = mqw_slice_head(head, at);
 	*ret_original = at < head.len ? mqw_slice(head.ptr + at + 2, head.len - at - 3) : head;
@@ -207,7 +235,7 @@ static void read_delivery(const struct mqw_probe *p, struct mqw_slice child, str
 	struct mqw_event *e)
 {
 	size_t at = mqw_slice_find(rest, MQW_LIT(" C=\""));
-	struct mqw_slice reply = mqw_slice_from(rest, at + 4);
+	struct mqw_slice reply = mqw_slice_from(rest, at + 4), next;
 
 	e->outcome = MQW_OUTCOME_SENT;
 	if (mqw_slice_eq(child, MQW_LIT(":blackhole:")) ||
@@ -218,10 +246,10 @@ static void read_delivery(const struct mqw_probe *p, struct mqw_slice child, str
 		return;
 	e->code = mqw_reply_code(reply, REPLY_ENDS);
 	e->status = status_of(reply);
-	if (e->relay.len && relay_is_here(p, e->relay)) {
-		e->other_id = accepted_as(reply);
-		if (e->other_id.len)
-			e->outcome = MQW_OUTCOME_HANDED_OFF;
+	next = accepted_as(reply);
+	if (next.len && e->relay.len && relay_is_here(p, e->relay)) {
+		e->other_id = next;
+		e->outcome = MQW_OUTCOME_HANDED_OFF;
 	}
 }
 

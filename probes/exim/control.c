@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -77,11 +78,22 @@ int mqw_exim_start(
 	return r;
 }
 
+/* Of a message in a queue with a name, Exim wants to be told the name, or does nothing at all. */
 static int requeue(const struct mqw_control *c, const char *queue_id, char *ret_text, size_t size)
 {
-	const char *const arguments[] = {"-M", queue_id, NULL};
+	char name[128] = "";
+	const char *const plain[] = {"-M", queue_id, NULL};
+	const char *const named[] = {"-MCG", name, "-M", queue_id, NULL};
+	struct mqw_mta_settings asked = {0};
+	const char *directory = c->queue_directory;
 
-	return mqw_exim_start(c, arguments, ret_text, size);
+	if (!directory && mqw_exim_ask(c->config_dir, &asked) == 0)
+		directory = asked.queue_directory;
+	/* Where that cannot be told, it is in the usual one. */
+	if (directory)
+		mqw_exim_queue_of(directory, queue_id, name, sizeof(name));
+	free(asked.queue_directory);
+	return mqw_exim_start(c, name[0] ? named : plain, ret_text, size);
 }
 
 static int flush(const struct mqw_control *c, char *ret_text, size_t size)

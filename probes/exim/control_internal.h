@@ -24,6 +24,12 @@ int mqw_exim_start(
  */
 bool mqw_exim_is_daemon(struct mqw_slice words, const char *config);
 
+/*
+ * recover.c: the name of the queue in which a message is, "" for the usual one, into ret_name (size
+ * bytes). 1 when it is in one, 0 when it is nowhere, or a negative errno.
+ */
+int mqw_exim_queue_of(const char *queue_directory, const char *id, char *ret_name, size_t size);
+
 /* recover.c: see struct mqw_control_ops. */
 int mqw_exim_recover(const struct mqw_control *c, const char *queue_id, int file_fd, char *ret_text,
 	size_t size);

@@ -45,48 +45,43 @@ bool mqw_exim_is_mine(struct mqw_slice tag)
 /* "[1234] " of the selector +pid. */
 static uint32_t skip_pid(struct mqw_slice *s)
 {
-	struct mqw_slice rest = *s;
+	struct mqw_slice rest;
 	uint64_t pid;
 
-	if (!mqw_slice_skip(&rest, MQW_LIT("[")) || !mqw_slice_take_u64(&rest, &pid) ||
-		pid > UINT32_MAX || !mqw_slice_skip(&rest, MQW_LIT("] ")))
+	if (s->len == 0 || s->ptr[0] != '[')
+		return 0;
+	rest = mqw_slice_from(*s, 1);
+	if (!mqw_slice_take_u64(&rest, &pid) || pid > UINT32_MAX ||
+		!mqw_slice_skip(&rest, MQW_LIT("] ")))
 		return 0;
 	*s = rest;
 	return (uint32_t)pid;
 }
 
-static enum mqw_exim_flag take_flag(struct mqw_slice *s)
+/* The flag in front of s, with the blank behind it: three bytes, unless there is none. */
+static inline enum mqw_exim_flag flag_of(struct mqw_slice s)
 {
-	enum mqw_exim_flag flag = FLAG_NONE;
-	const char *c = s->ptr;
+	const char *c = s.ptr;
 
-	if (s->len < 3 || c[2] != ' ')
+	if (s.len < 3 || c[2] != ' ')
 		return FLAG_NONE;
 	if (c[1] == '=')
-		flag = c[0] == '<' || c[0] == '(' ? FLAG_ARRIVED
+		return c[0] == '<' || c[0] == '(' ? FLAG_ARRIVED
 			: c[0] == '='             ? FLAG_DEFERRED
 						  : FLAG_NONE;
-	else if (c[1] == '>')
-		flag = c[0] == '=' || c[0] == '-' || c[0] == '>' ? FLAG_DELIVERED
+	if (c[1] == '>')
+		return c[0] == '=' || c[0] == '-' || c[0] == '>' ? FLAG_DELIVERED
 			: c[0] == '*'                            ? FLAG_SUPPRESSED
 								 : FLAG_NONE;
-	else if (c[0] == '*' && c[1] == '*')
-		flag = FLAG_FAILED;
-	if (flag != FLAG_NONE)
-		*s = mqw_slice_from(*s, 3);
-	return flag;
+	return c[0] == '*' && c[1] == '*' ? FLAG_FAILED : FLAG_NONE;
 }
 
-/* "ID " off the front. */
-static bool take_id(struct mqw_slice *s, struct mqw_slice *ret)
+/* Length of the id in front of s that a blank follows; 0 for none. */
+static size_t id_length(struct mqw_slice s)
 {
-	size_t n = mqw_exim_id_length(*s);
+	size_t n = mqw_exim_id_length(s);
 
-	if (n == 0 || n >= s->len || s->ptr[n] != ' ')
-		return false;
-	*ret = mqw_slice_head(*s, n);
-	*s = mqw_slice_from(*s, n + 1);
-	return true;
+	return n < s.len && s.ptr[n] == ' ' ? n : 0;
 }
 
 /* "HOST exim[PID]: ...": a syslog header whose stamp has a blank where others have a T. */
@@ -101,22 +96,26 @@ static bool has_syslog_tag(struct mqw_slice s)
 enum mqw_form mqw_exim_own_form(
 	struct mqw_syslog_reader *stamps, struct mqw_slice raw, struct mqw_line *ret)
 {
-	struct mqw_slice s = raw, rest, id;
+	struct mqw_slice s = raw, rest;
+	size_t n;
 
 	if (s.len < 20 || s.ptr[4] != '-' || s.ptr[10] != ' ' ||
 		!mqw_syslog_take_stamp(stamps, &s, &ret->time))
 		return MQW_FORM_NONE;
 	ret->pid = skip_pid(&s);
-	rest = s;
-	if (!take_id(&rest, &id) && has_syslog_tag(s))
+	n = id_length(s);
+	if (n == 0 && has_syslog_tag(s))
 		return MQW_FORM_NONE;
 	ret->host = MQW_SLICE_NULL;
 	ret->tag = mqw_slice(own_tag, sizeof(own_tag) - 1);
 	ret->text = s;
-	if (rest.ptr != s.ptr)
-		return take_flag(&rest) != FLAG_NONE || mqw_slice_starts(rest, MQW_LIT("Completed"))
+	ret->id_len = (uint32_t)n;
+	if (n) {
+		rest = mqw_slice_from(s, n + 1);
+		return flag_of(rest) != FLAG_NONE || mqw_slice_starts(rest, MQW_LIT("Completed"))
 			? MQW_FORM_CERTAIN
 			: MQW_FORM_POSSIBLE;
+	}
 	return mqw_slice_starts(s, MQW_LIT("Start queue run: pid=")) ||
 			mqw_slice_starts(s, MQW_LIT("End queue run: pid=")) ||
 			mqw_slice_starts(s, MQW_LIT("exim 4."))
@@ -230,12 +229,14 @@ static struct mqw_slice message_id_of(struct mqw_slice s)
 static int read_arrival(
 	struct mqw_probe *p, struct mqw_slice s, struct mqw_event *e, struct mqw_sink *out)
 {
-	struct mqw_event about = *e;
 	int r;
 
 	e->kind = MQW_EVENT_OPENED;
 	e->sender = take_sender(&s);
 	if (e->sender.len == 0 && mqw_slice_skip(&s, MQW_LIT(" R="))) {
+		struct mqw_event about = *e;
+
+		about.sender = MQW_SLICE_NULL;
 		about.other_id = e->queue_id;
 		about.queue_id = mqw_slice_head(s, mqw_exim_id_length(s));
 		about.kind = failed_just_now(p, about.queue_id, e->time) ? MQW_EVENT_NDR
@@ -283,13 +284,21 @@ static const struct {
 	{MQW_LIT("frozen by "), false, false, false, MQW_EVENT_HELD},
 	{MQW_LIT("*** Frozen ("), false, false, false, MQW_EVENT_HELD},
 	{MQW_LIT("Message is frozen"), true, false, false, MQW_EVENT_HELD},
-	/* move_frozen_messages: it waits in another directory for somebody to look at it. */
-	{MQW_LIT("moved from "), false, false, false, MQW_EVENT_HELD},
 	{MQW_LIT("unfrozen by "), false, false, false, MQW_EVENT_RELEASED},
 	{MQW_LIT("Unfrozen by "), false, false, false, MQW_EVENT_RELEASED},
 	{MQW_LIT("Format error in spool file "), false, false, false, MQW_EVENT_FILE_LOST},
 	{MQW_LIT("Message removed because older than "), false, false, false, MQW_EVENT_FILE_LOST},
 };
+
+/*
+ * "moved from input, msglog to Finput, Fmsglog" of move_frozen_messages: it waits there for somebody to
+ * look at it. Moved to a queue with a name, "to (slow) input, msglog", it is in the queue as before.
+ */
+static bool is_set_aside(struct mqw_slice s)
+{
+	return mqw_slice_skip(&s, MQW_LIT("moved from ")) &&
+		mqw_slice_find(s, MQW_LIT("Finput")) < s.len;
+}
 
 /* "Spool file ID-D not found": of a file that is gone; the others are of one that is at work. */
 static bool is_lost_file(struct mqw_slice s)
@@ -322,13 +331,14 @@ static bool read_recipient_saying(struct mqw_slice s, struct mqw_event *e)
  */
 static int tell_recovered(struct mqw_probe *p, const struct mqw_event *e, struct mqw_sink *out)
 {
-	struct mqw_event opened = *e;
+	struct mqw_event opened;
 	char original[MQW_EXIM_ID_MAX + 1];
 
 	if (!mqw_exim_original_id(e->queue_id, original) ||
 		mqw_slice_eq(e->queue_id, mqw_slice_of(p->recovered)))
 		return 0;
 	mqw_exim_recovered_id(mqw_slice_of(original), p->recovered);
+	opened = *e;
 	opened.kind = MQW_EVENT_OPENED;
 	opened.other_id = mqw_slice_of(original);
 	return give(out, &opened);
@@ -349,6 +359,10 @@ static int read_saying(
 			e->reply = s;
 		return give(out, e);
 	}
+	if (is_set_aside(s)) {
+		e->kind = MQW_EVENT_HELD;
+		return give(out, e);
+	}
 	if (is_lost_file(s)) {
 		e->kind = MQW_EVENT_FILE_LOST;
 		e->reply = s;
@@ -357,27 +371,30 @@ static int read_saying(
 	return read_recipient_saying(s, e) ? give(out, e) : MQW_LINE_DULL;
 }
 
-/* A line behind stamp and pid. */
-static int read_text(
-	struct mqw_probe *p, const struct mqw_line *line, struct mqw_slice s, struct mqw_sink *out)
+/* A line behind stamp and pid, with an id of id_len bytes in front. */
+static int read_text(struct mqw_probe *p, const struct mqw_line *line, struct mqw_slice s,
+	size_t id_len, struct mqw_sink *out)
 {
-	struct mqw_event e = mqw_event(MQW_EVENT_COUNT, line->time);
-	bool own = line->tag.ptr == own_tag;
+	struct mqw_event e;
 	enum mqw_exim_flag flag;
 	int r;
 
-	if (!take_id(&s, &e.queue_id))
+	if (id_len == 0)
 		return MQW_LINE_DULL; /* queue runs, refusals, sessions: no message */
+	e = mqw_event(MQW_EVENT_COUNT, line->time);
+	e.queue_id = mqw_slice_head(s, id_len);
 	e.realm = line->host;
 	e.instance = line->tag;
 	e.evidence = line->evidence;
-	e.whole_log = own;
+	e.whole_log = line->tag.ptr == own_tag;
 	r = tell_recovered(p, &e, out);
 	if (r < 0)
 		return r;
-	flag = take_flag(&s);
+	s = mqw_slice_from(s, id_len + 1);
+	flag = flag_of(s);
 	if (flag == FLAG_NONE)
 		return read_saying(p, s, &e, out);
+	s = mqw_slice_from(s, 3);
 	if (flag == FLAG_ARRIVED)
 		return read_arrival(p, s, &e, out);
 	if (!mqw_exim_read_attempt(p, line, flag, s, &e))
@@ -431,7 +448,7 @@ static int read_syslog_text(
 {
 	skip_inner_stamp(&s);
 	skip_pid(&s);
-	return read_text(p, line, s, out);
+	return read_text(p, line, s, id_length(s), out);
 }
 
 /*
@@ -465,7 +482,7 @@ int mqw_exim_line(struct mqw_probe *p, const struct mqw_line *line, struct mqw_s
 	uint64_t number, count;
 
 	if (line->tag.ptr == own_tag)
-		return read_text(p, line, s, out);
+		return read_text(p, line, s, line->id_len, out);
 	if (!mqw_exim_is_mine(line->tag))
 		return MQW_LINE_FOREIGN;
 	if (s.len && s.ptr[0] == '[' && take_piece_head(&s, &number, &count))

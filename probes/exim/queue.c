@@ -22,14 +22,32 @@
 #define MESSAGE_ID_MAX 998
 #define SPLIT_DIGIT 5
 
-const char *const mqw_exim_queue_directories[] = {"input", NULL};
+const char *const mqw_exim_queue_directories[] = {"input", "Finput", "*/input", "*/Finput", NULL};
 const struct mqw_queue_file_form mqw_exim_queue_file_forms[] = {{"", "-H"}, {NULL, NULL}};
+
+/* "input/" or "Finput/", perhaps in a directory of its own, off the front. */
+static bool skip_queue(struct mqw_slice *s, enum mqw_place *ret)
+{
+	struct mqw_slice rest = *s, named;
+
+	if (!mqw_slice_starts(rest, MQW_LIT("input/")) &&
+		!mqw_slice_starts(rest, MQW_LIT("Finput/")) &&
+		!(mqw_slice_take_until(&rest, '/', &named) && named.len))
+		return false;
+	*ret = mqw_slice_starts(rest, MQW_LIT("F")) ? MQW_PLACE_HELD : MQW_PLACE_QUEUED;
+	mqw_slice_skip(&rest, MQW_LIT("F"));
+	if (!mqw_slice_skip(&rest, MQW_LIT("input/")))
+		return false;
+	*s = rest;
+	return true;
+}
 
 bool mqw_exim_queue_name(struct mqw_slice relative_path, struct mqw_queue_name *ret)
 {
 	struct mqw_slice s = relative_path, split, id;
+	enum mqw_place place;
 
-	if (!mqw_slice_skip(&s, MQW_LIT("input/")) || !mqw_slice_ends(s, MQW_LIT("-H")))
+	if (!skip_queue(&s, &place) || !mqw_slice_ends(s, MQW_LIT("-H")))
 		return false;
 	if (!mqw_slice_take_until(&s, '/', &split))
 		split = MQW_SLICE_NULL;
@@ -37,7 +55,7 @@ bool mqw_exim_queue_name(struct mqw_slice relative_path, struct mqw_queue_name *
 	if (!mqw_exim_valid_id(id) ||
 		(split.ptr && (split.len != 1 || split.ptr[0] != id.ptr[SPLIT_DIGIT])))
 		return false;
-	*ret = (struct mqw_queue_name){id, MQW_PLACE_QUEUED};
+	*ret = (struct mqw_queue_name){id, place};
 	return true;
 }
 

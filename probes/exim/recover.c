@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "probes/exim/control_internal.h"
+#include "probes/source/places.h"
 #include "watchdogd/base/bundle.h"
 #include "watchdogd/base/fd.h"
 
@@ -74,21 +75,66 @@ static void close_places(struct places *p)
 		close(p->split);
 }
 
-/* Whether both files of a message are there, in one place. */
-static int is_there(const struct places *p, const char *id)
+/* Whether both files of a message are in the directory: 1, 0 or a negative errno. */
+static int has_both(int dir, const char *id)
 {
-	const int dirs[] = {p->flat, p->split};
+	int r = has(dir, id, 'H');
 
-	for (size_t i = 0; i < 2; i++) {
-		int h = dirs[i] < 0 ? 0 : has(dirs[i], id, 'H');
-		int d = h > 0 ? has(dirs[i], id, 'D') : 0;
+	return r > 0 ? has(dir, id, 'D') : r;
+}
 
-		if (h < 0 || d < 0)
-			return h < 0 ? h : d;
-		if (h && d)
-			return 1;
-	}
-	return 0;
+/* The same of a directory of the queue, or of that in it which is for ids of this kind. */
+struct look {
+	int root;
+	const char *id;
+	char directory[256]; /* where it was looked last */
+};
+
+static int look_into(void *ctx, const char *directory)
+{
+	struct look *l = ctx;
+	char split[2] = {l->id[SPLIT_DIGIT], '\0'};
+	int dir = open_directory(l->root, directory), sub, r;
+
+	if (dir < 0)
+		return dir == -ENOENT ? 0 : dir;
+	snprintf(l->directory, sizeof(l->directory), "%s", directory);
+	r = has_both(dir, l->id);
+	sub = r == 0 ? open_directory(dir, split) : -ENOENT;
+	close(dir);
+	if (sub < 0)
+		return r == 0 && sub != -ENOENT ? sub : r;
+	r = has_both(sub, l->id);
+	close(sub);
+	return r;
+}
+
+/* Whether a message is in any of the queues. */
+static int is_there(int root, const char *id)
+{
+	struct look l = {.root = root, .id = id};
+
+	return mqw_places_each(root, mqw_exim_queue_directories, look_into, &l);
+}
+
+int mqw_exim_queue_of(const char *queue_directory, const char *id, char *ret_name, size_t size)
+{
+	int root = open(queue_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
+	struct look l = {.root = root, .id = id};
+	struct mqw_slice rest, name = MQW_SLICE_NULL;
+
+	if (root < 0)
+		return -errno;
+	r = mqw_places_each(root, mqw_exim_queue_directories, look_into, &l);
+	close(root);
+	if (r <= 0)
+		return r;
+	rest = mqw_slice_of(l.directory);
+	mqw_slice_take_until(&rest, '/', &name);
+	if (name.len >= size)
+		return -ENAMETOOLONG;
+	snprintf(ret_name, size, "%.*s", (int)name.len, name.len ? name.ptr : "");
+	return 1;
 }
 
 /*
@@ -162,8 +208,8 @@ static int put(const struct places *p, const char *old_id, const char *new_id,
 	return 0;
 }
 
-static int recover_into(const struct mqw_control *c, const struct places *p, const char *old_id,
-	int file_fd, char *ret_text, size_t size)
+static int recover_into(const struct mqw_control *c, int root, const struct places *p,
+	const char *old_id, int file_fd, char *ret_text, size_t size)
 {
 	char new_id[MQW_EXIM_ID_MAX + 1], unheard[256];
 	const char *const arguments[] = {"-M", new_id, NULL};
@@ -175,13 +221,13 @@ static int recover_into(const struct mqw_control *c, const struct places *p, con
 			old_id);
 		return -EBADMSG;
 	}
-	r = is_there(p, old_id);
+	r = is_there(root, old_id);
 	if (r > 0) {
 		snprintf(ret_text, size, "%s is in the queue: it was not lost", old_id);
 		return -EBUSY;
 	}
 	if (r == 0)
-		r = is_there(p, new_id);
+		r = is_there(root, new_id);
 	if (r < 0)
 		return mqw_control_fail(r, ret_text, size, "a look through the queue");
 	if (r == 0) {
@@ -215,7 +261,7 @@ int mqw_exim_recover(
 	if (r < 0)
 		mqw_control_fail(r, ret_text, size, "input/ of the spool directory");
 	else
-		r = recover_into(c, &p, queue_id, file_fd, ret_text, size);
+		r = recover_into(c, root, &p, queue_id, file_fd, ret_text, size);
 	close_places(&p);
 	close(root);
 	return r;

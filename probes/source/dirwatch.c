@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#define _GNU_SOURCE /* O_PATH */
 #include "probes/source/dirwatch.h"
 
 #include <dirent.h>
@@ -14,6 +15,7 @@
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
+#include "probes/source/places.h"
 #include "watchdogd/base/buffer.h"
 #include "watchdogd/base/clock.h"
 
@@ -277,26 +279,44 @@ static int on_events(sd_event_source *s, int fd, uint32_t revents, void *userdat
 	return 0;
 }
 
+struct scan {
+	struct mqw_dirwatch *w;
+	struct tree *tree;
+	bool any; /* a directory could be listed */
+};
+
+static int scan_directory(void *ctx, const char *directory)
+{
+	struct scan *s = ctx;
+	struct mqw_dirwatch *w = s->w;
+
+	mqw_buffer_clear(&w->path);
+	mqw_buffer_printf(&w->path, "%s/%s%s", s->tree->root, directory, directory[0] ? "/" : "");
+	if (w->path.failed)
+		w->incomplete = true;
+	else if (list(w, s->tree, 0) == 0)
+		s->any = true;
+	return 0;
+}
+
 static void scan_tree(struct mqw_dirwatch *w, struct tree *t)
 {
-	bool any = false;
+	struct scan s = {.w = w, .tree = t};
+	int root;
 
 	w->incomplete = false;
 	t->ops->rescan_begin(t->userdata);
 	t->scanning = true;
-	for (const char *const *d = t->directories; *d; d++) {
-		mqw_buffer_clear(&w->path);
-		mqw_buffer_printf(&w->path, "%s/%s%s", t->root, *d, **d ? "/" : "");
-		if (w->path.failed)
-			w->incomplete = true;
-		else if (list(w, t, 0) == 0)
-			any = true;
-	}
+	root = open(t->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root >= 0 && mqw_places_each(root, t->directories, scan_directory, &s) < 0)
+		w->incomplete = true;
+	if (root >= 0)
+		close(root);
 	/* As many as one kernel queue holds; a flood beyond that shows up as an overflow. */
 	if (drain(w, (size_t)1 << 16))
 		w->incomplete = true;
 	t->scanning = false;
-	t->ops->rescan_end(t->userdata, any && !w->incomplete);
+	t->ops->rescan_end(t->userdata, s.any && !w->incomplete);
 }
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)

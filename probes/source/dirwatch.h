@@ -40,7 +40,7 @@ struct mqw_dirwatch *mqw_dirwatch_free(struct mqw_dirwatch *w);
 
 /*
  * Adds a tree: root is absolute; directories, NULL-terminated, are those below it to watch with
- * all that is in them ("" is the root itself); one that is missing is looked for at each rescan.
+ * all that is in them, as patterns of places.h; one that is missing is looked for at each rescan.
  * The array, its strings and ops are borrowed for the watcher's life. Its first rescan comes from
  * the event loop. 0, -EINVAL, -ENOMEM.
  */

@@ -20,7 +20,7 @@ void mqw_syslog_reader_init(struct mqw_syslog_reader *r, int year, int64_t refer
 void mqw_syslog_reader_next_file(struct mqw_syslog_reader *r, int64_t reference)
 {
 	r->reference = reference;
-	r->hour_len = 0;
+	r->hour_len = r->second_len = 0;
 }
 
 static bool digit(char c)
@@ -249,30 +249,44 @@ static int64_t unfold(const struct mqw_syslog_reader *r, int64_t t)
 	return r->last != MQW_TIME_NONE && t < r->last - DISORDER ? second : t;
 }
 
+/* What the first n + 6 bytes of p, hour, minute and second, stand for. */
+static bool read_second(struct mqw_syslog_reader *r, const char *p, size_t n, enum stamp_form form)
+{
+	int minute, second;
+
+	r->second_len = 0;
+	if (n != r->hour_len || memcmp(p, r->hour_text, n) != 0) {
+		r->hour_len = 0;
+		if (!read_hour(r, p, form))
+			return false;
+		memcpy(r->hour_text, p, n);
+		r->hour_len = n;
+	}
+	minute = digits(p + n + 1, 2);
+	second = digits(p + n + 4, 2);
+	if (minute < 0 || minute > 59 || p[n + 3] != ':' || second < 0 || second > 60)
+		return false;
+	r->second_start = r->hour_start + minute * MQW_MINUTE + second * MQW_SECOND;
+	memcpy(r->second_text, p, n + 6);
+	r->second_len = n + 6;
+	return true;
+}
+
 bool mqw_syslog_take_stamp(struct mqw_syslog_reader *r, struct mqw_slice *stamped, int64_t *ret)
 {
 	struct mqw_slice rest = *stamped, *s = &rest;
 	size_t n = 0;
 	enum stamp_form form = form_of(*s, &n);
-	int minute, second;
 	bool zoneless = form != STAMP_ISO;
 	int64_t t, offset;
 
 	if (form == STAMP_NONE)
 		return false;
-	if (n != r->hour_len || memcmp(s->ptr, r->hour_text, n) != 0) {
-		r->hour_len = 0;
-		if (!read_hour(r, s->ptr, form))
-			return false;
-		memcpy(r->hour_text, s->ptr, n);
-		r->hour_len = n;
-	}
-	minute = digits(s->ptr + n + 1, 2);
-	second = digits(s->ptr + n + 4, 2);
-	if (minute < 0 || minute > 59 || s->ptr[n + 3] != ':' || second < 0 || second > 60)
+	if ((n + 6 != r->second_len || memcmp(s->ptr, r->second_text, n + 6) != 0) &&
+		!read_second(r, s->ptr, n, form))
 		return false;
 	*s = mqw_slice_from(*s, n + 6);
-	t = r->hour_start + minute * MQW_MINUTE + second * MQW_SECOND + take_fraction(s);
+	t = r->second_start + take_fraction(s);
 	if (form == STAMP_ISO) {
 		zoneless = !take_zone(s, &offset);
 		if (zoneless)

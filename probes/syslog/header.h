@@ -5,7 +5,7 @@
  *   Nov 25 03:41:21 host tag[pid]: text                     traditional, no year, no zone
  *   2013 Jun 10 06:38:17.123 host tag[pid]: text            the same with a year in front
  *   <22>... and <22>1 ...                                   any of them behind a PRI, RFC 5424
- * The reader remembers the last hour seen, so that most stamps cost a memcmp and four digits.
+ * The reader remembers the last second and the last hour seen, so that most stamps cost a memcmp.
  */
 #ifndef MQW_PROBES_SYSLOG_HEADER_H
 #define MQW_PROBES_SYSLOG_HEADER_H
@@ -26,6 +26,9 @@ struct mqw_syslog_reader {
 	int64_t hour_start;
 	int64_t hour_local; /* the same figures on the local clock; MQW_TIME_NONE: not asked yet */
 	int64_t hour_fold; /* in an hour that comes twice: from the first to the second; or 0 */
+	char second_text[24]; /* the same up to the second, which second_start stands for */
+	size_t second_len;
+	int64_t second_start;
 };
 
 /*

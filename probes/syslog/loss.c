@@ -49,16 +49,16 @@ static bool read_journald(const struct mqw_line *line, const char *mta, struct m
 bool mqw_loss_read(struct mqw_loss_reader *r, const struct mqw_line *line, const char *mta,
 	struct mqw_event *ret)
 {
+	bool rsyslog = mqw_slice_eq(line->tag, MQW_LIT("rsyslogd"));
+
+	if (!rsyslog && !mqw_slice_eq(line->tag, MQW_LIT("systemd-journald")))
+		return false;
 	*ret = mqw_event(MQW_EVENT_GAP, line->time);
 	ret->to = line->time;
 	ret->evidence = line->evidence;
 	ret->realm = line->host;
 	ret->reply = line->text;
-	if (mqw_slice_eq(line->tag, MQW_LIT("rsyslogd")))
-		return read_rsyslog(r, line, ret);
-	if (mqw_slice_eq(line->tag, MQW_LIT("systemd-journald")))
-		return read_journald(line, mta, ret);
-	return false;
+	return rsyslog ? read_rsyslog(r, line, ret) : read_journald(line, mta, ret);
 }
 
 bool mqw_loss_finish(struct mqw_loss_reader *r, int64_t end, struct mqw_event *ret)

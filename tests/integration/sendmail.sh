@@ -170,6 +170,78 @@ test_expired() {
 	sm_lifetime "$M" ""
 }
 
+# A line tells of each message that leaves the queue: the same verdicts, and the loss is seen without it.
+begin_level_10() {
+	sm_option "$M" LogLevel 10
+	lab_exec "$M" systemctl restart sendmail.service
+	lab_wait 20 "the sender listens" lab_listens "$M" 127.0.0.1
+	sent lost10 ok10@mixed.test lost10@never.test
+	wait_kept lost10
+	sm_vanish "$M" "${ID[lost10]}"
+	sm_answer "$M" lost10@never.test ok
+}
+
+end_level_10() {
+	sent grey10 late10@grey.test
+	check "level 10: delivered" delivered grey10 late10@grey.test 30
+	check "level 10: a line tells of its end" sm_wait_log "$M" "${ID[grey10]}: done; delay="
+	check "level 10: known as delivered" verdict grey10 late10@grey.test delivered
+	check "level 10: nothing said" silent grey10
+	check "level 10: said of what is lost" wd_wait_says "$M" "vanished \(certain\): message ${ID[lost10]} .*<lost10@never.test>" 100
+	check "level 10: no line told of its end" not sm_log "$M" "${ID[lost10]}: done; delay="
+	check "level 10: recovered" delivered lost10 lost10@never.test
+	sleep 4
+	check "level 10: each recipient was mailed right often" equal \
+		"$(deliveries lost10 ok10@mixed.test) $(deliveries lost10 lost10@never.test)" "1 1"
+}
+
+# scanned NAME RECIPIENT: "VERDICT CONFIDENCE" of the offline scan with the queue at hand
+scanned() {
+	python3 -c '
+import json, sys
+for v in map(json.loads, open(sys.argv[1])):
+    if v.get("queue_id") == sys.argv[2] and v.get("recipient") == sys.argv[3]:
+        print(v["verdict"], v["confidence"])' "$SCAN" "${ID[$1]}" "$2"
+}
+
+# The same log and queue, without the daemon: the queue has several directories, one with directories for each kind of file.
+test_scan_queue() {
+	local i first="" second="" place
+	wd_stop "$M"
+	for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+		sent "queue$i" "queue$i@never.test"
+		place=$(lab_wait 10 "its envelope" sm_file "$M" q "${ID[queue$i]}")
+		case $place in
+		*/mqueue/q1/qf/*) first="$first queue$i" ;;
+		*) second="$second queue$i" ;;
+		esac
+		[ "$(wc -w <<<"$first")" -lt 2 ] || [ "$(wc -w <<<"$second")" -lt 2 ] || break
+	done
+	# shellcheck disable=SC2086 # two words or more of each
+	set -- $first $second
+	# One lost from either, and of one that stays the body alone.
+	sm_vanish "$M" "${ID[${first##* }]}"
+	sm_vanish "$M" "${ID[${second##* }]}"
+	lab_exec "$M" rm "$(sm_file "$M" d "${ID[$1]}")"
+	sent heldq heldq@never.test
+	lab_exec "$M" sendmail -Am -Qodd "-qI${ID[heldq]}" >/dev/null
+	sleep 12 # log and queue are not in step by the second
+	SCAN=$(mktemp)
+	lab_exec "$M" mailq-watchdog scan --all --format json --queue /var/spool/mqueue /var/log/mail.log >"$SCAN" || :
+	for i in "$@"; do
+		case $i in
+		"${first##* }" | "${second##* }" | "$1") place="vanished certain" ;;
+		*) place="pending certain" ;;
+		esac
+		check "scan --queue: ${place% *}, from $(grep -qw "$i" <<<"$first" && echo q1 || echo q2)" \
+			equal "$(scanned "$i" "$i@never.test")" "$place"
+	done
+	check "scan --queue: held" equal "$(scanned heldq heldq@never.test)" "held certain"
+	check "scan --queue: nothing more is missing" equal "$(grep -c '"verdict":"vanished","confidence":"certain"' "$SCAN")" 3
+	rm -f "$SCAN"
+	wd_start "$M"
+}
+
 # The queue is run no more: one restart, after which SMTP answers.
 test_restart() {
 	local started
@@ -204,6 +276,11 @@ end_vanished
 test_client
 test_false_ndr
 test_expired
+config 2h 4h "$RECOVER"
+wd_restart "$M"
+begin_level_10
+end_level_10
+test_scan_queue
 test_restart
 check "both directories of the queue were in use" test "${PLACES/mqueue\/q1\/qf/}" != "$PLACES" -a "${PLACES/mqueue\/q2/}" != "$PLACES"
 echo "$PASSED passed, $FAILED failed"

@@ -53,13 +53,42 @@ ex_wait_deferred() {
 	ex_wait_log "$1" " $2 == "
 }
 
+# ex_file M LETTER QUEUE-ID: path inside the machine of the message's file -H or -D, in whichever queue; fails if there is
+# none.
+ex_file() {
+	lab_exec "$1" find /var/spool/exim4 -name "$3-$2" -path '*input/*' | grep .
+}
+
 # ex_vanish M QUEUE-ID: what nobody should do: removes its files behind Exim's back.
 ex_vanish() {
-	local dir
-	dir=$(lab_root "$1")/var/spool/exim4/input
-	ls "$dir/$2-H" "$dir/$2-D" >/dev/null || lab_die "machine $1: no files of $2"
-	rm "$dir/$2-H" "$dir/$2-D"
-	rm -f "$(lab_root "$1")/var/spool/exim4/msglog/$2"
+	lab_exec "$1" rm "$(ex_file "$1" H "$2")" "$(ex_file "$1" D "$2")"
+}
+
+# ex_named M: from now on what comes by SMTP for a local part "named..." goes into the queue "slow", which only ex_run_named
+# runs.
+ex_named() {
+	sed -i 's/^acl_smtp_rcpt = accept/acl_smtp_rcpt = rcpt/
+		/^begin routers/i begin acl\nrcpt:\n  accept local_parts = ^named\n         queue = slow\n  accept' \
+		"$(lab_root "$1")/etc/exim4/exim4.conf"
+}
+
+ex_run_named() {
+	lab_exec "$1" exim4 -qffGslow
+}
+
+# ex_split M: from now on new messages go into a directory by their id.
+ex_split() {
+	sed -i '1i split_spool_directory = true' "$(lab_root "$1")/etc/exim4/exim4.conf"
+}
+
+# ex_send_smtp M RECIPIENT: as ex_send, by SMTP.
+ex_send_smtp() {
+	local number
+	number=$(date +%s%N)
+	printf '%s\r\n' "HELO lab.test" "MAIL FROM:<app@example.com>" "RCPT TO:<$2>" DATA "From: <app@example.com>" \
+		"Message-ID: <$number@lab.test>" "" Body . QUIT | lab_exec "$1" exim4 -bs >/dev/null
+	lab_wait 10 "a queue id for $number" ex_log "$1" "id=$number@lab.test" >/dev/null
+	ex_log "$1" "id=$number@lab.test" | head -1 | awk '{ print $3 }'
 }
 
 # ex_deliveries M MESSAGE-ID RECIPIENT: how often the receiver stored that message for that recipient.

@@ -157,6 +157,7 @@ static void test_sayings(void **state)
 		{OLD " *** Frozen (message created with -f <>)", MQW_EVENT_HELD, false},
 		{OLD " frozen by root", MQW_EVENT_HELD, false},
 		{OLD " Message is frozen", MQW_EVENT_HELD, false},
+		{OLD " moved from input, msglog to Finput, Fmsglog", MQW_EVENT_HELD, false},
 		{OLD " unfrozen by root", MQW_EVENT_RELEASED, false},
 		{OLD " Unfrozen by forced delivery", MQW_EVENT_RELEASED, false},
 		{OLD " => blackhole (DATA ACL discarded recipients): why", MQW_EVENT_DISCARDED,
@@ -170,7 +171,8 @@ static void test_sayings(void **state)
 		OLD " Spool file for " OLD " is locked (another process is handling this message)",
 		OLD " H=x [192.0.2.1]: SMTP error from remote mail server after end of data: 451 x",
 		OLD " no immediate delivery: queued by ACL", OLD " recipient <a@b> added by root",
-		OLD " Frozenish", OLD "Completed", "rejected RCPT <" OLD " Completed>"};
+		OLD " moved from input, msglog to (slow) input, msglog", OLD " Frozenish",
+		OLD "Completed", "rejected RCPT <" OLD " Completed>"};
 	struct got g;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -201,6 +203,8 @@ static void test_attempts(void **state)
 			MQW_OUTCOME_SENT, 250, "ok1@r.test", "", "(x) [2001:db8::1]", ""},
 		{">> ok1@r.test R=dns T=t H=h [192.0.2.1] C=\"250 ok\"", MQW_OUTCOME_SENT, 250,
 			"ok1@r.test", "", "h [192.0.2.1]", ""},
+		{"=> q@x.test Q=slow R=dns T=t H=h [192.0.2.1]", MQW_OUTCOME_SENT, 0, "q@x.test",
+			"", "h [192.0.2.1]", ""},
 		{"*> ok1@r.test R=dns T=t", MQW_OUTCOME_DISCARDED, 0, "ok1@r.test", "", "", ""},
 		{"=> alice <alice@x.test> R=local T=local_delivery", MQW_OUTCOME_SENT, 0,
 			"alice@x.test", "", "", ""},

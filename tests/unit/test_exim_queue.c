@@ -38,7 +38,8 @@ static void test_names(void **state)
 {
 	static const char *const bad[] = {"input/" ID "-D", "input/" ID "-J", "input/hdr." ID,
 		"input/x/" ID "-H", "input/t/t/" ID "-H", "input/tt/" ID "-H", "msglog/" ID,
-		"input/-H", "input/" ID, "input//" ID "-H", "", "Finput/" ID "-H"};
+		"input/-H", "input/" ID, "input//" ID "-H", "", "/input/" ID "-H",
+		"a/b/input/" ID "-H", "xinput/" ID "-H", "FFinput/" ID "-H", "Finput" ID "-H"};
 	struct mqw_queue_name n;
 	char companion[64];
 
@@ -48,6 +49,15 @@ static void test_names(void **state)
 	assert_int_equal(n.place, MQW_PLACE_QUEUED);
 	assert_true(mqw_exim_queue_name(MQW_LIT("input/t/" ID "-H"), &n));
 	assert_true(mqw_exim_queue_name(MQW_LIT("input/t/1xW41t-000000006Lt-002s-H"), &n));
+	/* A queue with a name; and what was moved out of the way as frozen. */
+	assert_true(mqw_exim_queue_name(MQW_LIT("slow/input/" ID "-H"), &n));
+	assert_int_equal(n.place, MQW_PLACE_QUEUED);
+	assert_true(mqw_exim_queue_name(MQW_LIT("slow/input/t/" ID "-H"), &n));
+	assert_true(mqw_exim_queue_name(MQW_LIT("Finput/t/" ID "-H"), &n));
+	assert_int_equal(n.place, MQW_PLACE_HELD);
+	assert_true(mqw_slice_eq(n.queue_id, MQW_LIT(ID)));
+	assert_true(mqw_exim_queue_name(MQW_LIT("slow/Finput/" ID "-H"), &n));
+	assert_int_equal(n.place, MQW_PLACE_HELD);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		if (mqw_exim_queue_name(mqw_slice_of(bad[i]), &n))
 			fail_msg("\"%s\" is taken for a message", bad[i]);
@@ -381,6 +391,31 @@ static void test_recover_split(void **state)
 	assert_false(there("input/" BACK "-D"));
 }
 
+/* In another queue, or set aside there as frozen: it was not lost. */
+static void test_recover_named(void **state)
+{
+	char name[16];
+
+	(void)state;
+	assert_int_equal(mkdir(in("slow"), 0755), 0);
+	assert_int_equal(mkdir(in("slow/Finput"), 0755), 0);
+	assert_int_equal(mkdir(in("slow/Finput/t"), 0755), 0);
+	put_file("slow/Finput/t/" ID "-H", "");
+	put_file("slow/Finput/t/" ID "-D", "");
+	assert_int_equal(recover(ID, ENVELOPE, ID "-D\nBody\n"), -EBUSY);
+	assert_int_equal(mqw_exim_queue_of(spool, ID, name, sizeof(name)), 1);
+	assert_string_equal(name, "slow");
+	assert_int_equal(mqw_exim_queue_of(spool, ID, name, 4), -ENAMETOOLONG);
+	/* One file alone is no message. */
+	assert_int_equal(unlink(in("slow/Finput/t/" ID "-D")), 0);
+	assert_int_equal(recover(ID, ENVELOPE, ID "-D\nBody\n"), 0);
+	assert_true(there("input/" BACK "-H"));
+	assert_int_equal(mqw_exim_queue_of(spool, ID, name, sizeof(name)), 0);
+	assert_int_equal(mqw_exim_queue_of(spool, BACK, name, sizeof(name)), 1);
+	assert_string_equal(name, "");
+	assert_int_equal(mqw_exim_queue_of("/nonexistent", ID, name, sizeof(name)), -ENOENT);
+}
+
 static void test_recover_not(void **state)
 {
 	const struct mqw_control c = {.queue_directory = spool};
@@ -476,6 +511,7 @@ int main(void)
 		cmocka_unit_test(test_renew),
 		cmocka_unit_test_setup_teardown(test_recover, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_recover_split, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_recover_named, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_recover_not, setup, teardown),
 		cmocka_unit_test(test_daemons),
 		cmocka_unit_test(test_bundles),

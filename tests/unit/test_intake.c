@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "memory_fixture.h"
 #include "probes/source/reader.h"
 #include "watchdogd/daemon/instance_internal.h"
 #include "watchdogd/daemon/vault_limits.h"
@@ -52,7 +53,8 @@ static int setup(void **state)
 	struct mqw_tracker_options options = mqw_tracker_defaults();
 
 	(void)state;
-	instance = (struct mqw_instance){.last_line = MQW_TIME_NONE, .covered = MQW_TIME_NONE};
+	instance = (struct mqw_instance){
+		.last_line = MQW_TIME_NONE, .covered = MQW_TIME_NONE, .lost_from = MQW_TIME_NONE};
 	instance.act.name = "outbound";
 	instance.act.probe = mqw_probe_find(MQW_LIT("postfix"));
 	instance.act.tracker = mqw_tracker_create(&options, &ops, true);
@@ -272,6 +274,42 @@ static void test_expected(void **state)
 	assert_int_equal(system(command), 0);
 }
 
+/* Its file is seen before its lines are read, and not again: its place is known all the same. */
+static void test_seen_before_its_lines(void **state)
+{
+	char dir[] = "/tmp/mqw-intake-XXXXXX", command[256];
+	const struct mqw_queue_watch_ops ops = {.present = mqw_instance_present,
+		.matters = mqw_instance_matters,
+		.gone = mqw_instance_gone,
+		.scanned = mqw_instance_scanned,
+		.ctx = &instance};
+	struct mqw_dirwatch *dirwatch;
+	sd_event *event;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(command, sizeof(command), "mkdir -p %s/deferred/4 && echo > %s/deferred/4/%s", dir,
+		dir, ID);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(sd_event_new(&event), 0);
+	assert_int_equal(mqw_dirwatch_create(event, 3600 * MQW_SECOND, &dirwatch), 0);
+	assert_int_equal(
+		mqw_queue_watch_create(dirwatch, dir, instance.act.probe, &ops, &instance.queue),
+		0);
+	instance.adopted = true;
+	for (int i = 0; i < 100 && mqw_queue_watch_count(instance.queue) == 0; i++)
+		assert_true(sd_event_run(event, 100000) >= 0);
+	assert_null(mqw_tracker_find(instance.act.tracker, MQW_SLICE_NULL, MQW_LIT(ID)));
+	deferred(1);
+	assert_int_equal(mqw_tracker_find(instance.act.tracker, MQW_SLICE_NULL, MQW_LIT(ID))->place,
+		MQW_PLACE_WAITING);
+	mqw_queue_watch_free(instance.queue);
+	mqw_dirwatch_free(dirwatch);
+	sd_event_unref(event);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
 static void test_no_copy_is_said_once(void **state)
 {
 	char dir[] = "/tmp/mqw-intake-XXXXXX", command[256];
@@ -372,6 +410,67 @@ static void test_forgotten_while_the_ledger_is_away(void **state)
 	assert_int_equal(system(command), 0);
 }
 
+/* What there was no memory to note is found by looking at both. */
+static void test_forgotten_without_memory(void **state)
+{
+	char dir[] = "/tmp/mqw-intake-XXXXXX", path[64], command[64];
+
+	(void)state;
+	if (!MEMORY_CAN_BE_OUT)
+		skip();
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/ledger.db", dir);
+	assert_int_equal(mqw_ledger_open(path, &instance.host.ledger, NULL), 0);
+	deferred(3600);
+	assert_int_equal(keep(), 0);
+	logged(1800, "smtp",
+		ID ": to=<b@example.net>, relay=mx[192.0.2.1]:25, delay=1, delays=0/0/0/1, "
+		   "dsn=2.0.0, status=sent (250 2.0.0 Ok)");
+	logged(1800, "qmgr", ID ": removed");
+	assert_int_equal(keep(), 0);
+	assert_int_equal(kept(), 1);
+	memory_left = 0;
+	mqw_tracker_tick(instance.act.tracker, mqw_clock_now());
+	memory_left = -1;
+	assert_null(mqw_tracker_find(instance.act.tracker, MQW_SLICE_NULL, MQW_LIT(ID)));
+	assert_true(instance.forgotten_missed);
+	assert_int_equal(keep(), 0);
+	assert_int_equal(kept(), 0);
+	assert_false(instance.forgotten_missed);
+	free(instance.forgotten);
+	mqw_ledger_close(instance.host.ledger);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
+/* What a line would have said is not known: silence proves nothing then. */
+static void test_line_without_memory(void **state)
+{
+	struct mqw_buffer text = {0};
+	struct mqw_raw_line raw = {0};
+
+	(void)state;
+	if (!MEMORY_CAN_BE_OUT)
+		skip();
+	mqw_time_format(&text, mqw_clock_now() - MQW_HOUR);
+	mqw_buffer_add_str(&text, " mx postfix/smtpd[1]: " ID ": client=localhost[127.0.0.1]");
+	raw.text = mqw_buffer_slice(&text);
+	memory_left = 0;
+	mqw_instance_source_ops.line(&instance, &raw, (struct mqw_evidence){0});
+	mqw_instance_note_lost(&instance);
+	memory_left = -1;
+	assert_false(mqw_tracker_has_gap(
+		instance.act.tracker, mqw_clock_now() - MQW_HOUR, mqw_clock_now()));
+	mqw_buffer_clear(&said);
+	mqw_instance_note_lost(&instance);
+	assert_said("gap ");
+	assert_true(mqw_tracker_has_gap(
+		instance.act.tracker, mqw_clock_now() - 2 * MQW_MINUTE, mqw_clock_now()));
+	mqw_instance_note_lost(&instance);
+	assert_said("");
+	mqw_buffer_done(&text);
+}
+
 static void take_nothing(void *ctx, const struct mqw_raw_line *line, struct mqw_evidence evidence)
 {
 	(void)ctx, (void)line, (void)evidence;
@@ -431,8 +530,11 @@ int main(void)
 		TEST(test_log_goes_on),
 		TEST(test_log_is_rate_limited),
 		TEST(test_expected),
+		TEST(test_seen_before_its_lines),
 		TEST(test_no_copy_is_said_once),
 		TEST(test_forgotten_while_the_ledger_is_away),
+		TEST(test_forgotten_without_memory),
+		TEST(test_line_without_memory),
 		cmocka_unit_test_setup_teardown(test_stuck, setup, teardown),
 	};
 

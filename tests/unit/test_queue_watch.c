@@ -221,6 +221,45 @@ static void test_no_queue_no_loss(void **state)
 	assert_said("-5F3AB1234@3 ");
 }
 
+#define NAMED "1xW41t-00068n-1J"
+
+/* The watched queue is one of Exim's from now on. */
+static void watch_exim(void)
+{
+	mqw_dirwatch_free(dirwatch);
+	mqw_queue_watch_free(watch);
+	sh("mkdir -p input slow/input/t db");
+	assert_int_equal(mqw_dirwatch_create(event, 3600 * 1000000u, &dirwatch), 0);
+	assert_int_equal(mqw_queue_watch_create(
+				 dirwatch, root, mqw_probe_find(MQW_LIT("exim")), &ops, &watch),
+		0);
+}
+
+/* Queues with names of their own are made while the watch goes on. */
+static void test_named_queues(void **state)
+{
+	(void)state;
+	watch_exim();
+	sh("touch slow/input/t/" NAMED "-D slow/input/t/" NAMED "-H db/" NAMED "-H");
+	run();
+	assert_said("+slow/input/t/" NAMED "-H ");
+	/* In one that is new and was not seen yet: looked for before it is missed. */
+	sh("mkdir -p new/Finput && mv slow/input/t/* new/Finput");
+	run();
+	look_in(61);
+	assert_said("+new/Finput/" NAMED "-H ");
+	/* Its file system is not mounted. */
+	sh("mv new .away");
+	mqw_dirwatch_rescan(dirwatch);
+	for (int i = 0; i < 100 && scans < 2; i++)
+		run();
+	look_in(3600);
+	assert_said("");
+	sh("mv .away new && rm new/Finput/*");
+	look_in(7200);
+	assert_said("-" NAMED "@4 "); /* MQW_PLACE_HELD */
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -229,6 +268,7 @@ int main(void)
 		TEST(test_asked_again_until_believed),
 		TEST(test_expected),
 		TEST(test_no_queue_no_loss),
+		TEST(test_named_queues),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,6 +41,67 @@ static void test_says_changes_only(void **state)
 	assert_said("A2 forgotten\n");
 }
 
+/* Put back under its old id, and seen there before the MTA takes it up. */
+static void test_put_back_and_seen(void **state)
+{
+	(void)state;
+	accepted("A1", T0);
+	deferred("A1", T0 + 1);
+	happens(MQW_EVENT_GAVE_UP, "A1", T0 + 2);
+	happens(MQW_EVENT_REMOVED, "A1", T0 + 2);
+	assert_said("A1 " B " pending probable\nA1 " B " false_ndr certain was pending\n");
+	in_queue("A1", MQW_PLACE_ARRIVING, MQW_TIME_NONE, T0 + MQW_MINUTE);
+	assert_null(message("A1")->earlier);
+	happens(MQW_EVENT_QUEUE_GONE, "A1", T0 + 2 * MQW_MINUTE);
+	assert_said("");
+	happens_with(MQW_EVENT_OPENED, "A2", "A1", T0 + 2 * MQW_MINUTE);
+	assert_said("A1 " B " relocated certain was false_ndr\n");
+	/* Anywhere else it is another message that was given its id. */
+	in_queue("A1", MQW_PLACE_WAITING, MQW_TIME_NONE, T0 + 2 * MQW_MINUTE + 10 * MQW_SECOND);
+	assert_non_null(message("A1")->earlier);
+}
+
+static bool deaf;
+static int heard;
+
+static void on_deaf(void *ctx, const struct mqw_message *m, const struct mqw_recipient *r,
+	const struct mqw_judgement *j, enum mqw_verdict previous)
+{
+	(void)ctx, (void)m, (void)r;
+	assert_int_equal(j->verdict, MQW_VERDICT_FALSE_NDR);
+	assert_int_equal(previous, MQW_VERDICT_NONE);
+	heard++;
+	if (deaf)
+		mqw_tracker_not_told(t);
+}
+
+/* Whoever had no memory to take it is given it again. */
+static void test_not_told(void **state)
+{
+	const struct mqw_tracker_ops ops = {.verdict = on_deaf};
+
+	(void)state;
+	mqw_tracker_free(t);
+	t = mqw_tracker_create(&options, &ops, true);
+	deaf = true;
+	heard = 0;
+	accepted("A1", T0);
+	tried("A1", B, MQW_OUTCOME_BOUNCED, 450, T0 + 1);
+	assert_int_equal(heard, 1);
+	assert_int_equal(message("A1")->recipients->reported, MQW_VERDICT_NONE);
+	assert_int_equal(mqw_tracker_next_due(t), T0 + 1 + 5 * MQW_SECOND);
+	mqw_tracker_tick(t, T0 + 6 * MQW_SECOND);
+	assert_int_equal(heard, 2);
+	happens(MQW_EVENT_REMOVED, "A1", T0 + 7 * MQW_SECOND);
+	deaf = false;
+	heard = 0;
+	mqw_tracker_tick(t, T0 + 20 * MQW_SECOND);
+	assert_int_equal(heard, 1);
+	assert_int_equal(message("A1")->recipients->reported, MQW_VERDICT_FALSE_NDR);
+	mqw_tracker_tick(t, T0 + MQW_HOUR);
+	assert_int_equal(heard, 1);
+}
+
 static void test_unnamed_recipients(void **state)
 {
 	(void)state;
@@ -267,6 +328,8 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_says_changes_only),
+		TEST(test_put_back_and_seen),
+		TEST(test_not_told),
 		TEST(test_unnamed_recipients),
 		TEST(test_due),
 		TEST(test_dirty),

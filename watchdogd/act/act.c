@@ -170,11 +170,29 @@ void mqw_act_fire(void *context, const struct mqw_rule *rule, const struct mqw_f
 	for (size_t i = 0; i < count; i++) {
 		struct mqw_wish *w = mqw_wish_create(c->act, c->instance, &actions[i], rule, f);
 
-		if (!w)
+		if (!w) {
+			c->act->out_of_memory = true;
 			return;
+		}
 		*c->act->last_wish = w;
 		c->act->last_wish = &w->next;
 	}
+}
+
+struct mqw_wish **mqw_act_begin(struct mqw_act *a)
+{
+	a->out_of_memory = false;
+	return a->last_wish;
+}
+
+bool mqw_act_end(struct mqw_act *a, struct mqw_wish **begun)
+{
+	if (!a->out_of_memory)
+		return true;
+	while (*begun)
+		end_wish(begun);
+	a->last_wish = begun;
+	return false;
 }
 
 int mqw_act_over_budget(struct mqw_act *a, const char *rule, const struct mqw_action *action,
@@ -346,29 +364,39 @@ static void let_wait(struct mqw_wish *w)
 		m->waiting++;
 }
 
+/* The place of the next wish. */
+static struct mqw_wish **settle_wish(struct mqw_act *a, struct mqw_wish **p, int64_t now)
+{
+	struct mqw_wish *w = *p;
+
+	if (w->not_before > now)
+		return &w->next;
+	if (carry_out(a, w, now) == 1) {
+		end_wish(p);
+		return p;
+	}
+	let_wait(w);
+	if (w->not_before <= now)
+		w->not_before = now + WISHES_LATER;
+	return &w->next;
+}
+
+/*
+ * All alerts first: what is put back is lost no more, so that after a death between the two nobody
+ * would be told.
+ */
 void mqw_act_settle(struct mqw_act *a, int64_t now)
 {
-	struct mqw_wish **p = &a->wishes;
+	for (int alerts = 1; alerts >= 0; alerts--) {
+		struct mqw_wish **p = &a->wishes;
 
-	while (*p) {
-		struct mqw_wish *w = *p;
-		int r;
-
-		if (w->not_before > now) {
-			p = &w->next;
-			continue;
-		}
-		r = carry_out(a, w, now);
-		if (r == 1) {
-			end_wish(p);
-			continue;
-		}
-		let_wait(w);
-		if (w->not_before <= now)
-			w->not_before = now + WISHES_LATER;
-		p = &w->next;
+		while (*p)
+			if (((*p)->action.kind == MQW_ACTION_ALERT) == (alerts == 1))
+				p = settle_wish(a, p, now);
+			else
+				p = &(*p)->next;
+		a->last_wish = p;
 	}
-	a->last_wish = p;
 }
 
 bool mqw_act_waiting(const struct mqw_act *a)

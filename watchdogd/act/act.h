@@ -22,7 +22,8 @@ struct mqw_act_instance {
 	const char *name;
 	const struct mqw_probe_ops *probe;
 	struct mqw_tracker *tracker;
-	struct mqw_vault *vault; /* NULL: no copies are kept */
+	struct mqw_vault *vault; /* NULL: no copies are kept, or not now: */
+	bool vault_missing; /* they are to be, and the vault cannot be opened */
 	const char *tell_via; /* relay for notes to senders; NULL: they are told nothing */
 	bool caught_up; /* the log has been read to its end at least once */
 	/* The name of a numbered source, for evidence in alerts; NULL: it is left out. */
@@ -31,6 +32,7 @@ struct mqw_act_instance {
 };
 
 struct mqw_act;
+struct mqw_wish;
 
 /* event and ledger are borrowed, helper_socket copied. NULL when memory is out. */
 struct mqw_act *mqw_act_create(
@@ -51,6 +53,12 @@ struct mqw_act_context {
 	struct mqw_act_instance *instance;
 };
 void mqw_act_fire(void *context, const struct mqw_rule *rule, const struct mqw_finding *f);
+/*
+ * Around what the rules do with one finding: _end() is false when memory was out, and then nothing
+ * of it is noted, so that the finding can be given to the rules once more.
+ */
+struct mqw_wish **mqw_act_begin(struct mqw_act *a);
+bool mqw_act_end(struct mqw_act *a, struct mqw_wish **begun);
 
 /*
  * Carries out what was noted; call after each batch of events, never from inside one, and before

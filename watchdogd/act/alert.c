@@ -22,6 +22,7 @@ static const char *const message_ids[MQW_ALERT_COUNT] = {
 struct fields {
 	struct mqw_buffer text[FIELDS_MAX];
 	size_t count;
+	bool failed; /* one could not be added */
 };
 
 /* Adds NAME=value, printable, when there is a value. */
@@ -34,8 +35,12 @@ static void add(struct fields *f, const char *name, const char *value)
 	b = &f->text[f->count];
 	mqw_buffer_printf(b, "%s=", name);
 	mqw_buffer_add_printable(b, mqw_slice_of(value));
-	if (!b->failed)
+	if (b->failed) {
+		mqw_buffer_done(b);
+		f->failed = true;
+	} else {
 		f->count++;
+	}
 }
 
 static void add_number(struct fields *f, const char *name, long long value)
@@ -73,7 +78,7 @@ static void add_message(struct fields *f, const struct mqw_alert *a)
 	}
 }
 
-void mqw_alert_send(const struct mqw_alert *a)
+bool mqw_alert_send(const struct mqw_alert *a)
 {
 	struct fields f = {0};
 	struct iovec iov[FIELDS_MAX];
@@ -100,6 +105,7 @@ void mqw_alert_send(const struct mqw_alert *a)
 			f.text[0].ptr + sizeof("MESSAGE=") - 1);
 	for (size_t i = 0; i < f.count; i++)
 		mqw_buffer_done(&f.text[i]);
+	return !f.failed;
 }
 
 void mqw_alert_say(

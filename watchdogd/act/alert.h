@@ -30,8 +30,11 @@ struct mqw_alert {
 	const char *rule, *action, *queue_id, *cause;
 };
 
-/* Sends it. Fails silently where there is no journal: standard error has it then. */
-void mqw_alert_send(const struct mqw_alert *a);
+/*
+ * Sends it; where there is no journal standard error has it. False when memory was out for a part
+ * of it: then it is to be sent again.
+ */
+bool mqw_alert_send(const struct mqw_alert *a);
 
 /* The same without a message: printf-like, about an instance (NULL: none). */
 void mqw_alert_say(enum mqw_alert_kind kind, int priority, const char *instance, const char *format,

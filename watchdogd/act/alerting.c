@@ -30,6 +30,7 @@ static int to_journal(struct mqw_act *a, const struct mqw_wish *w, const char *k
 	const struct mqw_intent intent = {.key = key, .wish = w, .recipients = w->recipient};
 	struct mqw_buffer text = {0};
 	enum mqw_mode mode = a->mode;
+	bool sent;
 	int64_t id;
 	int r;
 
@@ -43,18 +44,22 @@ static int to_journal(struct mqw_act *a, const struct mqw_wish *w, const char *k
 			mqw_buffer_printf(&text, " from <%s>", m->sender);
 		mqw_buffer_printf(
 			&text, " to <%s>: %s (rule \"%s\")", w->recipient, w->cause, w->rule);
-		mqw_alert_send(&(struct mqw_alert){.kind = MQW_ALERT_RULE,
-			.priority = LOG_ERR,
-			.text = mqw_buffer_str(&text),
-			.instance = w->instance->name,
-			.mta = w->instance->probe->name,
-			.rule = w->rule,
-			.queue_id = w->queue_id,
-			.message = m,
-			.recipient =
-				m ? mqw_tracker_recipient(m, mqw_slice_of(w->recipient)) : NULL,
-			.cause = w->cause});
-		mqw_act_alert_said(a, id, now, "");
+		sent = !text.failed &&
+			mqw_alert_send(&(struct mqw_alert){.kind = MQW_ALERT_RULE,
+				.priority = LOG_ERR,
+				.text = mqw_buffer_str(&text),
+				.instance = w->instance->name,
+				.mta = w->instance->probe->name,
+				.rule = w->rule,
+				.queue_id = w->queue_id,
+				.message = m,
+				.recipient = m
+					? mqw_tracker_recipient(m, mqw_slice_of(w->recipient))
+					: NULL,
+				.cause = w->cause});
+		/* An intent that stays open is told by mqw_act_resolve(). */
+		if (sent)
+			mqw_act_alert_said(a, id, now, "");
 	}
 	mqw_buffer_done(&text);
 	return r < 0 && r != -EDQUOT ? r : 1;

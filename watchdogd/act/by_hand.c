@@ -103,7 +103,8 @@ static json_t *begun(struct mqw_act *a, const char *text)
 {
 	if (a->last_intent)
 		return answer("begun", text, a->last_intent);
-	return refuse_for_ledger(a);
+	return refuse("it could not be begun now; the journal says why if it was the ledger: ask "
+		      "again in a while");
 }
 
 static json_t *serve(struct mqw_act *a, struct mqw_act_instance *i,

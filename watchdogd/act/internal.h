@@ -38,6 +38,7 @@ struct mqw_call {
 	/* A result that the ledger would not keep yet; detail "" none. */
 	enum mqw_action_state state;
 	char detail[256];
+	bool overtaken; /* the result is known from the log: what the helper answers is none */
 };
 
 #define MQW_ACT_SAID 256 /* the last so many */
@@ -50,6 +51,7 @@ struct mqw_act {
 	struct mqw_sender *sender;
 	enum mqw_mode mode;
 	struct mqw_wish *wishes, **last_wish;
+	bool out_of_memory; /* a wish could not be noted since mqw_act_begin() */
 	struct mqw_call *calls;
 	/* Alerts that were said and that the ledger could not conclude: not said again for it. */
 	int64_t said[MQW_ACT_SAID];
@@ -110,7 +112,7 @@ void mqw_act_recover_key(char key[MQW_RECOVER_KEY_SIZE], const struct mqw_act_in
 bool mqw_act_is_over(const struct mqw_message *m, int64_t now);
 /*
  * Makes the file of a recovery whose intent is written, for who is lost as of now, and asks the
- * helper. NULL, or why there is nothing to put back.
+ * helper. NULL, or why there is nothing to put back. NULL too when that is not known now.
  */
 const char *mqw_act_put_back(struct mqw_act *a, struct mqw_act_instance *i,
 	const struct mqw_message *m, int64_t id, const char *rule);

@@ -16,9 +16,19 @@
 
 #define COPY_MAX ((uint64_t)256 * 1024 * 1024)
 #define LAST_LINES (5 * MQW_SECOND) /* what may still come after the MTA said that it is done */
-#define NO_BUDGET_NOW MQW_MINUTE
+#define NOT_NOW MQW_MINUTE /* for want of a budget, or of what comes back */
 #define PATIENCE MQW_DAY
 #define EARLIER MQW_MINUTE
+
+/* Reasons that pass by themselves: it is tried again. */
+static const char vault_missing[] = "the vault cannot be opened";
+static const char not_read[] = "the copy of this message cannot be read";
+static const char no_memory[] = "memory is out";
+
+static bool passes(const char *why)
+{
+	return why == vault_missing || why == not_read || why == no_memory;
+}
 
 static bool is_lost(
 	struct mqw_act_instance *i, const struct mqw_message *m, const struct mqw_recipient *r)
@@ -109,7 +119,7 @@ const char *mqw_act_prepare(struct mqw_act_instance *i, const struct mqw_message
 	int r;
 
 	if (!i->vault)
-		return "no copies are kept (vault: keep: none)";
+		return i->vault_missing ? vault_missing : "no copies are kept (vault: keep: none)";
 	/* Whatever reported it as failed would do so again, and the sender would hear of it again. */
 	if (m->former_id && (m->gave_up || !m->queue_gone))
 		return "it was put back once already and was reported as failed again: its cause "
@@ -117,8 +127,7 @@ const char *mqw_act_prepare(struct mqw_act_instance *i, const struct mqw_message
 		       "to be mended first";
 	r = mqw_vault_read_all(i->vault, mqw_slice_of(m->queue_id), COPY_MAX, content);
 	if (r < 0)
-		return r == -ENOENT ? "there is no copy of this message"
-				    : "the copy of this message cannot be read";
+		return r == -ENOENT ? "there is no copy of this message" : not_read;
 	if (is_of_earlier_life(i, m, content))
 		return "the copy is of an earlier message that had the same id";
 	r = gather(i, m, &keep, &count, list);
@@ -128,6 +137,8 @@ const char *mqw_act_prepare(struct mqw_act_instance *i, const struct mqw_message
 	if (r == 0 && count)
 		r = keep_recipients(i, content, keep, count);
 	free(keep);
+	if (r == -ENOMEM)
+		return no_memory;
 	if (r == -ENODATA)
 		return "no recipient of this message is lost any more";
 	if (r < 0)
@@ -167,7 +178,9 @@ static void on_answer(void *ctx, int error, const struct mqw_helper_answer *answ
 {
 	struct mqw_call *c = ctx;
 
-	if (error < 0) {
+	if (c->overtaken) {
+		mqw_call_free(c);
+	} else if (error < 0) {
 		/* Nobody knows: the intent stays open, and mqw_act_resolve() will look. */
 		mqw_alert_say(MQW_ALERT_ACTION, LOG_WARNING, c->instance->name,
 			"recover, message %s: the helper gave no answer (%s); it is looked after",
@@ -237,7 +250,7 @@ const char *mqw_act_put_back(struct mqw_act *a, struct mqw_act_instance *i,
 		write_and_ask(a, i, id, rule, m->queue_id, &content);
 	mqw_buffer_done(&content);
 	mqw_buffer_done(&list);
-	return why;
+	return why && passes(why) ? NULL : why;
 }
 
 void mqw_act_recover_key(char key[MQW_RECOVER_KEY_SIZE], const struct mqw_act_instance *i,
@@ -265,11 +278,19 @@ int mqw_act_recover(struct mqw_act *a, struct mqw_wish *w, int64_t now)
 	int r;
 
 	mqw_act_recover_key(key, i, w->queue_id, w->again, w->first_seen);
+	/* Of whom nobody was told yet nobody would be, once he is not lost any more. */
+	if (m && m->untold) {
+		w->not_before = now + MQW_SECOND;
+		return 0;
+	}
 	if (!m)
 		why = "the message is no longer followed";
 	else if (over)
 		why = mqw_act_prepare(i, m, &content, &list);
-	if (why) {
+	if (why && passes(why) && now - w->since < PATIENCE) {
+		w->not_before = now + NOT_NOW;
+		r = 0;
+	} else if (why) {
 		mqw_act_refuse(a, w, key, why, now);
 		r = 1;
 	} else {
@@ -283,7 +304,7 @@ int mqw_act_recover(struct mqw_act *a, struct mqw_wish *w, int64_t now)
 		if (r == 1 && over)
 			write_and_ask(a, i, id, w->rule, w->queue_id, &content);
 		if (r == -EDQUOT && now - w->since < PATIENCE)
-			w->not_before = now + NO_BUDGET_NOW;
+			w->not_before = now + NOT_NOW;
 		r = r < 0 && (r != -EDQUOT || w->not_before > now) ? 0 : 1;
 	}
 	mqw_buffer_done(&content);

@@ -16,6 +16,7 @@
 #define RESOLVE_AFTER (15 * MQW_SECOND)
 #define GIVE_UP_AFTER MQW_HOUR
 #define OPEN_MAX 100000 /* looked after in one go; the newest come first */
+#define TAKEN_UP "the log shows it taken up under a new id"
 #define PATIENCE MQW_DAY /* with a message that stays in the queue for others */
 
 struct resolve {
@@ -24,12 +25,12 @@ struct resolve {
 	int64_t now;
 };
 
-static bool under_way(const struct mqw_act *a, int64_t id)
+static struct mqw_call *call_of(const struct mqw_act *a, int64_t id)
 {
-	for (const struct mqw_call *c = a->calls; c; c = c->next)
+	for (struct mqw_call *c = a->calls; c; c = c->next)
 		if (c->id == id)
-			return true;
-	return false;
+			return c;
+	return NULL;
 }
 
 static void end(struct resolve *s, const struct mqw_action_record *record,
@@ -110,6 +111,22 @@ static bool helper_was_done(const struct resolve *s, const struct mqw_action_rec
 	return at != MQW_TIME_NONE && at >= record->intended_at - MQW_SECOND;
 }
 
+/*
+ * The helper is being asked, perhaps not for the first time, and the log has the answer already: the
+ * helper's own comes too late to be one. The message may be forgotten by then.
+ */
+static void overtake(
+	struct resolve *s, struct mqw_call *call, const struct mqw_action_record *record)
+{
+	const struct mqw_message *m = message_of(s, record);
+
+	if (call->kind != MQW_ACTION_RECOVER || call->detail[0] || call->overtaken || !m ||
+		!m->successor)
+		return;
+	call->overtaken = true;
+	end_recover(s, record, MQW_ACTION_STATE_DONE, TAKEN_UP);
+}
+
 static void resolve_recover(struct resolve *s, const struct mqw_action_record *record)
 {
 	const struct mqw_message *m = message_of(s, record);
@@ -125,8 +142,7 @@ static void resolve_recover(struct resolve *s, const struct mqw_action_record *r
 		return;
 	}
 	if (m->successor) {
-		end_recover(s, record, MQW_ACTION_STATE_DONE,
-			"the log shows it taken up under a new id");
+		end_recover(s, record, MQW_ACTION_STATE_DONE, TAKEN_UP);
 		return;
 	}
 	since = later(record->intended_at, later(m->gone_at, m->closed_at));
@@ -144,13 +160,30 @@ static void resolve_recover(struct resolve *s, const struct mqw_action_record *r
 /* After a restart said twice is better than not at all; by one process it is said once. */
 static void resolve_alert(struct resolve *s, const struct mqw_action_record *record)
 {
-	bool said = mqw_act_was_said(s->act, record->id);
+	const struct mqw_message *m = mqw_act_message(s->instance, record->queue_id, MQW_TIME_NONE);
+	struct mqw_buffer text = {0};
+	bool said = mqw_act_was_said(s->act, record->id), sent = said;
 
-	if (!said)
-		mqw_alert_say(MQW_ALERT_RULE, LOG_ERR, s->instance->name,
-			"message %s to <%s>: %s (rule \"%s\")", record->queue_id,
+	if (!said) {
+		mqw_buffer_printf(&text, "message %s to <%s>: %s (rule \"%s\")", record->queue_id,
 			record->recipients, record->cause, record->rule);
-	mqw_act_alert_said(s->act, record->id, s->now, said ? "" : "said after a restart");
+		sent = !text.failed &&
+			mqw_alert_send(&(struct mqw_alert){.kind = MQW_ALERT_RULE,
+				.priority = LOG_ERR,
+				.text = mqw_buffer_str(&text),
+				.instance = s->instance->name,
+				.mta = s->instance->probe->name,
+				.rule = record->rule,
+				.queue_id = record->queue_id,
+				.message = m,
+				.recipient = m
+					? mqw_tracker_recipient(m, mqw_slice_of(record->recipients))
+					: NULL,
+				.cause = record->cause});
+	}
+	mqw_buffer_done(&text);
+	if (sent)
+		mqw_act_alert_said(s->act, record->id, s->now, said ? "" : "said late");
 }
 
 static enum mqw_action_kind kind_of(const struct mqw_action_record *record)
@@ -167,9 +200,15 @@ static int resolve_one(void *ctx, const struct mqw_action_record *record)
 {
 	struct resolve *s = ctx;
 	enum mqw_action_kind kind = kind_of(record);
+	struct mqw_call *call;
 
-	if (strcmp(record->instance, s->instance->name) != 0 || under_way(s->act, record->id))
+	if (strcmp(record->instance, s->instance->name) != 0)
 		return 0;
+	call = call_of(s->act, record->id);
+	if (call) {
+		overtake(s, call, record);
+		return 0;
+	}
 	if (kind == MQW_ACTION_RECOVER) {
 		resolve_recover(s, record);
 		return 0;

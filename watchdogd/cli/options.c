@@ -23,7 +23,7 @@ const char mqw_cli_options_help[] =
 	"  --slack SPAN        how long past due before silence is trouble (default 2h)\n"
 	"  --year YEAR         of the first stamp without a year (default: by the file's time)\n"
 	"  --timezone TZ       zone of stamps without one, e.g. Europe/Berlin (default: local)\n"
-	"  --jobs N            threads; this version reads with one whatever N is\n"
+	"  --jobs N            threads, 1 or 2 (default: 2 where there is more than one CPU)\n"
 	"  --no-progress       no progress bar\n"
 	"  --help              this text\n";
 
@@ -91,7 +91,6 @@ static bool parse_number(struct mqw_slice s, uint64_t min, uint64_t max, int *re
 static bool set(struct mqw_cli_options *o, int key, const char *value)
 {
 	struct mqw_slice s = mqw_slice_of(value);
-	int ignored;
 
 	switch (key) {
 	case OPT_MTA:
@@ -120,7 +119,7 @@ static bool set(struct mqw_cli_options *o, int key, const char *value)
 	case OPT_TIMEZONE:
 		return mqw_zone_set(value) == 0;
 	case OPT_JOBS:
-		return parse_number(s, 1, 1024, &ignored);
+		return parse_number(s, 1, 1024, &o->jobs);
 	case OPT_NO_PROGRESS:
 		return o->no_progress = true;
 	default:

@@ -15,6 +15,7 @@ struct mqw_cli_options {
 	int64_t since, until; /* MQW_TIME_NONE: not given */
 	int64_t lifetime, min_lifetime, slack;
 	int year; /* 0: not given */
+	int jobs; /* threads to work with; 0: not given */
 };
 
 /*

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "probes/source/places.h"
+
 #define DEPTH_MAX 18 /* a queue's directory and sixteen levels of hashing (postconf(5)) */
 #define LOG_LAG (10 * MQW_MINUTE)
 #define SETTLE (10 * MQW_SECOND) /* log and queue are not in step by the second */
@@ -116,32 +118,31 @@ static void walk_directory(struct walk *w, int fd, int depth)
 	closedir(dir);
 }
 
+static int walk_place(void *ctx, const char *directory)
+{
+	struct walk *w = ctx;
+	/* "" is the root itself. */
+	int fd = openat(w->root, directory[0] ? directory : ".",
+		O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	w->any = true;
+	mqw_buffer_clear(&w->path);
+	mqw_buffer_add_str(&w->path, directory);
+	walk_directory(w, fd, 1);
+	return w->error;
+}
+
 static void walk_queue(struct walk *w, const char *queue)
 {
-	int root = open(queue, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (root < 0) {
+	w->root = open(queue, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (w->root < 0) {
 		w->error = -errno;
 		return;
 	}
-	w->root = root;
-	for (size_t i = 0; w->error == 0 && w->mta->queue_directories[i]; i++) {
-		const char *directory = w->mta->queue_directories[i];
-		/* "" is the root itself. */
-		int fd = openat(root, directory[0] ? directory : ".",
-			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-		if (fd < 0) {
-			if (errno != ENOENT)
-				w->error = -errno;
-			continue;
-		}
-		w->any = true;
-		mqw_buffer_clear(&w->path);
-		mqw_buffer_add_str(&w->path, directory);
-		walk_directory(w, fd, 1);
-	}
-	close(root);
+	w->error = mqw_places_each(w->root, w->mta->queue_directories, walk_place, w);
+	close(w->root);
 }
 
 static bool is_open(const struct mqw_message *m)

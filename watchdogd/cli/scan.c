@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#define _GNU_SOURCE /* sched_getaffinity */
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -7,6 +9,7 @@
 #include "watchdogd/cli/options.h"
 #include "watchdogd/cli/queue_check.h"
 #include "watchdogd/cli/reading.h"
+#include "watchdogd/cli/relay.h"
 #include "watchdogd/cli/report.h"
 
 struct scan {
@@ -16,6 +19,7 @@ struct scan {
 	struct mqw_report report;
 	struct mqw_buffer queue_errors;
 	struct mqw_tracker *tracker;
+	struct mqw_relay *relay; /* in front of it; NULL: one thread does all */
 	struct mqw_queue_snapshot *queue; /* NULL: none was asked for, or it cannot be read */
 	bool out_of_memory;
 	uint64_t trouble;
@@ -71,6 +75,9 @@ static void on_recognised(void *ctx, const struct mqw_probe_ops *mta)
 	struct scan *s = ctx;
 	struct mqw_tracker_options options;
 
+	/* Until the next line the tracker is this thread's. */
+	if (s->relay)
+		mqw_relay_drain(s->relay);
 	s->options.mta = mta;
 	options = mqw_cli_tracker_options(&s->options);
 	mqw_tracker_set_options(s->tracker, &options);
@@ -124,11 +131,37 @@ static int judge_all(struct scan *s)
 	return 0;
 }
 
+static bool has_two_cpus(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) > 1;
+}
+
+/* Reads all logs into the tracker, in a thread of its own where that is wanted and can be had. */
+static int read_logs(struct scan *s)
+{
+	struct mqw_sink sink = {.emit = mqw_tracker_event, .ctx = s->tracker};
+	int r, fault;
+
+	s->reading.time = on_time;
+	s->reading.time_ctx = s->tracker;
+	if ((s->options.jobs ? s->options.jobs > 1 : has_two_cpus()) &&
+		mqw_relay_start(&sink, on_time, s->tracker, &s->relay) == 0) {
+		sink = (struct mqw_sink){.emit = mqw_relay_emit, .ctx = s->relay};
+		s->reading.time = mqw_relay_time;
+		s->reading.time_ctx = s->relay;
+	}
+	r = mqw_reading_run(&s->reading, &s->files, &sink);
+	fault = mqw_relay_stop(s->relay);
+	s->relay = NULL;
+	return r < 0 ? r : fault;
+}
+
 static int run(struct scan *s)
 {
 	const struct mqw_tracker_ops ops = {.verdict = on_verdict, .gap = on_gap, .ctx = s};
 	struct mqw_tracker_options options;
-	struct mqw_sink sink;
 	struct mqw_tracker_counts counts;
 	int r;
 
@@ -140,14 +173,11 @@ static int run(struct scan *s)
 	s->reading.year = s->options.year;
 	s->reading.until = s->options.until;
 	s->reading.progress = !s->options.no_progress;
-	s->reading.time = on_time;
-	s->reading.time_ctx = s->tracker;
 	s->reading.recognised = on_recognised;
 	s->reading.recognised_ctx = s;
-	sink = (struct mqw_sink){.emit = mqw_tracker_event, .ctx = s->tracker};
 	mqw_report_start(&s->report, s->options.format, &s->reading);
 	look_at_queue(s);
-	r = mqw_reading_run(&s->reading, &s->files, &sink);
+	r = read_logs(s);
 	if (r == 0)
 		r = s->out_of_memory ? -ENOMEM : judge_all(s);
 	if (r < 0)

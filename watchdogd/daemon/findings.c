@@ -5,11 +5,12 @@
 #include "watchdogd/act/alert.h"
 #include "watchdogd/daemon/instance_internal.h"
 
-static void say(struct mqw_instance *i, const struct mqw_message *m, const struct mqw_recipient *r,
+static bool say(struct mqw_instance *i, const struct mqw_message *m, const struct mqw_recipient *r,
 	const struct mqw_judgement *j, enum mqw_verdict previous)
 {
 	bool trouble = mqw_verdict_is_trouble(j->verdict);
 	struct mqw_buffer text = {0};
+	bool said;
 
 	if (trouble)
 		mqw_buffer_printf(&text, "%s (%s)", mqw_verdict_name(j->verdict),
@@ -25,15 +26,18 @@ static void say(struct mqw_instance *i, const struct mqw_message *m, const struc
 	mqw_buffer_printf(&text, ": %s.", j->reason);
 	if (trouble && j->remedy)
 		mqw_buffer_printf(&text, " %s", j->remedy);
-	mqw_alert_send(&(struct mqw_alert){.kind = trouble ? MQW_ALERT_FINDING : MQW_ALERT_SETTLED,
-		.priority = trouble ? LOG_WARNING : LOG_NOTICE,
-		.text = mqw_buffer_str(&text),
-		.instance = i->act.name,
-		.mta = i->act.probe->name,
-		.message = m,
-		.recipient = r,
-		.judgement = j});
+	said = !text.failed &&
+		mqw_alert_send(
+			&(struct mqw_alert){.kind = trouble ? MQW_ALERT_FINDING : MQW_ALERT_SETTLED,
+				.priority = trouble ? LOG_WARNING : LOG_NOTICE,
+				.text = mqw_buffer_str(&text),
+				.instance = i->act.name,
+				.mta = i->act.probe->name,
+				.message = m,
+				.recipient = r,
+				.judgement = j});
 	mqw_buffer_done(&text);
+	return said;
 }
 
 void mqw_instance_verdict(void *ctx, const struct mqw_message *m, const struct mqw_recipient *r,
@@ -47,17 +51,25 @@ void mqw_instance_verdict(void *ctx, const struct mqw_message *m, const struct m
 		.recipient = r,
 		.judgement = j,
 		.time = mqw_clock_now()};
+	struct mqw_wish **begun;
 
 	if (mqw_instance_is_others(i, m))
 		return;
 	if (mqw_verdict_is_trouble(j->verdict) || mqw_verdict_is_trouble(previous)) {
-		say(i, m, r, j, previous);
+		if (!say(i, m, r, j, previous)) {
+			mqw_tracker_not_told(i->act.tracker);
+			return;
+		}
 		mqw_ledger_add_verdict(i->host.ledger, i->act.name, finding.time, m, r, j);
 	}
-	if (!i->history &&
-		!(mqw_verdict_is_trouble(j->verdict) &&
+	if (i->history ||
+		(mqw_verdict_is_trouble(j->verdict) &&
 			mqw_act_is_acked(i->host.act, &i->act, m, j->verdict)))
-		mqw_rules_match(*i->host.rules, &finding, mqw_act_fire, &context);
+		return;
+	begun = mqw_act_begin(i->host.act);
+	mqw_rules_match(*i->host.rules, &finding, mqw_act_fire, &context);
+	if (!mqw_act_end(i->host.act, begun))
+		mqw_tracker_not_told(i->act.tracker);
 }
 
 void mqw_instance_tell(struct mqw_instance *i)
@@ -95,8 +107,10 @@ void mqw_instance_forget(void *ctx, const struct mqw_message *m)
 	/* Of a message that never waited there is a copy only where copies of all are kept. */
 	if (i->act.vault && (m->kept || i->host.keep == MQW_KEEP_ALL) &&
 		mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, id) == m) {
-		mqw_vault_remove(i->act.vault, id);
+		int r = mqw_vault_remove(i->act.vault, id);
+
 		mqw_vault_remove_recover(i->act.vault, id);
 		mqw_vault_remove_done(i->act.vault, id);
+		i->orphans = i->orphans || r < 0;
 	}
 }

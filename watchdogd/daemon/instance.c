@@ -13,6 +13,8 @@
 #define STUCK_LOOKS 30
 #define MESSAGES_MAX 2000000 /* open at one time: 600 MiB */
 #define KEEP_SETTLED MQW_MINUTE
+#define SWEEP_AGAIN MQW_MINUTE
+#define VAULT_AGAIN (10 * MQW_SECOND)
 #define QUEUE_PATIENCE MQW_MINUTE /* with a queue that cannot be read: the log alone tells then */
 
 static void say_error(const struct mqw_instance *i, const char *what, int error)
@@ -83,11 +85,26 @@ static int open_vault(struct mqw_instance *i)
 	if (i->host.keep == MQW_KEEP_NONE)
 		return 0;
 	r = mqw_vault_open(i->host.state_directory, i->act.name, &i->act.vault);
-	if (r < 0)
-		say_error(i, "the vault cannot be opened, no copies are kept", r);
-	else
+	if (r < 0 && !i->act.vault_missing)
+		say_error(i, "the vault cannot be opened, no copies are kept until it can be", r);
+	i->act.vault_missing = r < 0;
+	if (r == 0)
 		mqw_vault_set_flush(i->act.vault, i->host.flush);
 	return 0;
+}
+
+/* A disk that is full, or not mounted yet: what waits in the queue is copied when it is back. */
+static void open_vault_again(struct mqw_instance *i, int64_t now)
+{
+	if (!i->act.vault_missing || now - i->vault_tried_at < VAULT_AGAIN)
+		return;
+	i->vault_tried_at = now;
+	open_vault(i);
+	if (i->act.vault_missing)
+		return;
+	mqw_alert_say(MQW_ALERT_SELF, LOG_NOTICE, i->act.name, "copies are kept again");
+	if (i->queue)
+		mqw_queue_watch_repeat(i->queue);
 }
 
 static int open_queue(struct mqw_instance *i)
@@ -166,7 +183,7 @@ int mqw_instance_open(const struct mqw_instance_config *c, const struct mqw_inst
 	i->act.source_name = mqw_instance_source_name;
 	i->act.source_ctx = i;
 	i->sink = (struct mqw_sink){.emit = mqw_instance_emit, .ctx = i};
-	i->last_line = i->covered = MQW_TIME_NONE;
+	i->last_line = i->covered = i->lost_from = MQW_TIME_NONE;
 	mqw_loss_reader_init(&i->loss);
 	i->kept_dropping = i->loss.dropping_since;
 	mqw_syslog_reader_init(&i->syslog, 0, MQW_TIME_NONE);
@@ -282,11 +299,11 @@ static void remove_orphans(struct mqw_instance *i)
 	if (mqw_ledger_each_action(i->host.ledger, true, UINT32_MAX, note_open, &o) >= 0 &&
 		!o.open.failed && mqw_vault_each(i->act.vault, find_orphan, &o) >= 0) {
 		rest = mqw_buffer_slice(&o.ids);
-		while (mqw_slice_take_until(&rest, '\n', &id)) {
-			mqw_vault_remove(i->act.vault, id);
-			mqw_vault_remove_recover(i->act.vault, id);
-			mqw_vault_remove_done(i->act.vault, id);
-		}
+		while (mqw_slice_take_until(&rest, '\n', &id))
+			if (mqw_vault_remove(i->act.vault, id) < 0 ||
+				mqw_vault_remove_recover(i->act.vault, id) < 0 ||
+				mqw_vault_remove_done(i->act.vault, id) < 0)
+				i->orphans = true;
 	}
 	mqw_buffer_done(&o.ids);
 	mqw_buffer_done(&o.open);
@@ -317,12 +334,19 @@ static void say_caps(struct mqw_instance *i)
 void mqw_instance_tick(struct mqw_instance *i, int64_t now)
 {
 	say_caps(i);
+	open_vault_again(i, now);
+	mqw_instance_note_lost(i);
 	if (!i->act.caught_up)
 		return;
 	if (i->queue && i->scanned && !i->adopted) {
 		mqw_queue_watch_repeat(i->queue);
 		i->adopted = true;
 		mqw_instance_expect(i);
+		i->orphans = true;
+	}
+	if (i->adopted && i->orphans && now - i->swept_at >= SWEEP_AGAIN) {
+		i->swept_at = now;
+		i->orphans = false;
 		remove_orphans(i);
 	}
 	if (!i->queue || i->adopted || now - i->caught_up_at > QUEUE_PATIENCE)

@@ -41,6 +41,11 @@ struct mqw_instance {
 	bool moved; /* lines were read since the position was kept */
 	uint64_t *forgotten; /* numbers of messages that the ledger has to forget, until it has */
 	size_t forgotten_count, forgotten_cap;
+	bool forgotten_missed; /* memory was out: the ledger keeps what the tracker does not have */
+	int64_t lost_from; /* of lines that memory was out for, not yet a gap; NONE none */
+	bool orphans; /* a copy could not be removed */
+	int64_t swept_at; /* when those of no message were looked for */
+	int64_t vault_tried_at; /* when it was opened last, in vain */
 	bool telling; /* the tracker is not held any more */
 	int64_t caught_up_at;
 	uint64_t work; /* of the log, at the last look at it */
@@ -57,6 +62,8 @@ bool mqw_instance_gone(void *ctx, struct mqw_slice queue_id, enum mqw_place plac
 /* Looks for messages that were in the queue once and were not met there; after a scan. */
 void mqw_instance_expect(struct mqw_instance *i);
 void mqw_instance_scanned(void *ctx);
+/* Lines that could not be followed for want of memory become a gap, as soon as there is some. */
+void mqw_instance_note_lost(struct mqw_instance *i);
 
 /* keep.c: to the ledger and back. */
 /* Takes back what the ledger kept: gaps, messages. 0 or a negative errno. */

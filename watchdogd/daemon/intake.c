@@ -21,6 +21,22 @@
 #define LOG_PATIENCE (10 * MQW_MINUTE) /* so long the log may say nothing at all */
 #define QUEUE_FILE_MAX ((off_t)256 * 1024 * 1024)
 
+/*
+ * Whether a deferral tells that the file has to be looked at: where its place in the queue does not
+ * tell that a message waits; and where its place was seen before the log named it, since that alone
+ * tells after a restart that the message was in this queue.
+ */
+static bool wants_look(struct mqw_instance *i, const struct mqw_event *e)
+{
+	const struct mqw_message *m;
+
+	if (!i->queue || !i->act.caught_up || e->kind != MQW_EVENT_ATTEMPT ||
+		e->outcome != MQW_OUTCOME_DEFERRED)
+		return false;
+	m = mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, e->queue_id);
+	return i->act.probe->companion || (m && m->place == MQW_PLACE_NONE);
+}
+
 /* One instance has its tracker to itself: ids need no realm, the queue's and the log's are one. */
 int mqw_instance_emit(void *ctx, const struct mqw_event *e)
 {
@@ -38,11 +54,29 @@ int mqw_instance_emit(void *ctx, const struct mqw_event *e)
 	if (!own.instance.len)
 		own.instance = mqw_slice_of(i->act.name);
 	r = mqw_tracker_event(i->act.tracker, &own);
-	/* Where its place in the queue does not tell that a message waits, this line does. */
-	if (r == 0 && i->queue && i->act.caught_up && e->kind == MQW_EVENT_ATTEMPT &&
-		e->outcome == MQW_OUTCOME_DEFERRED && i->act.probe->companion)
+	if (r == 0 && wants_look(i, e))
 		mqw_queue_watch_look(i->queue, e->queue_id);
 	return r;
+}
+
+/* What the line said is missing from then on, until its next one. */
+static void note_lost(struct mqw_instance *i, int64_t time)
+{
+	if (i->lost_from == MQW_TIME_NONE || time < i->lost_from)
+		i->lost_from = time;
+}
+
+void mqw_instance_note_lost(struct mqw_instance *i)
+{
+	struct mqw_event gap = mqw_event(MQW_EVENT_GAP, mqw_clock_now());
+
+	if (i->lost_from == MQW_TIME_NONE)
+		return;
+	gap.from = i->lost_from;
+	gap.to = gap.time;
+	gap.reply = MQW_LIT("memory was out, and lines could not be followed");
+	if (mqw_instance_emit(i, &gap) == 0)
+		i->lost_from = MQW_TIME_NONE;
 }
 
 static void take_line(struct mqw_instance *i, const struct mqw_line *line)
@@ -57,15 +91,21 @@ static void take_line(struct mqw_instance *i, const struct mqw_line *line)
 	if (line->time > i->covered)
 		i->covered = line->time < now ? line->time : now;
 	if (mqw_loss_read(&i->loss, line, i->act.probe->name, &gap)) {
-		mqw_instance_emit(i, &gap);
+		if (mqw_instance_emit(i, &gap) < 0)
+			note_lost(i, gap.from);
 		return;
 	}
 	r = i->act.probe->line(i->probe, line, &i->sink);
-	if (r == MQW_LINE_STRANGE)
+	/* A line that is given twice changes nothing more. */
+	for (int tries = 0; r == -ENOMEM && tries < 2; tries++)
+		r = i->act.probe->line(i->probe, line, &i->sink);
+	if (r == MQW_LINE_STRANGE) {
 		i->unparsed++;
-	else if (r < 0)
+	} else if (r < 0) {
 		mqw_alert_say(MQW_ALERT_SELF, LOG_ERR, i->act.name,
 			"a log line could not be followed: %s", strerror(-r));
+		note_lost(i, line->time);
+	}
 }
 
 static void on_line(void *ctx, const struct mqw_raw_line *raw, struct mqw_evidence evidence)

@@ -21,6 +21,7 @@ void mqw_instance_forget_kept(struct mqw_instance *i, uint64_t number)
 		size_t cap = i->forgotten_cap ? i->forgotten_cap * 2 : 64;
 		void *p = realloc(i->forgotten, cap * sizeof(*i->forgotten));
 
+		i->forgotten_missed = i->forgotten_missed || !p;
 		if (!p)
 			return;
 		i->forgotten = p;
@@ -63,6 +64,32 @@ static int put_position(struct mqw_instance *i)
 		r = mqw_ledger_put_position(
 			i->host.ledger, i->act.name, i->log, mqw_buffer_slice(&position));
 	mqw_buffer_done(&position);
+	return r;
+}
+
+static int find_unknown(void *ctx, const struct mqw_message *m)
+{
+	struct mqw_instance *i = ctx;
+	const struct mqw_message *known =
+		mqw_tracker_find(i->act.tracker, mqw_slice_of(m->realm), mqw_slice_of(m->queue_id));
+
+	while (known && known->number != m->number)
+		known = known->earlier;
+	if (!known)
+		mqw_instance_forget_kept(i, m->number);
+	return i->forgotten_missed ? -ENOMEM : 0;
+}
+
+/* What memory was out for when it was to be noted: all that the tracker does not have. */
+static int find_forgotten(struct mqw_instance *i)
+{
+	int r;
+
+	if (!i->forgotten_missed)
+		return 0;
+	i->forgotten_missed = false;
+	r = mqw_ledger_each_message(i->host.ledger, i->act.name, find_unknown, i);
+	i->forgotten_missed = r < 0;
 	return r;
 }
 
@@ -153,7 +180,9 @@ static int put_batch(struct mqw_instance *i, struct batch *b)
 
 	if (r < 0 || !b->whole)
 		return r;
-	r = delete_forgotten(i);
+	r = find_forgotten(i);
+	if (r == 0)
+		r = delete_forgotten(i);
 	if (r == 0)
 		r = put_memory(i);
 	if (r == 0 && i->moved)

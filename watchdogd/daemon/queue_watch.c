@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "probes/source/places.h"
+
 /* Only somebody else deletes a waiting file; the MTA itself deletes the one that it works on, and
  * then its last lines may still be on their way (facts on Postfix: qmgr deletes in active/). */
 #define GRACE_WAITING (10 * MQW_SECOND)
@@ -307,6 +309,32 @@ static int search(const struct mqw_probe_ops *probe, int fd, const char *id,
 	return r;
 }
 
+struct look {
+	struct mqw_queue_watch *w;
+	const struct entry *e;
+	struct mqw_buffer *path;
+	bool any; /* a directory of the queue is there */
+	bool home; /* that in which the file was last is */
+};
+
+static int look_into(void *ctx, const char *name)
+{
+	struct look *l = ctx;
+	struct mqw_slice directory = mqw_slice_of(name), rest = mqw_slice_of(l->e->path);
+	/* "" is the root itself. */
+	int fd = openat(l->w->fd, directory.len ? name : ".",
+		O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	l->any = true;
+	l->home = l->home || directory.len == 0 ||
+		(mqw_slice_skip(&rest, directory) && mqw_slice_starts(rest, MQW_LIT("/")));
+	mqw_buffer_clear(l->path);
+	mqw_buffer_add(l->path, directory);
+	return search(l->w->probe, fd, l->e->id, l->path, 0);
+}
+
 /*
  * 1 and the path, 0 when it is nowhere, -errno: cannot tell. A queue of which nothing is there, or
  * not the directory in which the file was last, is no queue that has lost it: a file system that is
@@ -314,33 +342,13 @@ static int search(const struct mqw_probe_ops *probe, int fd, const char *id,
  */
 static int look_once(struct mqw_queue_watch *w, const struct entry *e, struct mqw_buffer *path)
 {
-	bool any = false;
+	struct look l = {.w = w, .e = e, .path = path, .home = !e->path};
+	int r;
 
-	for (size_t i = 0; w->probe->queue_directories[i]; i++) {
-		struct mqw_slice directory = mqw_slice_of(w->probe->queue_directories[i]);
-		struct mqw_slice rest = mqw_slice_of(e->path ? e->path : "");
-		int fd, r;
-
-		if (mqw_queue_watch_root(w) < 0)
-			return -errno;
-		/* "" is the root itself. */
-		fd = openat(w->fd, directory.len ? directory.ptr : ".",
-			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd < 0) {
-			if (errno != ENOENT ||
-				(mqw_slice_skip(&rest, directory) &&
-					mqw_slice_starts(rest, MQW_LIT("/"))))
-				return -errno;
-			continue;
-		}
-		any = true;
-		mqw_buffer_clear(path);
-		mqw_buffer_add(path, directory);
-		r = search(w->probe, fd, e->id, path, 0);
-		if (r != 0)
-			return r;
-	}
-	return any ? 0 : -ENOENT;
+	if (mqw_queue_watch_root(w) < 0)
+		return -errno;
+	r = mqw_places_each(w->fd, w->probe->queue_directories, look_into, &l);
+	return r == 0 && !(l.any && l.home) ? -ENOENT : r;
 }
 
 static int look_everywhere(

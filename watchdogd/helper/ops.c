@@ -175,10 +175,17 @@ static enum mqw_helper_status recover_from(const struct request *q, int fd)
 	return conclude(q, r, text, "the message was put back for those it is still owed to");
 }
 
+/* What comes of the machine, and not of what is asked for, may be asked for again. */
+static bool passes(int r)
+{
+	return r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -EIO || r == -EAGAIN ||
+		r == -EINTR;
+}
+
 static enum mqw_helper_status refuse_copy(const struct request *q, int r)
 {
 	mqw_buffer_printf(q->text, "the copy in the vault: %s", strerror(-r));
-	return MQW_HELPER_REFUSED;
+	return passes(r) ? MQW_HELPER_FAILED : MQW_HELPER_REFUSED;
 }
 
 /* The file changes its name when it was put back: a lost answer is not the only proof then. */
@@ -373,6 +380,7 @@ enum mqw_helper_status mqw_helper_perform(const struct mqw_helper_policy *policy
 	struct mqw_diag diag = {0};
 	struct mqw_config *config = NULL;
 	enum mqw_helper_status status;
+	int r;
 
 	if (request->op >= MQW_HELPER_OP_END || !ops[request->op].run)
 		return say(&q, MQW_HELPER_REFUSED, "there is no such operation");
@@ -384,12 +392,13 @@ enum mqw_helper_status mqw_helper_perform(const struct mqw_helper_policy *policy
 		return say(&q, MQW_HELPER_REFUSED, "the request's fields are malformed");
 	if (!ops[request->op].instance)
 		return ops[request->op].run(&q);
-	if (mqw_config_load(policy->config_path, &config, &diag) < 0) {
+	r = mqw_config_load(policy->config_path, &config, &diag);
+	if (r < 0) {
 		struct mqw_slice text = mqw_buffer_slice(&diag.text);
 
 		mqw_buffer_add_str(ret_text, "the configuration is not taken: ");
 		mqw_buffer_add(ret_text, mqw_slice_head(text, mqw_slice_chr(text, '\n')));
-		status = MQW_HELPER_REFUSED;
+		status = passes(r) ? MQW_HELPER_FAILED : MQW_HELPER_REFUSED;
 	} else {
 		q.config = config;
 		status = run_on_instance(&q, request->op, instance, queue_id);

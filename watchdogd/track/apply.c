@@ -128,9 +128,9 @@ static int apply_opened(struct mqw_tracker *t, struct mqw_message *m, const stru
 	if (e->other_id.len == 0)
 		return 0;
 	former = mqw_identity_find(t, e->realm, e->other_id);
-	mqw_string_set(&m->former_id, e->other_id, ID_MAX);
+	/* Its own link comes last: when memory is out the line comes again, and does the rest. */
 	if (!former || former == m)
-		return 0;
+		return mqw_string_set(&m->former_id, e->other_id, ID_MAX) ? 0 : -ENOMEM;
 	if (!mqw_string_set(&former->successor, e->queue_id, ID_MAX))
 		return -ENOMEM;
 	if (!m->sender && former->sender &&
@@ -138,6 +138,8 @@ static int apply_opened(struct mqw_tracker *t, struct mqw_message *m, const stru
 		return -ENOMEM;
 	if (!m->message_id && former->message_id &&
 		!mqw_string_set(&m->message_id, mqw_slice_of(former->message_id), REPLY_MAX))
+		return -ENOMEM;
+	if (!mqw_string_set(&m->former_id, e->other_id, ID_MAX))
 		return -ENOMEM;
 	former->closed_at = e->time;
 	former->last_seen = e->time;

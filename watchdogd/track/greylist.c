@@ -42,12 +42,17 @@ static const struct mqw_greylist *by_figure(struct mqw_slice reply)
 		: NULL;
 }
 
+/* What "greylist" and "graylist" have in common: where it is not, most words need no search. */
+#define FAMILY MQW_LIT("ylist")
+
 const struct mqw_greylist *mqw_greylist_find(struct mqw_slice reply)
 {
-	const struct mqw_greylist *g = reply.len ? by_figure(reply) : NULL;
+	bool named = mqw_slice_find_nocase(reply, FAMILY) < reply.len;
+	const struct mqw_greylist *g = named ? by_figure(reply) : NULL;
 
 	for (size_t i = 0; !g && reply.len && i < sizeof(table) / sizeof(table[0]); i++)
-		if (mqw_slice_find_nocase(reply, table[i].words) < reply.len)
+		if ((named || mqw_slice_find(table[i].words, FAMILY) == table[i].words.len) &&
+			mqw_slice_find_nocase(reply, table[i].words) < reply.len)
 			g = &table[i];
 	return g;
 }

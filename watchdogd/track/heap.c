@@ -18,22 +18,22 @@ static bool before(const struct mqw_heap_entry *a, const struct mqw_heap_entry *
 	return a->due != b->due ? a->due < b->due : a->sequence < b->sequence;
 }
 
-static void place(struct mqw_heap *h, size_t i, struct mqw_heap_entry e)
+static void place(struct mqw_heap *h, size_t i, const struct mqw_heap_entry *e)
 {
-	h->entries[i] = e;
-	e.link->heap_index = (uint32_t)i;
+	h->entries[i] = *e;
+	e->link->heap_index = (uint32_t)i;
 }
 
-static void sift_up(struct mqw_heap *h, size_t i, struct mqw_heap_entry e)
+static void sift_up(struct mqw_heap *h, size_t i, const struct mqw_heap_entry *e)
 {
-	while (i > 0 && before(&e, &h->entries[(i - 1) / 2])) {
-		place(h, i, h->entries[(i - 1) / 2]);
+	while (i > 0 && before(e, &h->entries[(i - 1) / 2])) {
+		place(h, i, &h->entries[(i - 1) / 2]);
 		i = (i - 1) / 2;
 	}
 	place(h, i, e);
 }
 
-static void sift_down(struct mqw_heap *h, size_t i, struct mqw_heap_entry e)
+static void sift_down(struct mqw_heap *h, size_t i, const struct mqw_heap_entry *e)
 {
 	for (;;) {
 		size_t child = 2 * i + 1;
@@ -42,18 +42,18 @@ static void sift_down(struct mqw_heap *h, size_t i, struct mqw_heap_entry e)
 			break;
 		if (child + 1 < h->count && before(&h->entries[child + 1], &h->entries[child]))
 			child++;
-		if (!before(&h->entries[child], &e))
+		if (!before(&h->entries[child], e))
 			break;
-		place(h, i, h->entries[child]);
+		place(h, i, &h->entries[child]);
 		i = child;
 	}
 	place(h, i, e);
 }
 
-/* Puts e where it belongs, starting from the hole at i. */
-static void settle(struct mqw_heap *h, size_t i, struct mqw_heap_entry e)
+/* Puts e, which is not in the heap, where it belongs, starting from the hole at i. */
+static void settle(struct mqw_heap *h, size_t i, const struct mqw_heap_entry *e)
 {
-	if (i > 0 && before(&e, &h->entries[(i - 1) / 2]))
+	if (i > 0 && before(e, &h->entries[(i - 1) / 2]))
 		sift_up(h, i, e);
 	else
 		sift_down(h, i, e);
@@ -67,8 +67,12 @@ void mqw_heap_remove(struct mqw_heap *h, struct mqw_link *l)
 		return;
 	l->heap_index = NOT_IN;
 	h->count--;
-	if (i < h->count)
-		settle(h, i, h->entries[h->count]);
+	if (i < h->count) {
+		/* Copied: its place is not in the heap any more. */
+		struct mqw_heap_entry last = h->entries[h->count];
+
+		settle(h, i, &last);
+	}
 }
 
 int mqw_heap_set(struct mqw_heap *h, struct mqw_link *l)
@@ -81,7 +85,7 @@ int mqw_heap_set(struct mqw_heap *h, struct mqw_link *l)
 	}
 	e.sequence = h->sequence++;
 	if (l->heap_index != NOT_IN) {
-		settle(h, l->heap_index, e);
+		settle(h, l->heap_index, &e);
 		return 0;
 	}
 	if (h->count == NOT_IN)
@@ -95,7 +99,7 @@ int mqw_heap_set(struct mqw_heap *h, struct mqw_link *l)
 		h->entries = p;
 		h->cap = cap;
 	}
-	sift_up(h, h->count++, e);
+	sift_up(h, h->count++, &e);
 	return 0;
 }
 

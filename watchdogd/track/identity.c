@@ -8,22 +8,56 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* "realm NUL queue_id" in t->key; ptr NULL when memory is out. */
 static struct mqw_slice make_key(
 	struct mqw_tracker *t, struct mqw_slice realm, struct mqw_slice queue_id)
 {
-	mqw_buffer_clear(&t->key);
-	mqw_buffer_add(&t->key, realm);
-	mqw_buffer_add(&t->key, mqw_slice("", 1));
-	mqw_buffer_add(&t->key, queue_id);
-	return mqw_buffer_slice(&t->key);
+	struct mqw_buffer *b = &t->key;
+	size_t len = realm.len + 1 + queue_id.len;
+
+	b->len = 0;
+	b->failed = false;
+	if (!mqw_buffer_reserve(b, len))
+		return MQW_SLICE_NULL;
+	if (realm.len)
+		memcpy(b->ptr, realm.ptr, realm.len);
+	b->ptr[realm.len] = '\0';
+	if (queue_id.len)
+		memcpy(b->ptr + realm.len + 1, queue_id.ptr, queue_id.len);
+	return mqw_slice(b->ptr, len);
+}
+
+/* Lines about one message come together more often than not. */
+static bool is_recent(
+	const struct mqw_tracker *t, struct mqw_slice realm, struct mqw_slice queue_id)
+{
+	const struct mqw_message *m = t->recent;
+
+	return m && m->link.key_len == realm.len + 1 + queue_id.len &&
+		m->queue_id == m->realm + realm.len + 1 &&
+		(realm.len == 0 || memcmp(m->realm, realm.ptr, realm.len) == 0) &&
+		(queue_id.len == 0 || memcmp(m->queue_id, queue_id.ptr, queue_id.len) == 0);
 }
 
 int mqw_identity_look(struct mqw_tracker *t, struct mqw_slice realm, struct mqw_slice queue_id,
 	struct mqw_message **ret)
 {
-	struct mqw_link *l = mqw_map_get(&t->messages, make_key(t, realm, queue_id));
+	struct mqw_link *l;
+	struct mqw_slice key;
 
+	if (is_recent(t, realm, queue_id)) {
+		t->recent->touched = true;
+		*ret = t->recent;
+		return 0;
+	}
+	*ret = NULL;
+	key = make_key(t, realm, queue_id);
+	if (!key.ptr)
+		return -ENOMEM;
+	l = mqw_map_get(&t->messages, key);
 	*ret = l ? mqw_packed_open(t, l) : NULL;
+	if (*ret)
+		t->recent = *ret;
 	return l && !*ret ? -ENOMEM : 0;
 }
 
@@ -119,6 +153,7 @@ struct mqw_message *mqw_identity_add(struct mqw_tracker *t, struct mqw_slice rea
 		earlier->has_later = true;
 	m->number = ++t->number;
 	mqw_identity_link(t, &m->link);
+	t->recent = m;
 	return m;
 }
 
@@ -136,15 +171,13 @@ static void unlink_dirty(struct mqw_tracker *t, const struct mqw_message *m)
 		t->dirty_last = m->previous_dirty;
 }
 
-void mqw_identity_drop(struct mqw_tracker *t, struct mqw_message *m)
+/* Out of the line of lives of its id. */
+static void unlink_life(struct mqw_tracker *t, struct mqw_message *m)
 {
 	struct mqw_slice key = mqw_slice(m->key, m->link.key_len);
-	struct mqw_link *head = mqw_map_get(&t->messages, key);
 	struct mqw_message *later;
 
-	if (t->ops.forget)
-		t->ops.forget(t->ops.ctx, m);
-	if (head == &m->link) {
+	if (!m->has_later) {
 		/* The slot's key lives in the message that goes: take it out before putting another. */
 		mqw_map_take(&t->messages, key);
 		if (m->earlier) {
@@ -153,14 +186,23 @@ void mqw_identity_drop(struct mqw_tracker *t, struct mqw_message *m)
 				mqw_slice(m->earlier->key, m->earlier->link.key_len),
 				&m->earlier->link);
 		}
-	} else {
-		/* One that has an earlier life is never packed. */
-		for (later = mqw_message_of(head); later && later->earlier != m;
-			later = later->earlier)
-			;
-		if (later)
-			later->earlier = m->earlier;
+		return;
 	}
+	/* One that has an earlier life is never packed. */
+	for (later = mqw_message_of(mqw_map_get(&t->messages, key)); later && later->earlier != m;
+		later = later->earlier)
+		;
+	if (later)
+		later->earlier = m->earlier;
+}
+
+void mqw_identity_drop(struct mqw_tracker *t, struct mqw_message *m)
+{
+	if (t->ops.forget)
+		t->ops.forget(t->ops.ctx, m);
+	if (t->recent == m)
+		t->recent = NULL;
+	unlink_life(t, m);
 	unlink_from(t, &m->link);
 	unlink_dirty(t, m);
 	mqw_heap_remove(&t->heap, &m->link);
@@ -204,9 +246,16 @@ static bool begins_another_life(
 			return m->queued && m->message_id &&
 				!mqw_slice_eq(mqw_slice_of(m->message_id), e->message_id);
 		return e->time > m->closed_at + t->options.reorder;
+	case MQW_EVENT_QUEUE_PRESENT:
+		/*
+		 * What waits to be taken up is what was put back under its old id; its next line names
+		 * that id. A new message with an old one's id has lines of its own that begin it.
+		 */
+		if (e->place == MQW_PLACE_ARRIVING)
+			return false;
+		__attribute__((fallthrough));
 	case MQW_EVENT_QUEUED:
 	case MQW_EVENT_HELD:
-	case MQW_EVENT_QUEUE_PRESENT:
 		return mqw_message_closed(m) && e->time > m->closed_at + t->options.reorder;
 	case MQW_EVENT_ATTEMPT:
 		/* Its own last lines may trail behind the removal. */

@@ -7,26 +7,27 @@
 #define NAME_MAX_LEN 4096 /* of a realm and of a queue id: far beyond any */
 #define ADDRESS_MAX 1024 /* RFC 5321 4.5.3.1.3 allows 256; quoted forms are longer */
 
+/* One piece, the key behind the message. Not by calloc(), whose fast path is none in glibc. */
 struct mqw_message *mqw_message_create(struct mqw_slice realm, struct mqw_slice queue_id)
 {
-	struct mqw_message *m = calloc(1, sizeof(*m));
+	struct mqw_message *m;
+	size_t key_len;
 
-	if (!m)
-		return NULL;
 	realm = mqw_slice_head(realm, NAME_MAX_LEN);
 	queue_id = mqw_slice_head(queue_id, NAME_MAX_LEN);
-	m->link.key_len = (uint16_t)(realm.len + 1 + queue_id.len);
-	m->key = malloc((size_t)m->link.key_len + 1);
-	if (!m->key) {
-		free(m);
+	key_len = realm.len + 1 + queue_id.len;
+	m = malloc(sizeof(*m) + key_len + 1);
+	if (!m)
 		return NULL;
-	}
+	memset(m, 0, sizeof(*m));
+	m->key = (char *)(m + 1);
+	m->link.key_len = (uint16_t)key_len;
 	if (realm.len)
 		memcpy(m->key, realm.ptr, realm.len);
 	m->key[realm.len] = '\0';
 	if (queue_id.len)
 		memcpy(m->key + realm.len + 1, queue_id.ptr, queue_id.len);
-	m->key[m->link.key_len] = '\0';
+	m->key[key_len] = '\0';
 	m->realm = m->key;
 	m->queue_id = m->key + realm.len + 1;
 	m->link.heap_index = UINT32_MAX;
@@ -37,12 +38,18 @@ struct mqw_message *mqw_message_create(struct mqw_slice realm, struct mqw_slice 
 	return m;
 }
 
+/* Most of what could be there is not: that is seen without a call. */
+static inline void drop(char *s)
+{
+	if (s)
+		free(s);
+}
+
 static void free_recipient(struct mqw_recipient *r)
 {
-	free(r->address);
-	free(r->relay);
-	free(r->reply);
-	free(r->successor);
+	drop(r->relay);
+	drop(r->reply);
+	drop(r->successor);
 	free(r);
 }
 
@@ -56,21 +63,25 @@ struct mqw_message *mqw_message_free(struct mqw_message *m)
 		free_recipient(m->recipients);
 		m->recipients = next;
 	}
-	free(m->key);
-	free(m->sender);
-	free(m->message_id);
-	free(m->ndr_id);
-	free(m->former_id);
-	free(m->successor);
-	free(m->lost_how);
+	drop(m->sender);
+	drop(m->message_id);
+	drop(m->ndr_id);
+	drop(m->former_id);
+	drop(m->successor);
+	drop(m->lost_how);
 	free(m);
 	return NULL;
 }
 
 bool mqw_string_set(char **owned, struct mqw_slice s, size_t cap)
 {
-	char *copy = mqw_slice_dup(mqw_slice_head(s, cap));
+	char *copy;
 
+	s = mqw_slice_head(s, cap);
+	/* Several lines say the same. */
+	if (*owned && mqw_slice_eq(mqw_slice_of(*owned), s))
+		return true;
+	copy = mqw_slice_dup(s);
 	if (!copy)
 		return false;
 	free(*owned);
@@ -120,14 +131,17 @@ struct mqw_recipient *mqw_message_recipient(
 
 struct mqw_recipient *mqw_message_add_recipient(struct mqw_message *m, struct mqw_slice address)
 {
-	struct mqw_recipient *r = calloc(1, sizeof(*r));
+	struct mqw_recipient *r;
 
+	address = mqw_slice_head(address, ADDRESS_MAX);
+	r = malloc(sizeof(*r) + address.len + 1);
 	if (!r)
 		return NULL;
-	if (!mqw_string_set(&r->address, address, ADDRESS_MAX)) {
-		free(r);
-		return NULL;
-	}
+	memset(r, 0, sizeof(*r));
+	r->address = (char *)(r + 1);
+	if (address.len)
+		memcpy(r->address, address.ptr, address.len);
+	r->address[address.len] = '\0';
 	r->first_attempt = r->last_attempt = MQW_TIME_NONE;
 	if (m->last_recipient)
 		m->last_recipient->next = r;

@@ -99,6 +99,8 @@ static void pack(struct mqw_tracker *t, struct mqw_message *m)
 		return;
 	replace(t, &m->link, packed, mqw_slice(bytes_of(packed), m->link.key_len));
 	packed->packed = true;
+	if (t->recent == m)
+		t->recent = NULL;
 	leave_row(t, m);
 	mqw_message_free(m);
 }
@@ -166,7 +168,7 @@ int mqw_packed_add(struct mqw_tracker *t, const struct mqw_message *from, const 
  */
 static bool may_be_packed(const struct mqw_message *m)
 {
-	return !m->dirty && !m->waiting && !m->earlier && !m->has_later;
+	return !m->dirty && !m->waiting && !m->untold && !m->earlier && !m->has_later;
 }
 
 void mqw_packed_rest(struct mqw_tracker *t)

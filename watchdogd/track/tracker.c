@@ -12,6 +12,7 @@
 #define TROUBLE_LIFE (7 * MQW_DAY) /* live: how long a lost message is kept in sight */
 #define CLOSED_TROUBLE_LIFE MQW_DAY /* live: a false report is acted on after it was sent */
 #define LOG_HOLE MQW_DAY /* a log that says nothing at all for so long may lack lines */
+#define TELL_AGAIN (5 * MQW_SECOND)
 #define BULK_BEFORE (10 * MQW_SECOND)
 
 struct mqw_tracker_options mqw_tracker_defaults(void)
@@ -117,6 +118,8 @@ int64_t mqw_tracker_next_look(const struct mqw_tracker *t, const struct mqw_mess
 {
 	int64_t due, patience = t->options.retry_max + t->options.slack;
 
+	if (m->untold)
+		return t->now + TELL_AGAIN;
 	if (mqw_message_closed(m))
 		return t->live && in_trouble(m) ? trouble_since(t, m) + CLOSED_TROUBLE_LIFE
 						: m->last_seen + t->options.keep_settled;
@@ -201,9 +204,11 @@ bool mqw_tracker_review(struct mqw_tracker *t, struct mqw_message *m, bool final
 		.sure = m->sure};
 	struct mqw_recipient *r = m->recipients ? m->recipients : &stand_in;
 	bool accepted = m->queued || m->held || m->recipients, changed = false;
+	uint8_t sure;
 
 	if (t->held && !final)
 		return false;
+	m->untold = false;
 	for (; r; r = r->next) {
 		struct mqw_judgement j = mqw_judge(t, m, r);
 		enum mqw_verdict previous = (enum mqw_verdict)r->reported;
@@ -219,11 +224,18 @@ bool mqw_tracker_review(struct mqw_tracker *t, struct mqw_message *m, bool final
 		if ((j.verdict == previous && !j.again) ||
 			(j.verdict == MQW_VERDICT_NONE && !t->live))
 			continue;
+		sure = r->sure;
 		r->reported = (uint8_t)j.verdict;
 		r->sure = (uint8_t)(j.confidence + 1);
 		changed = true;
 		j.greylisting = greylisting_of(r);
+		t->not_told = false;
 		t->ops.verdict(t->ops.ctx, m, r, &j, previous);
+		if (t->not_told) {
+			r->reported = (uint8_t)previous;
+			r->sure = sure;
+			m->untold = true;
+		}
 	}
 	m->reported = stand_in.reported;
 	m->sure = stand_in.sure;
@@ -274,6 +286,17 @@ static bool waits_to_be_told(struct mqw_tracker *t, const struct mqw_message *m)
 static void look(struct mqw_tracker *t, struct mqw_message *m)
 {
 	int64_t patience = t->options.retry_max + t->options.slack;
+
+	/* It was looked at for this, and not because its time is over. */
+	if (m->untold) {
+		if (mqw_tracker_review(t, m, false))
+			mqw_tracker_mark_dirty(t, m);
+		m->link.due_at = mqw_tracker_next_look(t, m);
+		if (m->link.due_at <= t->now)
+			m->link.due_at = t->now + TELL_AGAIN;
+		mqw_heap_set(&t->heap, &m->link);
+		return;
+	}
 
 	if (waits_for_successor(t, m)) {
 		mqw_heap_set(&t->heap, &m->link);
@@ -346,10 +369,11 @@ void mqw_tracker_tick(struct mqw_tracker *t, int64_t now)
 /* A log that jumps forward by more than a day may lack a rotated file. */
 static int note_hole(struct mqw_tracker *t, const struct mqw_event *e)
 {
-	struct mqw_event hole = *e;
+	struct mqw_event hole;
 
 	if (t->live || t->now == MQW_TIME_NONE || e->time - t->now <= LOG_HOLE)
 		return 0;
+	hole = *e;
 	hole.reply = MQW_LIT("the log says nothing at all in this time");
 	return add_gap(t, t->now, e->time, &hole);
 }
@@ -400,6 +424,11 @@ int mqw_tracker_event(void *tracker, const struct mqw_event *e)
 		mqw_tracker_mark_dirty(t, m);
 	}
 	return mqw_tracker_schedule(t, m);
+}
+
+void mqw_tracker_not_told(struct mqw_tracker *t)
+{
+	t->not_told = true;
 }
 
 void mqw_tracker_hold(struct mqw_tracker *t, bool held)

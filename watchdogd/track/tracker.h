@@ -30,8 +30,8 @@ enum mqw_recipient_state {
 
 struct mqw_recipient {
 	struct mqw_recipient *next;
-	char *address; /* owned, as are the strings below; "" never, NULL only for the stand-in */
-	char *relay; /* NULL unknown */
+	char *address; /* in the same piece of memory; "" never, NULL only for the stand-in */
+	char *relay; /* owned, as are the strings below; NULL unknown */
 	char *reply; /* of the last attempt that failed, cut at 512 bytes; NULL none */
 	char *successor; /* queue id it went on as; NULL none */
 	bool successor_known; /* the successor was seen in this log */
@@ -65,7 +65,7 @@ struct mqw_message {
 	uint64_t
 		number; /* from 1, in order of first sight; no other message of the tracker has it */
 	struct mqw_message *earlier; /* former message of the same id, still kept */
-	char *key; /* realm NUL queue id: the map's key */
+	char *key; /* realm NUL queue id: the map's key; in the same piece of memory */
 	const char *realm, *queue_id; /* inside key */
 	const char *instance; /* borrowed from the tracker's names */
 	char *sender; /* NULL unknown, "" the null sender */
@@ -90,6 +90,7 @@ struct mqw_message {
 	bool kept; /* that gave it out once, or it was restored: somebody keeps it */
 	uint8_t reported; /* verdict last given for the stand-in of unnamed recipients, and */
 	uint8_t sure; /* its confidence as above */
+	bool untold; /* what was found of it could not be told: it is told once more */
 	bool touched; /* looked at since it was last thought of packing it */
 	bool has_later; /* another life of its id refers to it */
 	uint32_t loose_index; /* among those that are not packed */
@@ -184,6 +185,12 @@ int mqw_tracker_event(void *tracker, const struct mqw_event *e);
  * go of settled messages. A time before the last one is ignored.
  */
 void mqw_tracker_tick(struct mqw_tracker *t, int64_t now);
+
+/*
+ * From within the verdict callback: it could not be told now. The same comes again in a few seconds,
+ * as if it had not been given.
+ */
+void mqw_tracker_not_told(struct mqw_tracker *t);
 
 /*
  * Live: while held it reports nothing and lets go of nothing that is in trouble. So it is when a log

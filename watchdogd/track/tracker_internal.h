@@ -144,8 +144,10 @@ struct mqw_tracker {
 	struct mqw_tracker_options options;
 	struct mqw_tracker_ops ops;
 	bool live, held;
+	bool not_told; /* said by the verdict callback under way */
 	int64_t released_at; /* end of being held; MQW_TIME_NONE: it never was */
 	struct mqw_map messages; /* key -> link of the newest message of that id */
+	struct mqw_message *recent; /* the one of them looked for last, not packed; NULL none */
 	struct mqw_link *oldest, *newest;
 	uint64_t number; /* of the last message */
 	struct mqw_message **loose; /* those that are not packed */
