@@ -7,6 +7,7 @@
 #ifndef MQW_PROBES_PROBE_H
 #define MQW_PROBES_PROBE_H
 
+#include "watchdogd/base/bundle.h"
 #include "watchdogd/track/event.h"
 #include "watchdogd/track/tracker.h"
 
@@ -86,6 +87,8 @@ struct mqw_control {
 };
 
 struct mqw_control_ops {
+	/* What recover() does and keeps, and what the message loses by it: a sentence each. */
+	const char *recover_how, *recover_loses;
 	/* Tries one message now. That it is not in the queue need not be noticed. */
 	int (*requeue)(
 		const struct mqw_control *c, const char *queue_id, char *ret_text, size_t size);
@@ -160,6 +163,13 @@ struct mqw_probe_ops {
 	bool (*valid_id)(struct mqw_slice id);
 	/* Reads a queue file's bytes. 0, -EBADMSG when it is none, -ENOMEM. */
 	int (*queue_file)(struct mqw_slice content, struct mqw_queue_file *ret);
+	/*
+	 * Adds the mail itself, header and body, each line ended by "\n", out of the message's files:
+	 * the one with the envelope, then those of companion(). No envelope, no stuffing of dots, no
+	 * limit of a line's length; bytes as they are. 0, -EBADMSG or -ENOMEM; then what was added
+	 * is of no use.
+	 */
+	int (*mail)(const struct mqw_slice *files, size_t count, struct mqw_buffer *ret);
 	/* Permission bits of a finished queue file, which alone is fit for a copy; 0: any. */
 	unsigned int complete_mode;
 	/*
@@ -207,6 +217,13 @@ bool mqw_probe_companion(const struct mqw_probe_ops *probe, int root, struct mqw
  * root. A look that fails in another way than by ENOENT counts as there.
  */
 bool mqw_probe_is_whole(const struct mqw_probe_ops *probe, int root, struct mqw_slice path);
+
+/*
+ * The files of a copy, the one with the envelope first: of a bundle (base/bundle.h) where a message
+ * is several files, or the one that it is. How many, or -EBADMSG. Borrowed from content.
+ */
+int mqw_probe_files(const struct mqw_probe_ops *probe, struct mqw_slice content,
+	struct mqw_slice ret[MQW_BUNDLE_MAX]);
 
 /* The probe of that name, or NULL. */
 const struct mqw_probe_ops *mqw_probe_find(struct mqw_slice name);

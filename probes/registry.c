@@ -84,6 +84,15 @@ void mqw_mta_settings_done(struct mqw_mta_settings *s)
 	*s = (struct mqw_mta_settings){0};
 }
 
+int mqw_probe_files(const struct mqw_probe_ops *probe, struct mqw_slice content,
+	struct mqw_slice ret[MQW_BUNDLE_MAX])
+{
+	if (probe->companion)
+		return mqw_bundle_split(content, ret);
+	ret[0] = content;
+	return 1;
+}
+
 void mqw_queue_file_done(struct mqw_queue_file *f)
 {
 	for (size_t i = 0; i < f->recipient_count; i++)

@@ -85,6 +85,7 @@ else
 	counted "the watchdog beside a real Exim" tests/integration/exim.sh
 	counted "the watchdog beside a real Sendmail" tests/integration/sendmail.sh
 	counted "a ledger that cannot be written" tests/integration/faults.sh
+	counted "recoveries by hand with three MTAs" tests/integration/recover.sh
 	counted "the watchdog killed beside Exim and Sendmail" tests/integration/killed.sh
 	counted "attacks on the service" tests/integration/attacks.sh
 	counted "the service in a booted system" tests/integration/boot.sh

@@ -174,6 +174,10 @@ static int healthy(const struct mqw_control *c, char *ret_text, size_t size)
 }
 
 const struct mqw_control_ops mqw_exim_control = {
+	.recover_how = "its spool files are put back under an id that tells the former one: "
+		       "envelope sender, headers, body and DSN parameters stay, the lifetime "
+		       "begins anew",
+	.recover_loses = "its queue id, and when it arrived first",
 	.requeue = requeue,
 	.flush = flush,
 	.healthy = healthy,

@@ -42,6 +42,8 @@ bool mqw_exim_queue_name(struct mqw_slice relative_path, struct mqw_queue_name *
 bool mqw_exim_companion(struct mqw_slice path, size_t n, char *ret, size_t size);
 /* Reads the bytes of ID-H. */
 int mqw_exim_queue_file(struct mqw_slice content, struct mqw_queue_file *ret);
+/* Of ID-H and ID-D. */
+int mqw_exim_mail(const struct mqw_slice *files, size_t count, struct mqw_buffer *ret);
 int mqw_exim_keep_recipients(
 	struct mqw_buffer *file, const struct mqw_slice *keep, size_t keep_count);
 

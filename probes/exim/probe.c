@@ -47,6 +47,7 @@ const struct mqw_probe_ops mqw_probe_exim = {
 	.companion = mqw_exim_companion,
 	.valid_id = mqw_exim_valid_id,
 	.queue_file = mqw_exim_queue_file,
+	.mail = mqw_exim_mail,
 	/* Any: ID-H comes by a rename, when it is complete. */
 	.complete_mode = 0,
 	.keep_recipients = mqw_exim_keep_recipients,

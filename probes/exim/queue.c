@@ -334,3 +334,42 @@ int mqw_exim_queue_file(struct mqw_slice content, struct mqw_queue_file *ret)
 		mqw_queue_file_done(ret);
 	return r;
 }
+
+/* A body that came by BDAT may be kept with the line ends of the wire, and no dots stuffed. */
+static void add_wire_body(struct mqw_buffer *b, struct mqw_slice body)
+{
+	struct mqw_slice line;
+
+	while (mqw_slice_take_until(&body, '\n', &line)) {
+		if (line.len && line.ptr[line.len - 1] == '\r')
+			line.len--;
+		mqw_buffer_add(b, line);
+		mqw_buffer_add(b, MQW_LIT("\n"));
+	}
+	mqw_buffer_add(b, body);
+}
+
+/* Flag '*' is a header that was taken out (spool_out.c). The first line of ID-D is its name. */
+int mqw_exim_mail(const struct mqw_slice *files, size_t count, struct mqw_buffer *ret)
+{
+	struct mqw_exim_envelope e;
+	struct mqw_slice s, header, name, body = count == 2 ? files[1] : MQW_SLICE_NULL;
+	char flag;
+	int r = count == 2 ? mqw_exim_read_envelope(files[0], &e) : -EBADMSG;
+
+	if (r < 0)
+		return r;
+	if (!mqw_slice_take_until(&body, '\n', &name) || !mqw_slice_ends(name, MQW_LIT("-D")) ||
+		!mqw_slice_eq(mqw_slice_head(name, name.len - 2), e.id))
+		return -EBADMSG;
+	s = e.headers;
+	while (s.len && take_header(&s, &flag, &header))
+		if (flag != '*')
+			mqw_buffer_add(ret, header);
+	mqw_buffer_add(ret, MQW_LIT("\n"));
+	if (mqw_slice_find(e.options, MQW_LIT("-spool_file_wireformat\n")) < e.options.len)
+		add_wire_body(ret, body);
+	else
+		mqw_buffer_add(ret, body);
+	return ret->failed ? -ENOMEM : 0;
+}

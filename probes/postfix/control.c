@@ -199,6 +199,11 @@ int mqw_postfix_healthy(const struct mqw_control *c, char *ret_text, size_t size
 }
 
 const struct mqw_control_ops mqw_postfix_control = {
+	.recover_how = "its queue file is put before Postfix in maildrop, as postsuper -r does: "
+		       "envelope sender, headers, body and DSN parameters stay, the lifetime "
+		       "begins anew",
+	.recover_loses = "it gets a new queue id and one more Received: header; header and body "
+			 "checks, address rewriting and content_filter are gone through again",
 	.requeue = requeue,
 	.flush = flush,
 	.healthy = mqw_postfix_healthy,

@@ -25,6 +25,9 @@ extern const char *const mqw_postfix_queue_directories[];
 bool mqw_postfix_queue_name(struct mqw_slice relative_path, struct mqw_queue_name *ret);
 int mqw_postfix_queue_file(struct mqw_slice content, struct mqw_queue_file *ret);
 
+/* See probe.h: what `postcat -bh` prints. */
+int mqw_postfix_mail(const struct mqw_slice *files, size_t count, struct mqw_buffer *ret);
+
 /*
  * Marks recipients of a queue file as done, in the bytes: every recipient still to do whose
  * address is not in keep (keep_count addresses, compared without case in the domain, and exactly

@@ -60,6 +60,7 @@ const struct mqw_probe_ops mqw_probe_postfix = {
 	.mtime_is_retry = true,
 	.valid_id = mqw_postfix_valid_id,
 	.queue_file = mqw_postfix_queue_file,
+	.mail = mqw_postfix_mail,
 	.complete_mode = 0700, /* MAIL_QUEUE_STAT_READY, global/mail_queue.h */
 	.keep_recipients = keep_recipients,
 	.is_genuine = is_genuine,

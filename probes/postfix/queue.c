@@ -452,3 +452,20 @@ int mqw_postfix_check_file(struct mqw_slice content, size_t max_record)
 	}
 	return r < 0 ? r : left;
 }
+
+int mqw_postfix_mail(const struct mqw_slice *files, size_t count, struct mqw_buffer *ret)
+{
+	struct walk w = walk_start(count ? files[0] : MQW_SLICE_NULL, types_loose, true);
+	struct record rec;
+	int r;
+
+	/* An L is the beginning of a line that is longer than a record. */
+	while ((r = walk_next(&w, &rec)) > 0) {
+		if (w.part != CONTENT || (rec.type != 'N' && rec.type != 'L'))
+			continue;
+		mqw_buffer_add(ret, rec.data);
+		if (rec.type == 'N')
+			mqw_buffer_add(ret, MQW_LIT("\n"));
+	}
+	return r < 0 ? r : ret->failed ? -ENOMEM : 0;
+}

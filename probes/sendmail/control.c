@@ -106,6 +106,11 @@ int mqw_sendmail_healthy(const struct mqw_control *c, char *ret_text, size_t siz
 }
 
 const struct mqw_control_ops mqw_sendmail_control = {
+	.recover_how = "its qf and df files are put back under an id that tells the former one: "
+		       "envelope sender, headers, body and DSN parameters stay, the lifetime "
+		       "begins anew; where only the body was gone, it alone",
+	.recover_loses = "its queue id, when it arrived first, and the user as whom programs would "
+			 "be run: recipients that are programs or files are refused",
 	.requeue = requeue,
 	.flush = flush,
 	.healthy = mqw_sendmail_healthy,

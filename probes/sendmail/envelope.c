@@ -109,3 +109,43 @@ int mqw_sendmail_renew_envelope(struct mqw_slice qf, int64_t now, struct mqw_buf
 		return -EBADMSG;
 	return ret->failed ? -ENOMEM : left;
 }
+
+/*
+ * Whether a header with these flags goes out with the mail: without any it does, with some for mailers
+ * that ask for one of them. D, F and M (Date, From, Message-Id) every mailer that sends mail asks for
+ * (cf/m4/proto.m4 of 8.17.1: F=mDFM...); P and x (Return-Path, Full-Name) stand for what sendmail.cf
+ * would make up, with macros in it.
+ */
+static bool goes_out(struct mqw_slice flags)
+{
+	for (size_t i = 0; i < flags.len; i++)
+		if (memchr("DFM", flags.ptr[i], 3))
+			return true;
+	return flags.len == 0;
+}
+
+int mqw_sendmail_mail(const struct mqw_slice *files, size_t count, struct mqw_buffer *ret)
+{
+	struct mqw_slice rest = count == 2 ? files[0] : MQW_SLICE_NULL, header, flags;
+	struct mqw_sendmail_qf_line line = {0};
+	int r;
+
+	if (!mqw_slice_starts(rest, MQW_LIT("V")))
+		return -EBADMSG;
+	while ((r = mqw_sendmail_qf_next(&rest, &line)) > 0 && line.type != '.') {
+		header = mqw_slice_from(line.whole, 1);
+		flags = MQW_SLICE_NULL;
+		if (line.type != 'H')
+			continue;
+		if (mqw_slice_skip(&header, MQW_LIT("?")) &&
+			!mqw_slice_take_until(&header, '?', &flags))
+			return -EBADMSG;
+		if (goes_out(flags))
+			mqw_buffer_add(ret, header);
+	}
+	if (r <= 0)
+		return -EBADMSG;
+	mqw_buffer_add(ret, MQW_LIT("\n"));
+	mqw_buffer_add(ret, files[1]);
+	return ret->failed ? -ENOMEM : 0;
+}

@@ -68,6 +68,7 @@ const struct mqw_probe_ops mqw_probe_sendmail = {
 	.in_other_queue = in_other_queue,
 	.valid_id = mqw_sendmail_valid_id,
 	.queue_file = mqw_sendmail_queue_file,
+	.mail = mqw_sendmail_mail,
 	.keep_recipients = mqw_sendmail_keep_recipients,
 	.is_genuine = is_genuine,
 	.ask = mqw_sendmail_ask,

@@ -39,6 +39,8 @@ extern const struct mqw_queue_file_form mqw_sendmail_queue_file_forms[];
 /* The two places of the df file: each of qf and df may be in a directory of that name. */
 bool mqw_sendmail_companion(struct mqw_slice path, size_t n, char *ret, size_t size);
 int mqw_sendmail_queue_file(struct mqw_slice content, struct mqw_queue_file *ret);
+/* envelope.c: of qfID and dfID. */
+int mqw_sendmail_mail(const struct mqw_slice *files, size_t count, struct mqw_buffer *ret);
 /* Takes the lines of all other recipients out: what is not in a qf file counts as done. */
 int mqw_sendmail_keep_recipients(
 	struct mqw_buffer *file, const struct mqw_slice *keep, size_t keep_count);

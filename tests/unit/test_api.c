@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#define _GNU_SOURCE /* struct ucred, setgroups */
 /* Over a real socket, byte by byte: what a client gets, and what a hostile one cannot do. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #define IDLE_SECONDS 1u
 #include "watchdogd/api/api.c"
 
+#include <grp.h>
 #include <inttypes.h>
 #include <poll.h>
 
@@ -69,9 +71,32 @@ static json_t *no_memory_list(void *ctx, const struct mqw_api_query *q)
 	return NULL;
 }
 
+static json_t *fake_action(void *ctx, int64_t id)
+{
+	(void)ctx;
+	return id == 7 ? json_pack("{s:I}", "id", (json_int_t)id) : NULL;
+}
+
+/* Says what was asked. */
+static json_t *fake_act(void *ctx, const struct mqw_api_act *q, const char **ret_fault)
+{
+	(void)ctx;
+	*ret_fault = mqw_slice_eq(q->queue_id, MQW_LIT("GONE")) ? "it is gone" : NULL;
+	if (*ret_fault)
+		return NULL;
+	return json_pack("{s:o,s:o,s:o,s:b}", "what", mqw_json_text(q->what), "id",
+		mqw_json_text(q->queue_id), "instance", mqw_json_text(q->instance), "dry",
+		q->dry_run);
+}
+
 static char version[] = "1.2.3";
-static const struct mqw_api_ops ops = {
-	.status = fake_status, .list = fake_list, .show = fake_show, .ctx = version};
+static struct mqw_api_ops ops = {.status = fake_status,
+	.list = fake_list,
+	.show = fake_show,
+	.action = fake_action,
+	.act = fake_act,
+	.operators = MQW_API_NO_GROUP,
+	.ctx = version};
 
 static int dial(const char *path)
 {
@@ -169,6 +194,14 @@ static void each_path_is_answered(void **state)
 		{"GET", "/../v1/status", 404, "{\"error\":\"no such path\"}\n"},
 		{"GET", "/", 404, "{\"error\":\"no such path\"}\n"},
 		{"GET", "/v2/status", 404, "{\"error\":\"no such path\"}\n"},
+		{"GET", "/v1/actions/7", 200, "{\"id\":7}\n"},
+		{"GET", "/v1/actions/8", 404, "{\"error\":\"there is no such action\"}\n"},
+		{"GET", "/v1/actions/7x", 404, "{\"error\":\"there is no such action\"}\n"},
+		{"GET", "/v1/actions/99999999999999999999", 404,
+			"{\"error\":\"there is no such action\"}\n"},
+		{"GET", "/v1/instances/out/restart", 404, "{\"error\":\"no such path\"}\n"},
+		{"POST", "/v1/messages/x", 405, "{\"error\":\"only GET is known here\"}\n"},
+		{"POST", "/v1/messages//ack", 405, "{\"error\":\"only GET is known here\"}\n"},
 		{"POST", "/v1/status", 405, "{\"error\":\"only GET is known here\"}\n"},
 		{"DELETE", "/v1/messages/4F3aBcDeFgHz1k", 405,
 			"{\"error\":\"only GET is known here\"}\n"},
@@ -184,6 +217,86 @@ static void each_path_is_answered(void **state)
 		assert_int_equal(contains(&b, "Allow: GET\r\n"), rows[i].status == 405);
 	}
 	mqw_buffer_done(&b);
+}
+
+/* Root may act; the rows need that it is root who runs the tests. */
+static void acts_are_understood(void **state)
+{
+	static const struct {
+		const char *target;
+		int status;
+		const char *body;
+	} rows[] = {
+		{"/v1/messages/A1/recover", 200,
+			"{\"what\":\"recover\",\"id\":\"A1\",\"instance\":\"\",\"dry\":false}\n"},
+		{"/v1/messages/%3Ca%2Fb%3E/ack?dry_run=1&instance=out", 200,
+			"{\"what\":\"ack\",\"id\":\"<a/b>\",\"instance\":\"out\",\"dry\":true}\n"},
+		{"/v1/instances/out/restart", 200,
+			"{\"what\":\"restart\",\"id\":\"\",\"instance\":\"out\",\"dry\":false}\n"},
+		{"/v1/messages/GONE/recover", 404, "{\"error\":\"it is gone\"}\n"},
+		{"/v1/messages/A1/recover?dry_run=yes", 400, "{\"error\":\"dry_run: not 1\"}\n"},
+		{"/v1/messages/A1/recover?dryrun=1", 400,
+			"{\"error\":\"no such parameter; there are dry_run and instance\"}\n"},
+		{"/v1/messages/A1/recover?dry_run=1&dry_run=1", 400,
+			"{\"error\":\"a parameter occurs twice\"}\n"},
+		{"/v1/instances/out/restart?instance=in", 400,
+			"{\"error\":\"a parameter occurs twice\"}\n"},
+	};
+	struct fixture *f = *state;
+	struct mqw_buffer b = {0};
+
+	if (geteuid() != 0)
+		skip();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(ask(f->socket, "POST", rows[i].target, &b), rows[i].status);
+		assert_string_equal(body_of(&b), rows[i].body);
+	}
+	mqw_buffer_done(&b);
+}
+
+#define SOMEBODY 65534
+
+/* The status that a user with these groups gets. */
+static int ask_as(const char *socket, const char *method, const char *target, gid_t gid, gid_t more)
+{
+	struct mqw_buffer b = {0};
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (setgroups(1, &more) < 0 || setgid(gid) < 0 || setuid(SOMEBODY) < 0)
+			_exit(0);
+		_exit(ask(socket, method, target, &b) - 200);
+	}
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WEXITSTATUS(status) + 200;
+}
+
+/* To read is for whoever can open the socket; to act for root and one group. */
+static void only_operators_act(void **state)
+{
+	static const char target[] = "/v1/messages/A1/recover";
+	struct fixture f;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	for (int configured = 0; configured < 2; configured++) {
+		fixture_init(&f);
+		ops.operators = configured ? 4711 : MQW_API_NO_GROUP;
+		fixture_start(&f, &ops);
+		ops.operators = MQW_API_NO_GROUP;
+		assert_int_equal(chmod(f.directory, 0755), 0);
+		assert_int_equal(chmod(f.socket, 0666), 0);
+		assert_int_equal(ask_as(f.socket, "GET", "/v1/status", SOMEBODY, SOMEBODY), 200);
+		assert_int_equal(ask_as(f.socket, "POST", target, SOMEBODY, SOMEBODY), 403);
+		assert_int_equal(
+			ask_as(f.socket, "POST", target, 4711, SOMEBODY), configured ? 200 : 403);
+		assert_int_equal(
+			ask_as(f.socket, "POST", target, SOMEBODY, 4711), configured ? 200 : 403);
+		fixture_done(&f);
+	}
 }
 
 static void queries_are_understood(void **state)
@@ -525,6 +638,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_path_is_answered),
+		cmocka_unit_test(acts_are_understood),
+		cmocka_unit_test(only_operators_act),
 		cmocka_unit_test(queries_are_understood),
 		cmocka_unit_test(bad_queries_are_refused),
 		cmocka_unit_test(no_memory_is_an_error),

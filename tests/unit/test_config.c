@@ -139,6 +139,17 @@ static void what_is_missing_is_named(void **state)
 		"f:3:5: an instance needs the key \"name\"\n"
 		"f:3:5: an instance needs the key \"type\"\n"
 		"f:4:5: an instance: must be a mapping, not a single value\n");
+	assert_faults(
+		"version: 1\noperators: \"mail admins\"\nvault: {fsync: sometimes}\ninstances:\n"
+		"  - {name: a, type: postfix, tell_sender: maybe}\n"
+		"  - {name: b, type: exim, tell_sender: true, tell_sender_via: mx}\n"
+		"  - {name: c, type: exim, tell_sender_via: \"smtp://127.0.0.1\"}\n",
+		"f:2:12: operators: \"mail admins\" is not the name of a group\n"
+		"f:3:16: fsync: unknown word \"sometimes\"; allowed: never, each\n"
+		"f:5:43: tell_sender: \"maybe\" is not true or false\n"
+		"f:6:63: tell_sender_via: \"mx\" is not a relay such as "
+		"\"smtp://relay.example.com:25\" or \"smtps://relay.example.com\"\n"
+		"f:7:27: tell_sender_via: nobody is told anything without tell_sender: true\n");
 	assert_faults(HEAD "mode:\n", "f:3:6: mode: has no value; it must be a single value\n");
 }
 
@@ -245,7 +256,7 @@ static void only_so_many_are_shown(void **state)
 	for (int i = 0; i < 20; i++)
 		mqw_buffer_printf(&want,
 			"f:%d:3: unknown key \"wrong_%d\" in the vault; known are: keep, size, "
-			"age\n",
+			"age, fsync\n",
 			4 + i, i);
 	assert_string_equal(mqw_buffer_str(&d.text), mqw_buffer_str(&want));
 	assert_int_equal(d.count, 30);
@@ -299,7 +310,7 @@ static void files_must_be_trustworthy(void **state)
 	assert_load(HEAD "x: 1\n", 0600, -EINVAL,
 		":3:1: unknown key \"x\" in the configuration; known are: version, mode, "
 		"instances, vault, alerts, rules, timezone, state_directory, "
-		"control_socket, helper_socket\n");
+		"control_socket, operators, helper_socket\n");
 	assert_load(HEAD, 0660, -EPERM, ": is writable for its group (mode 0660); chmod go-w\n");
 	assert_load(HEAD, 0602, -EPERM, ": is writable for everyone (mode 0602); chmod go-w\n");
 	assert_int_equal(mqw_config_load("/nonexistent/x", &c, &d), -ENOENT);

@@ -17,6 +17,7 @@
 #include "memory_fixture.h"
 #include "probes/source/reader.h"
 #include "watchdogd/daemon/instance_internal.h"
+#include "watchdogd/daemon/vault_limits.h"
 
 #define ID "4F3AB1234"
 
@@ -319,6 +320,7 @@ static void test_no_copy_is_said_once(void **state)
 		.ctx = &instance};
 	struct mqw_dirwatch *dirwatch;
 	sd_event *event;
+	struct mqw_vault_limits limits;
 	struct stat st = {.st_mode = S_IFREG | 0700};
 	const char *path = "deferred/4/" ID;
 
@@ -334,6 +336,9 @@ static void test_no_copy_is_said_once(void **state)
 		mqw_queue_watch_create(dirwatch, dir, instance.act.probe, &ops, &instance.queue),
 		0);
 	instance.host.keep = MQW_KEEP_DEFERRED;
+	mqw_vault_limits_init(&limits, UINT64_C(2) << 30, MQW_DAY);
+	instance.host.limits = &limits;
+	assert_int_equal(clock_gettime(CLOCK_REALTIME, &st.st_ctim), 0);
 	assert_int_equal(mqw_vault_open(dir, "outbound", &instance.act.vault), 0);
 	mqw_instance_present(&instance, MQW_LIT(ID), MQW_PLACE_WAITING, path, &st);
 	mqw_instance_present(&instance, MQW_LIT(ID), MQW_PLACE_WAITING, path, &st);

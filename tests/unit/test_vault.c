@@ -179,6 +179,63 @@ static void copies_a_pair(void **state)
 	mqw_buffer_done(&b);
 }
 
+static ino_t inode_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(lstat(path, &st), 0);
+	return st.st_ino;
+}
+
+/* The envelope is rewritten at each try; the body is copied once, and goes with it. */
+static void copies_a_body_once(void **state)
+{
+	static const char *const paths[] = {"a-H", "a-D"};
+	static const char body[] = "vault/postfix-out/4F3aBcDeFgHz1k.1";
+	ino_t first;
+
+	(void)state;
+	put_file("a-H", MQW_LIT("envelope"), 0640);
+	put_file("a-D", MQW_LIT("a body\n"), 0640);
+	usleep(SETTLE_US);
+	assert_int_equal(mqw_vault_copy_bundle_in(v, root, paths, 2, ID, 0, NO_LIMIT), 1);
+	assert_int_equal(mqw_vault_size(v), 15);
+	assert_int_equal(mode_of(in(body)), 0600);
+	first = inode_of(in(body));
+	put_file("new", MQW_LIT("a longer envelope"), 0640);
+	assert_int_equal(renameat(root, "new", root, "a-H"), 0);
+	assert_int_equal(mqw_vault_copy_bundle_in(v, root, paths, 2, ID, 0, NO_LIMIT), 1);
+	assert_int_equal(inode_of(in(body)), first);
+	assert_int_equal(mqw_vault_size(v), 24);
+	/* Known again after a restart, and what was left of a removal is swept. */
+	mqw_vault_close(v);
+	assert_int_equal(mqw_vault_open(dir, "postfix-out", &v), 0);
+	assert_int_equal(mqw_vault_size(v), 24);
+	assert_int_equal(unlink(in("vault/postfix-out/4F3aBcDeFgHz1k")), 0);
+	mqw_vault_close(v);
+	assert_int_equal(mqw_vault_open(dir, "postfix-out", &v), 0);
+	assert_int_equal(access(in(body), F_OK), -1);
+	assert_int_equal(mqw_vault_size(v), 0);
+	mqw_vault_set_flush(v, true);
+	assert_int_equal(mqw_vault_copy_bundle_in(v, root, paths, 2, ID, 0, NO_LIMIT), 1);
+	assert_int_equal(mqw_vault_remove(v, ID), 0);
+	assert_int_equal(mqw_vault_size(v), 0);
+	assert_int_equal(access(in(body), F_OK), -1);
+}
+
+static void opens_to_read_alone(void **state)
+{
+	struct mqw_vault *reader = NULL;
+
+	(void)state;
+	assert_int_equal(mqw_vault_open_to_read(dir, "none", &reader), -ENOENT);
+	assert_int_equal(access(in("vault/none"), F_OK), -1);
+	close(open(in("vault/postfix-out/4F3.new"), O_CREAT | O_WRONLY, 0600));
+	assert_int_equal(mqw_vault_open_to_read(dir, "postfix-out", &reader), 0);
+	assert_int_equal(access(in("vault/postfix-out/4F3.new"), F_OK), 0);
+	mqw_vault_close(reader);
+}
+
 static void refuses_what_is_no_queue_file(void **state)
 {
 	static const struct {
@@ -248,8 +305,8 @@ static int note(void *ctx, const struct mqw_vault_entry *e)
 
 	assert_true(mqw_slice_eq(e->queue_id, ID));
 	assert_true(e->changed_at > 1000000000 * MQW_SECOND);
-	s->copies += !e->recover;
-	s->recovers += e->recover;
+	s->copies += e->kind == MQW_VAULT_COPY;
+	s->recovers += e->kind == MQW_VAULT_FOR_RECOVERY;
 	s->size += e->size;
 	return s->stop;
 }
@@ -333,6 +390,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(copies_and_tells_what_is_fresh, setup, teardown),
 		cmocka_unit_test_setup_teardown(copies_large_and_empty, setup, teardown),
 		cmocka_unit_test_setup_teardown(copies_a_pair, setup, teardown),
+		cmocka_unit_test_setup_teardown(copies_a_body_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(opens_to_read_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(refuses_what_is_no_queue_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(refuses_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(keeps_files_for_recovery, setup, teardown),

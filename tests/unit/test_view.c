@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 
 #include "watchdogd/daemon/view.c"
 
@@ -16,14 +17,38 @@ static struct mqw_instance instance;
 static struct mqw_instance *instances[] = {&instance};
 static struct mqw_engine engine = {.instances = instances, .instance_count = 1};
 
+static char dir[64];
+
 static int view_setup(void **state)
 {
+	char path[96];
+
 	setup(state);
+	snprintf(dir, sizeof(dir), "/tmp/mqw-view-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/ledger.db", dir);
+	assert_int_equal(mqw_ledger_open(path, &engine.ledger, NULL), 0);
+	assert_int_equal(sd_event_new(&engine.event), 0);
+	engine.act = mqw_act_create(engine.event, engine.ledger, "/nonexistent/helper.sock");
+	assert_non_null(engine.act);
 	realm = MQW_SLICE_NULL;
 	instance.act.name = "outbound";
 	instance.act.probe = mqw_probe_find(MQW_LIT("postfix"));
 	instance.act.tracker = t;
+	instance.act.caught_up = true;
 	return 0;
+}
+
+static int view_teardown(void **state)
+{
+	char command[96];
+
+	mqw_act_free(engine.act);
+	sd_event_unref(engine.event);
+	mqw_ledger_close(engine.ledger);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	assert_int_equal(system(command), 0);
+	return teardown(state);
 }
 
 /* "RECIPIENT VERDICT " of each message of an answer, which it takes. */
@@ -68,10 +93,42 @@ static void test_list(void **state)
 	assert_null(on_list(&engine, &q));
 }
 
+static void assert_act(const char *what, const char *id, const char *want)
+{
+	const struct mqw_api_act q = {.what = mqw_slice_of(what), .queue_id = mqw_slice_of(id)};
+	const char *fault = NULL;
+	json_t *answer = on_act(&engine, &q, &fault);
+
+	assert_string_equal(
+		answer ? json_string_value(json_object_get(answer, "result")) : fault, want);
+	json_decref(answer);
+}
+
+/* What a person took note of is shown when it is asked for, and otherwise not. */
+static void test_ack(void **state)
+{
+	struct mqw_api_query q = {.verdict = MQW_VERDICT_COUNT, .limit = 10};
+
+	(void)state;
+	accepted("A1", T0);
+	deferred("A1", T0 + 1);
+	happens(MQW_EVENT_QUEUE_GONE, "A1", T0 + 2);
+	assert_lists(on_list(&engine, &q), B " vanished ");
+	assert_act("ack", "A1", "done");
+	assert_lists(on_list(&engine, &q), "");
+	assert_lists(on_show(&engine, MQW_LIT("A1")), B " vanished ");
+	q.verdict = MQW_VERDICT_VANISHED;
+	assert_lists(on_list(&engine, &q), B " vanished ");
+	assert_act("ack", "A9", "refused");
+	assert_act("explode", "A1", "there is no such action");
+	assert_act("restart", "A1", "there is no such action");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_list, view_setup, teardown),
+		cmocka_unit_test_setup_teardown(test_list, view_setup, view_teardown),
+		cmocka_unit_test_setup_teardown(test_ack, view_setup, view_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

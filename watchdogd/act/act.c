@@ -24,7 +24,10 @@ static void on_sent(void *ctx, int64_t id, const struct mqw_delivery *d)
 {
 	struct mqw_act *a = ctx;
 
-	mqw_outbox_answered(a->outbox, id, d, mqw_clock_now());
+	if (id < 0)
+		mqw_tell_answered(a, -id, d);
+	else
+		mqw_outbox_answered(a->outbox, id, d, mqw_clock_now());
 }
 
 static bool open_outbox(struct mqw_act *a)
@@ -80,6 +83,7 @@ struct mqw_act *mqw_act_free(struct mqw_act *a)
 	mqw_helper_client_free(a->helper);
 	mqw_sender_free(a->sender); /* hands its last answers to the outbox */
 	mqw_outbox_free(a->outbox);
+	mqw_tells_free(a);
 	for (struct mqw_call *c = a->calls; c; c = next) {
 		next = c->next;
 		mqw_call_free(c);
@@ -191,15 +195,14 @@ bool mqw_act_end(struct mqw_act *a, struct mqw_wish **begun)
 	return false;
 }
 
-/* Adds why a budget forbids it; false when it does not. */
-static int over_budget(
-	struct mqw_act *a, const struct mqw_wish *w, int64_t now, struct mqw_buffer *ret_why)
+int mqw_act_over_budget(struct mqw_act *a, const char *rule, const struct mqw_action *action,
+	int64_t now, struct mqw_buffer *ret_why)
 {
-	const struct mqw_budget *b = &w->action.budget;
+	const struct mqw_budget *b = &action->budget;
 	uint32_t count;
 	int64_t last;
 	int r = mqw_ledger_count_actions(
-		a->ledger, w->rule, mqw_action_name(w->action.kind), now - b->per, &count, &last);
+		a->ledger, rule, mqw_action_name(action->kind), now - b->per, &count, &last);
 
 	if (r < 0)
 		return r;
@@ -231,8 +234,12 @@ static int write_intent(struct mqw_act *a, const struct mqw_wish *w, const char 
 		.detail = "",
 		.intended_at = now,
 		.ended_at = MQW_TIME_NONE};
+	int r;
 
-	return mqw_ledger_intend(a->ledger, &record, ret_id);
+	r = mqw_ledger_intend(a->ledger, &record, ret_id);
+	if (r == 1)
+		a->last_intent = *ret_id;
+	return r;
 }
 
 static void say(const struct mqw_wish *w, int priority, const char *what, const char *detail)
@@ -271,7 +278,7 @@ int mqw_act_intend(struct mqw_act *a, const struct mqw_intent *i, int64_t now, i
 	const struct mqw_wish *w = i->wish;
 	struct mqw_buffer why = {0};
 	char key[200];
-	int r = over_budget(a, w, now, &why);
+	int r = mqw_act_over_budget(a, w->rule, &w->action, now, &why);
 
 	if (r > 0) {
 		if (w->action.kind == MQW_ACTION_ALERT)

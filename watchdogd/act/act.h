@@ -9,6 +9,8 @@
 #ifndef MQW_ACT_ACT_H
 #define MQW_ACT_ACT_H
 
+#include <jansson.h>
+
 #include "probes/probe.h"
 #include "rules/rules.h"
 #include "watchdogd/helper/client.h"
@@ -22,6 +24,7 @@ struct mqw_act_instance {
 	struct mqw_tracker *tracker;
 	struct mqw_vault *vault; /* NULL: no copies are kept, or not now: */
 	bool vault_missing; /* they are to be, and the vault cannot be opened */
+	const char *tell_via; /* relay for notes to senders; NULL: they are told nothing */
 	bool caught_up; /* the log has been read to its end at least once */
 	/* The name of a numbered source, for evidence in alerts; NULL: it is left out. */
 	const char *(*source_name)(void *ctx, uint32_t source);
@@ -73,6 +76,39 @@ void mqw_act_send_alerts(struct mqw_act *a, int64_t now);
 
 /* Whether something is noted that waits for its time. */
 bool mqw_act_waiting(const struct mqw_act *a);
+
+enum mqw_by_hand {
+	MQW_BY_HAND_RECOVER,
+	MQW_BY_HAND_REQUEUE,
+	MQW_BY_HAND_RESTART,
+	MQW_BY_HAND_ACK, /* takes note of what is wrong with a message: nobody is told of it again */
+	MQW_BY_HAND_COUNT
+};
+
+/* "recover", "requeue", "restart", "ack". */
+const char *mqw_by_hand_name(enum mqw_by_hand what);
+
+struct mqw_by_hand_request {
+	enum mqw_by_hand what;
+	const char *queue_id; /* "" for RESTART */
+	bool dry_run;
+	unsigned int uid; /* who asked, for the ledger */
+};
+
+/*
+ * What a person asks for, under the same checks and default budgets as a rule's and as the rule "by
+ * hand" in the ledger. A new reference, NULL when memory is out:
+ *   {"result": "begun" | "done" | "would" | "refused", "text": one sentence or more,
+ *    "action": id of its record or null}
+ * and of a recovery that is begun or would be "recipients", "how" and "loses". After "begun" the
+ * result comes into the record. Call it from the event loop, not while settling.
+ */
+json_t *mqw_act_by_hand(struct mqw_act *a, struct mqw_act_instance *instance,
+	const struct mqw_by_hand_request *q, int64_t now);
+
+/* Whether a person took note of this verdict on the message as it is now. */
+bool mqw_act_is_acked(struct mqw_act *a, const struct mqw_act_instance *instance,
+	const struct mqw_message *m, enum mqw_verdict verdict);
 
 /*
  * Looks after intents that have no result: what was under way when the daemon ended, what the

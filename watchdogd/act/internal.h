@@ -20,6 +20,7 @@ struct mqw_wish {
 	int64_t last_attempt;
 	int64_t not_before, since;
 	bool waited; /* the ledger may have kept its message as not reported */
+	unsigned again; /* of a recovery by hand: see mqw_act_recover_key() */
 };
 
 /* An action that the helper has been asked for. */
@@ -55,6 +56,8 @@ struct mqw_act {
 	/* Alerts that were said and that the ledger could not conclude: not said again for it. */
 	int64_t said[MQW_ACT_SAID];
 	size_t said_count;
+	struct mqw_tell *tells;
+	int64_t last_intent; /* id of the newest action written; 0 none */
 };
 
 /* What an intent is about. */
@@ -75,6 +78,13 @@ struct mqw_message *mqw_act_message(
  */
 int mqw_act_intend(struct mqw_act *a, const struct mqw_intent *i, int64_t now, int64_t *ret_id);
 
+/*
+ * Whether the budget forbids an action of this rule and kind: 1 and why is added, 0, or what the
+ * ledger says.
+ */
+int mqw_act_over_budget(struct mqw_act *a, const char *rule, const struct mqw_action *action,
+	int64_t now, struct mqw_buffer *ret_why);
+
 /* Writes a result and says it. 0, or what the ledger says. */
 int mqw_act_conclude(struct mqw_act *a, const struct mqw_call *c, enum mqw_action_state state,
 	const char *detail);
@@ -85,6 +95,19 @@ void mqw_act_refuse(
 
 /* recover.c. 1 done with the wish, 0 try again later (not_before is set). */
 int mqw_act_recover(struct mqw_act *a, struct mqw_wish *w, int64_t now);
+/*
+ * Why there is nothing to put back of a message now; NULL, the narrowed copy in content and the
+ * recipients in list, one a line, when there is.
+ */
+const char *mqw_act_prepare(struct mqw_act_instance *i, const struct mqw_message *m,
+	struct mqw_buffer *content, struct mqw_buffer *list);
+/*
+ * The key by which a message is recovered once; again: for the n-th time by hand after tries that
+ * came to nothing. It ends with first_seen.
+ */
+#define MQW_RECOVER_KEY_SIZE 200
+void mqw_act_recover_key(char key[MQW_RECOVER_KEY_SIZE], const struct mqw_act_instance *i,
+	const char *queue_id, unsigned again, int64_t first_seen);
 /* Whether the MTA is done with a message, or has lost it: only then it can be put back. */
 bool mqw_act_is_over(const struct mqw_message *m, int64_t now);
 /*
@@ -97,6 +120,21 @@ const char *mqw_act_put_back(struct mqw_act *a, struct mqw_act_instance *i,
 void mqw_act_forget_files(const struct mqw_act_instance *i, const char *queue_id);
 /* Writes the result that a recovery has; frees the call unless the ledger cannot keep it now. */
 void mqw_act_conclude_recover(struct mqw_call *c);
+
+/* tell.c: notes to senders. */
+
+struct mqw_delivery;
+/* Writes that the sender is to be told, where there is one and a recipient's report was wrong. */
+void mqw_tell_intend(struct mqw_act *a, const struct mqw_act_instance *i,
+	const struct mqw_message *m, const char *recover_key, int64_t now);
+/* Looks after such a record: begins to send when its recovery is done. */
+void mqw_tell_resolve(struct mqw_act *a, const struct mqw_act_instance *i,
+	const struct mqw_action_record *record, int64_t now);
+/* Tries again what is due. */
+void mqw_tell_again(struct mqw_act *a, int64_t now);
+/* What became of one: id is of its record. */
+void mqw_tell_answered(struct mqw_act *a, int64_t id, const struct mqw_delivery *d);
+void mqw_tells_free(struct mqw_act *a);
 
 /* wish.c */
 

@@ -64,16 +64,6 @@ bool mqw_act_is_over(const struct mqw_message *m, int64_t now)
 		(m->removed && now - m->closed_at >= LAST_LINES);
 }
 
-/* The files of a copy, the one with the envelope first. How many, or -EBADMSG. */
-static int files_of(const struct mqw_act_instance *i, const struct mqw_buffer *content,
-	struct mqw_slice ret[MQW_BUNDLE_MAX])
-{
-	if (i->probe->companion)
-		return mqw_bundle_split(mqw_buffer_slice(content), ret);
-	ret[0] = mqw_buffer_slice(content);
-	return 1;
-}
-
 /* How many of these recipients the copy has still to do; the others are marked as done in it. */
 static int keep_recipients(const struct mqw_act_instance *i, struct mqw_buffer *content,
 	const struct mqw_slice *keep, size_t count)
@@ -85,7 +75,7 @@ static int keep_recipients(const struct mqw_act_instance *i, struct mqw_buffer *
 
 	if (!i->probe->companion)
 		return i->probe->keep_recipients(content, keep, count);
-	n = files_of(i, content, files);
+	n = mqw_probe_files(i->probe, mqw_buffer_slice(content), files);
 	if (n < 0)
 		return n;
 	mqw_buffer_add(&envelope, files[0]);
@@ -112,7 +102,8 @@ static bool is_of_earlier_life(const struct mqw_act_instance *i, const struct mq
 	struct mqw_queue_file f;
 	bool earlier;
 
-	if (!m->opening_seen || m->former_id || files_of(i, content, files) < 0 ||
+	if (!m->opening_seen || m->former_id ||
+		mqw_probe_files(i->probe, mqw_buffer_slice(content), files) < 0 ||
 		i->probe->queue_file(files[0], &f) < 0)
 		return false;
 	earlier = f.created_at != MQW_TIME_NONE && f.created_at < m->opened_at - EARLIER;
@@ -120,8 +111,7 @@ static bool is_of_earlier_life(const struct mqw_act_instance *i, const struct mq
 	return earlier;
 }
 
-/* Why there is nothing to put back; NULL and the bytes in content when there is. */
-static const char *prepare(struct mqw_act_instance *i, const struct mqw_message *m,
+const char *mqw_act_prepare(struct mqw_act_instance *i, const struct mqw_message *m,
 	struct mqw_buffer *content, struct mqw_buffer *list)
 {
 	struct mqw_slice *keep = NULL;
@@ -254,13 +244,24 @@ const char *mqw_act_put_back(struct mqw_act *a, struct mqw_act_instance *i,
 	const struct mqw_message *m, int64_t id, const char *rule)
 {
 	struct mqw_buffer content = {0}, list = {0};
-	const char *why = prepare(i, m, &content, &list);
+	const char *why = mqw_act_prepare(i, m, &content, &list);
 
 	if (!why)
 		write_and_ask(a, i, id, rule, m->queue_id, &content);
 	mqw_buffer_done(&content);
 	mqw_buffer_done(&list);
 	return why && passes(why) ? NULL : why;
+}
+
+void mqw_act_recover_key(char key[MQW_RECOVER_KEY_SIZE], const struct mqw_act_instance *i,
+	const char *queue_id, unsigned again, int64_t first_seen)
+{
+	char nth[24] = "";
+
+	if (again)
+		snprintf(nth, sizeof(nth), "again-%u/", again);
+	snprintf(key, MQW_RECOVER_KEY_SIZE, "recover/%s/%s/%s%lld", i->name, queue_id, nth,
+		(long long)first_seen);
 }
 
 int mqw_act_recover(struct mqw_act *a, struct mqw_wish *w, int64_t now)
@@ -272,12 +273,11 @@ int mqw_act_recover(struct mqw_act *a, struct mqw_wish *w, int64_t now)
 	/* While it is in the queue for other recipients, its name is not free. */
 	bool over = m && mqw_act_is_over(m, now);
 	const char *why = NULL;
-	char key[160];
+	char key[MQW_RECOVER_KEY_SIZE];
 	int64_t id;
 	int r;
 
-	snprintf(key, sizeof(key), "recover/%s/%s/%lld", i->name, w->queue_id,
-		(long long)w->first_seen);
+	mqw_act_recover_key(key, i, w->queue_id, w->again, w->first_seen);
 	/* Of whom nobody was told yet nobody would be, once he is not lost any more. */
 	if (m && m->untold) {
 		w->not_before = now + MQW_SECOND;
@@ -286,7 +286,7 @@ int mqw_act_recover(struct mqw_act *a, struct mqw_wish *w, int64_t now)
 	if (!m)
 		why = "the message is no longer followed";
 	else if (over)
-		why = prepare(i, m, &content, &list);
+		why = mqw_act_prepare(i, m, &content, &list);
 	if (why && passes(why) && now - w->since < PATIENCE) {
 		w->not_before = now + NOT_NOW;
 		r = 0;
@@ -299,6 +299,8 @@ int mqw_act_recover(struct mqw_act *a, struct mqw_wish *w, int64_t now)
 			intent.recipients = mqw_buffer_str(&list);
 		/* It is decided, which survives us; until it is over mqw_act_resolve() waits. */
 		r = mqw_act_intend(a, &intent, now, &id);
+		if (r == 1)
+			mqw_tell_intend(a, i, m, key, now);
 		if (r == 1 && over)
 			write_and_ask(a, i, id, w->rule, w->queue_id, &content);
 		if (r == -EDQUOT && now - w->since < PATIENCE)

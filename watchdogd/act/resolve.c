@@ -213,8 +213,13 @@ static int resolve_one(void *ctx, const struct mqw_action_record *record)
 		resolve_recover(s, record);
 		return 0;
 	}
+	if (strcmp(record->kind, "tell_sender") == 0)
+		mqw_tell_resolve(s->act, s->instance, record, s->now);
 	if (s->now - record->intended_at < RESOLVE_AFTER)
 		return 0;
+	/* Its meaning is in its being there. */
+	if (strcmp(record->kind, mqw_by_hand_name(MQW_BY_HAND_ACK)) == 0)
+		mqw_ledger_conclude(s->act->ledger, record->id, MQW_ACTION_STATE_DONE, s->now, "");
 	switch (kind) {
 	case MQW_ACTION_ALERT:
 		resolve_alert(s, record);
@@ -247,5 +252,6 @@ void mqw_act_resolve(struct mqw_act *a, struct mqw_act_instance *instance, int64
 		if (c->instance == instance && c->detail[0])
 			mqw_act_conclude_recover(c);
 	}
+	mqw_tell_again(a, now);
 	mqw_ledger_each_action(a->ledger, true, OPEN_MAX, resolve_one, &s);
 }

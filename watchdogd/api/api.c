@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#define _GNU_SOURCE /* accept4 flags */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* struct ucred */
+#endif
 #include "watchdogd/api/api.h"
 
 #include <errno.h>
@@ -19,6 +21,7 @@
 #endif
 #define CONNECTION_MEMORY ((size_t)32 * 1024) /* of one request with its headers */
 #define LIST_MAX 100000u
+#define PEER_GROUPS_MAX 1024
 /* sd-event takes 0 for 250 ms; libmicrohttpd often asks to be called again at once. */
 #define TIMER_ACCURACY_US 1000u
 
@@ -65,6 +68,8 @@ struct reading {
 	struct mqw_api_query *query;
 	const char *fault; /* the first; NULL: none so far */
 	bool verdict, instance, limit; /* seen already */
+	struct mqw_api_act *act; /* of a request to act; the query is NULL then */
+	bool dry_run;
 };
 
 static const char *read_verdict(struct mqw_api_query *q, struct mqw_slice value)
@@ -155,6 +160,116 @@ static enum MHD_Result list(struct mqw_api *a, struct MHD_Connection *c)
 	return give(c, body);
 }
 
+static enum MHD_Result on_act_parameter(
+	void *cls, enum MHD_ValueKind kind, const char *key, const char *text)
+{
+	struct reading *r = cls;
+	struct mqw_slice value = mqw_slice_of(text);
+	bool first = true;
+
+	(void)kind;
+	if (!strcmp(key, "dry_run")) {
+		first = first_time(&r->dry_run);
+		r->act->dry_run = mqw_slice_eq(value, MQW_LIT("1"));
+		if (!r->act->dry_run)
+			r->fault = "dry_run: not 1";
+	} else if (!strcmp(key, "instance")) {
+		first = first_time(&r->instance);
+		r->act->instance = value;
+		r->fault = value.len ? NULL : "instance: its name is missing";
+	} else {
+		r->fault = "no such parameter; there are dry_run and instance";
+	}
+	if (!first)
+		r->fault = "a parameter occurs twice";
+	return r->fault ? MHD_NO : MHD_YES;
+}
+
+/* Whether a group is among those of the process at the other end (Linux 4.13). */
+static bool is_in_group(int fd, const struct ucred *peer, gid_t group)
+{
+	gid_t groups[PEER_GROUPS_MAX];
+	socklen_t len = sizeof(groups);
+
+	if (group == MQW_API_NO_GROUP)
+		return false;
+	if (peer->gid == group)
+		return true;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
+		return false;
+	for (size_t i = 0; i < len / sizeof(*groups); i++)
+		if (groups[i] == group)
+			return true;
+	return false;
+}
+
+/* Whether the peer may act; its uid in *ret. */
+static bool may_act(const struct mqw_api *a, struct MHD_Connection *c, uid_t *ret)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (!info || getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return false;
+	*ret = peer.uid;
+	return peer.uid == 0 || is_in_group(info->connect_fd, &peer, a->ops.operators);
+}
+
+/* "/v1/messages/ID/recover" and the like; false when it is no such path. */
+static bool read_act(struct mqw_slice path, struct mqw_api_act *ret)
+{
+	struct mqw_slice *name;
+
+	if (mqw_slice_skip(&path, MQW_LIT("/v1/messages/")))
+		name = &ret->queue_id;
+	else if (mqw_slice_skip(&path, MQW_LIT("/v1/instances/")))
+		name = &ret->instance;
+	else
+		return false;
+	/* An id may hold a slash, a word does not. */
+	for (size_t at = path.len; at-- > 0;)
+		if (path.ptr[at] == '/') {
+			*name = mqw_slice_head(path, at);
+			ret->what = mqw_slice_from(path, at + 1);
+			return name->len && ret->what.len;
+		}
+	return false;
+}
+
+static enum MHD_Result act(struct mqw_api *a, struct MHD_Connection *c, const char *url)
+{
+	struct mqw_api_act request = {.dry_run = false};
+	struct reading r = {.act = &request};
+	const char *fault = NULL;
+	json_t *body;
+
+	if (!read_act(mqw_slice_of(url), &request) || !may_act(a, c, &request.uid))
+		return refuse(c, MHD_HTTP_FORBIDDEN,
+			"to act one has to be root or in the group of operators of the "
+			"configuration");
+	r.instance = request.instance.len != 0;
+	MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, on_act_parameter, &r);
+	if (r.fault)
+		return refuse(c, MHD_HTTP_BAD_REQUEST, r.fault);
+	body = a->ops.act(a->ops.ctx, &request, &fault);
+	if (!body && fault)
+		return refuse(c, MHD_HTTP_NOT_FOUND, fault);
+	return give(c, body);
+}
+
+static enum MHD_Result show_action(struct mqw_api *a, struct MHD_Connection *c, struct mqw_slice id)
+{
+	uint64_t number;
+	json_t *body = NULL;
+
+	if (mqw_slice_take_u64(&id, &number) && !id.len && number <= INT64_MAX)
+		body = a->ops.action(a->ops.ctx, (int64_t)number);
+	return body ? answer(c, MHD_HTTP_OK, body)
+		    : refuse(c, MHD_HTTP_NOT_FOUND, "there is no such action");
+}
+
 static enum MHD_Result route(struct mqw_api *a, struct MHD_Connection *c, const char *url)
 {
 	struct mqw_slice path = mqw_slice_of(url);
@@ -162,6 +277,8 @@ static enum MHD_Result route(struct mqw_api *a, struct MHD_Connection *c, const 
 
 	if (mqw_slice_eq(path, MQW_LIT("/v1/status")))
 		return give(c, a->ops.status(a->ops.ctx));
+	if (mqw_slice_skip(&path, MQW_LIT("/v1/actions/")))
+		return show_action(a, c, path);
 	if (!mqw_slice_skip(&path, MQW_LIT("/v1/messages")))
 		return refuse(c, MHD_HTTP_NOT_FOUND, "no such path");
 	if (path.len == 0)
@@ -178,11 +295,13 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 	void **request)
 {
 	static char begun;
+	bool post = !strcmp(method, MHD_HTTP_METHOD_POST);
+	struct mqw_api_act wanted;
 
 	(void)version;
 	(void)upload;
 	/* Answered with the headers, so that a body is not waited for. */
-	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0)
+	if (post ? !read_act(mqw_slice_of(url), &wanted) : strcmp(method, MHD_HTTP_METHOD_GET) != 0)
 		return refuse(c, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET is known here");
 	/* The first call has the headers only; the connection is answered when all has come. */
 	if (!*request) {
@@ -193,7 +312,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 		*upload_size = 0;
 		return MHD_YES;
 	}
-	return route(cls, c, url);
+	return post ? act(cls, c, url) : route(cls, c, url);
 }
 
 /*

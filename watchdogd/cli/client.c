@@ -4,6 +4,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "watchdogd/base/buffer.h"
@@ -47,8 +48,8 @@ static void say_unreachable(const char *socket, CURLcode code)
 			curl_easy_strerror(code));
 }
 
-static CURLcode fetch(
-	const char *socket, const char *path, struct mqw_buffer *ret_body, long *ret_status)
+static CURLcode fetch(const char *socket, const char *path, bool post, struct mqw_buffer *ret_body,
+	long *ret_status)
 {
 	struct mqw_buffer url = {0};
 	CURL *curl = curl_easy_init();
@@ -59,6 +60,10 @@ static CURLcode fetch(
 		curl_easy_setopt(curl, CURLOPT_URL, url.ptr);
 		curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
 		curl_easy_setopt(curl, CURLOPT_PROXY, "");
+		if (post) {
+			curl_easy_setopt(curl, CURLOPT_POST, 1L);
+			curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, 0L);
+		}
 		curl_easy_setopt(curl, CURLOPT_TIMEOUT, 30L);
 		/* An id such as ".." is an id here, no step upward. */
 		curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
@@ -92,11 +97,11 @@ static json_t *read_answer(const struct mqw_buffer *body, long status)
 	return NULL;
 }
 
-json_t *mqw_client_get(const char *socket, const char *path)
+static json_t *ask(const char *socket, const char *path, bool post)
 {
 	struct mqw_buffer body = {0};
 	long status = 0;
-	CURLcode code = fetch(socket, path, &body, &status);
+	CURLcode code = fetch(socket, path, post, &body, &status);
 	json_t *answer = NULL;
 
 	if (code == CURLE_OK)
@@ -105,4 +110,27 @@ json_t *mqw_client_get(const char *socket, const char *path)
 		say_unreachable(socket, code);
 	mqw_buffer_done(&body);
 	return answer;
+}
+
+json_t *mqw_client_get(const char *socket, const char *path)
+{
+	return ask(socket, path, false);
+}
+
+json_t *mqw_client_post(const char *socket, const char *path)
+{
+	return ask(socket, path, true);
+}
+
+void mqw_client_add_escaped(struct mqw_buffer *b, const char *value)
+{
+	for (const char *p = value; *p; p++) {
+		bool plain = (*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') ||
+			(*p >= 'A' && *p <= 'Z') || strchr("-_.~", *p);
+
+		if (plain)
+			mqw_buffer_add(b, mqw_slice(p, 1));
+		else
+			mqw_buffer_printf(b, "%%%02X", (unsigned char)*p);
+	}
 }

@@ -11,6 +11,10 @@ int mqw_cli_trace(int argc, char **argv);
 int mqw_cli_status(int argc, char **argv);
 int mqw_cli_list(int argc, char **argv);
 int mqw_cli_show(int argc, char **argv);
+/* `vault list|show|export`: argv[0] is that word. */
+int mqw_cli_vault(int argc, char **argv);
+/* recover, requeue, restart and ack: argv[0] is which. */
+int mqw_cli_act(int argc, char **argv);
 /* `alert test NAME`: argv[0] is "test". */
 int mqw_cli_alert_test(int argc, char **argv);
 /* `config check [FILE]`: argv[0] is "check". */

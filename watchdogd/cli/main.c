@@ -20,6 +20,14 @@ static int run_alert(int argc, char **argv)
 	return 2;
 }
 
+static int run_vault(int argc, char **argv)
+{
+	if (argc >= 2)
+		return mqw_cli_vault(argc - 1, argv + 1);
+	fputs("usage: mailq-watchdog vault list|show|export [OPTION...] [QUEUE-ID]\n", stderr);
+	return 2;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
@@ -30,6 +38,11 @@ static const struct {
 	{"status", mqw_cli_status, "what the running daemon watches and did"},
 	{"list", mqw_cli_list, "recipients that the daemon sees in trouble"},
 	{"show", mqw_cli_show, "one message as the daemon sees it"},
+	{"recover", mqw_cli_act, "mail a lost message again, to the lost recipients only"},
+	{"requeue", mqw_cli_act, "have one message tried now"},
+	{"restart", mqw_cli_act, "restart the service of an instance"},
+	{"ack", mqw_cli_act, "take note of a message in trouble: say no more of it"},
+	{"vault", run_vault, "list, show, export: copies of messages that are kept"},
 	{"alert", run_alert, "test: send a real alert and say what became of it"},
 	{"config", run_config, "check: all faults of a configuration at once"},
 };

@@ -358,20 +358,6 @@ int mqw_cli_status(int argc, char **argv)
 	return finish(answer, 0);
 }
 
-/* Adds a value as it may stand in a URL (RFC 3986 section 2.3). */
-static void add_escaped(struct mqw_buffer *b, const char *value)
-{
-	for (const char *p = value; *p; p++) {
-		bool plain = (*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') ||
-			(*p >= 'A' && *p <= 'Z') || strchr("-_.~", *p);
-
-		if (plain)
-			mqw_buffer_add(b, mqw_slice(p, 1));
-		else
-			mqw_buffer_printf(b, "%%%02X", (unsigned char)*p);
-	}
-}
-
 static void add_parameter(struct mqw_buffer *b, const char *name, const char *value)
 {
 	bool first = mqw_slice_chr(mqw_buffer_slice(b), '?') == b->len;
@@ -379,7 +365,7 @@ static void add_parameter(struct mqw_buffer *b, const char *name, const char *va
 	if (!value)
 		return;
 	mqw_buffer_printf(b, "%c%s=", first ? '?' : '&', name);
-	add_escaped(b, value);
+	mqw_client_add_escaped(b, value);
 }
 
 int mqw_cli_list(int argc, char **argv)
@@ -435,7 +421,7 @@ int mqw_cli_show(int argc, char **argv)
 		return ask.help ? 0 : 2;
 	}
 	mqw_buffer_add_str(&path, "/v1/messages/");
-	add_escaped(&path, argv[first]);
+	mqw_client_add_escaped(&path, argv[first]);
 	answer = mqw_client_get(ask.socket, mqw_buffer_str(&path));
 	mqw_buffer_done(&path);
 	if (!answer)

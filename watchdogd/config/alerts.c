@@ -90,7 +90,7 @@ static bool is_smtps(const char *via)
 	return mqw_slice_starts(mqw_slice_of(via), MQW_LIT("smtps://"));
 }
 
-static const char *check_via(struct mqw_slice s)
+const char *mqw_config_check_relay(struct mqw_slice s)
 {
 	struct mqw_slice rest = s, host;
 
@@ -129,7 +129,7 @@ static const struct mqw_field alert_fields[] = {
 	{"email", MQW_FIELD_TEXTS, false, ALERT(email), ALERT(email_count), .check = check_address},
 	{"webhook", MQW_FIELD_TEXT, false, ALERT(webhook), .check = check_webhook},
 	{"command", MQW_FIELD_TEXTS, false, ALERT(command), SIZE_MAX, .check = NULL},
-	{"via", MQW_FIELD_TEXT, false, ALERT(via), .check = check_via},
+	{"via", MQW_FIELD_TEXT, false, ALERT(via), .check = mqw_config_check_relay},
 	{"from", MQW_FIELD_TEXT, false, ALERT(from), .check = check_address},
 	{"tls", MQW_FIELD_WORD, false, ALERT(tls), .words = tls_words},
 	{"ca_file", MQW_FIELD_TEXT, false, ALERT(ca_file), .check = mqw_config_check_path},

@@ -61,6 +61,12 @@ static const char *check_log(struct mqw_slice s)
 		: "\"journal\" or an absolute path or glob";
 }
 
+/* The names that useradd(8) and systemd take. */
+static const char *check_group(struct mqw_slice s)
+{
+	return made_of(s, "-_.", 31) && s.ptr[0] != '-' ? NULL : "the name of a group";
+}
+
 /* The characters of systemd.unit(5); "\" stands in escaped names. */
 static const char *check_service(struct mqw_slice s)
 {
@@ -84,6 +90,7 @@ static const char *check_zone(struct mqw_slice s)
 
 static const char *const mode_words[] = {"observe", "act", NULL};
 static const char *const keep_words[] = {"none", "deferred", "all", NULL};
+static const char *const flush_words[] = {"never", "each", NULL};
 
 #define INSTANCE(member) offsetof(struct mqw_instance_config, member)
 #define ANY_SPAN MQW_SECOND, 365 * MQW_DAY
@@ -103,6 +110,9 @@ static const struct mqw_field instance_fields[] = {
 	{"min_lifetime", MQW_FIELD_SPAN, false, INSTANCE(min_lifetime), 0, ANY_SPAN,
 		.fallback = "4h"},
 	{"slack", MQW_FIELD_SPAN, false, INSTANCE(slack), 0, ANY_SPAN, .fallback = "2h"},
+	{"tell_sender", MQW_FIELD_FLAG, false, INSTANCE(tell_sender), .fallback = "false"},
+	{"tell_sender_via", MQW_FIELD_TEXT, false, INSTANCE(tell_sender_via),
+		.check = mqw_config_check_relay, .fallback = "smtp://127.0.0.1:25"},
 };
 
 #define VAULT(member) offsetof(struct mqw_config, vault.member)
@@ -112,6 +122,7 @@ static const struct mqw_field vault_fields[] = {
 	{"size", MQW_FIELD_SIZE, false, VAULT(size), 0, 1024 * 1024, INT64_C(1) << 50,
 		.fallback = "2G"},
 	{"age", MQW_FIELD_SPAN, false, VAULT(age), 0, MQW_MINUTE, 365 * MQW_DAY, .fallback = "7d"},
+	{"fsync", MQW_FIELD_WORD, false, VAULT(flush), .words = flush_words, .fallback = "never"},
 };
 
 /* What the root of the file holds; parts with a structure of their own are read one by one. */
@@ -120,7 +131,7 @@ struct top {
 	enum mqw_mode mode;
 	const struct mqw_yaml_node *instances, *vault, *alerts, *rules;
 	const char *timezone;
-	const char *state_directory, *control_socket, *helper_socket;
+	const char *state_directory, *control_socket, *helper_socket, *operators;
 };
 
 #define TOP(member) offsetof(struct top, member)
@@ -137,6 +148,7 @@ static const struct mqw_field top_fields[] = {
 		.check = mqw_config_check_path, .fallback = MQW_STATE_DIRECTORY},
 	{"control_socket", MQW_FIELD_TEXT, false, TOP(control_socket), .check = check_socket,
 		.fallback = MQW_CONTROL_SOCKET},
+	{"operators", MQW_FIELD_TEXT, false, TOP(operators), .check = check_group},
 	{"helper_socket", MQW_FIELD_TEXT, false, TOP(helper_socket), .check = check_socket,
 		.fallback = MQW_HELPER_SOCKET},
 };
@@ -154,6 +166,10 @@ static void check_instance(const struct mqw_config *c, const struct mqw_instance
 	if (n && in->service)
 		mqw_faults_add(f, n->key_line, n->key_column,
 			"restart_command and service exclude each other");
+	n = mqw_yaml_get(map, MQW_LIT("tell_sender_via"));
+	if (n && !in->tell_sender)
+		mqw_faults_add(f, n->key_line, n->key_column,
+			"tell_sender_via: nobody is told anything without tell_sender: true");
 	n = mqw_yaml_get(map, MQW_LIT("name"));
 	for (const struct mqw_instance_config *other = c->instances; in->name && other < in;
 		other++)
@@ -208,6 +224,7 @@ static int read_root(struct mqw_config *c, const struct mqw_yaml_node *root, str
 	c->state_directory = top.state_directory;
 	c->control_socket = top.control_socket;
 	c->helper_socket = top.helper_socket;
+	c->operators = top.operators;
 	/* `rules:` with all of them commented out is none. */
 	if (top.rules && !mqw_yaml_is_empty(top.rules))
 		c->rules = top.rules;

@@ -20,6 +20,8 @@ struct mqw_yaml_node;
 
 enum mqw_mode { MQW_MODE_OBSERVE, MQW_MODE_ACT };
 enum mqw_keep { MQW_KEEP_NONE, MQW_KEEP_DEFERRED, MQW_KEEP_ALL };
+/* Whether a copy in the vault waits for the disk. */
+enum mqw_flush { MQW_FLUSH_NEVER, MQW_FLUSH_EACH };
 
 struct mqw_instance_config {
 	const char *name; /* unique; letters, digits, - and _ */
@@ -34,6 +36,8 @@ struct mqw_instance_config {
 	int64_t lifetime; /* 0: asked from the MTA */
 	int64_t min_lifetime; /* default 4h */
 	int64_t slack; /* default 2h */
+	bool tell_sender; /* of a wrong failure report, when the mail was sent again */
+	const char *tell_sender_via; /* "smtp://host:port" */
 	size_t line, column; /* where it stands in the file */
 };
 
@@ -82,12 +86,14 @@ struct mqw_config {
 		enum mqw_keep keep;
 		uint64_t size; /* bytes */
 		int64_t age;
+		enum mqw_flush flush;
 	} vault;
 	struct mqw_alert_config *alerts;
 	size_t alert_count;
 	const char *timezone; /* of stamps that have none; NULL: this host's */
 	const char *state_directory; /* default MQW_STATE_DIRECTORY */
 	const char *control_socket, *helper_socket;
+	const char *operators; /* group whose members may act by hand; NULL: root alone */
 	const struct mqw_yaml_node *rules; /* NULL: none; lives in the arena */
 };
 

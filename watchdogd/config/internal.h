@@ -10,6 +10,7 @@
 /* Checks for the schema: NULL when good, else what is allowed. */
 const char *mqw_config_check_name(struct mqw_slice s);
 const char *mqw_config_check_path(struct mqw_slice s);
+const char *mqw_config_check_relay(struct mqw_slice s); /* alerts.c */
 
 /* alerts.c: the mapping under `alerts:`. 0 also where there are faults; -ENOMEM. */
 int mqw_config_read_alerts(

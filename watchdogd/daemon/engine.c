@@ -117,6 +117,17 @@ static void tell_polling(struct mqw_engine *e)
 			"all queue directories are watched again");
 }
 
+static void keep_limits(struct mqw_engine *e, int64_t now)
+{
+	const struct mqw_act_instance **parts = calloc(e->instance_count + 1, sizeof(*parts));
+
+	for (size_t i = 0; parts && i < e->instance_count; i++)
+		parts[i] = mqw_instance_parts(e->instances[i]);
+	if (parts)
+		mqw_vault_limits_keep(&e->limits, parts, e->instance_count, now);
+	free(parts);
+}
+
 static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct mqw_engine *e = userdata;
@@ -126,6 +137,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 		mqw_instance_tick(e->instances[i], now);
 	settle(e);
 	tell_polling(e);
+	keep_limits(e, now);
 	mqw_act_send_alerts(e->act, now);
 	/* What fails here fails with the next batch too, which says so. */
 	if (!e->ledger_failed && e->ticks % TIDY_EVERY == 0)
@@ -173,6 +185,8 @@ static bool same_instance(const struct mqw_instance_config *a, const struct mqw_
 		same_text(a->log, b->log) && same_text(a->queue, b->queue) &&
 		same_text(a->config_dir, b->config_dir) && same_text(a->service, b->service) &&
 		same_list(a->next_hops, b->next_hops) && a->lifetime == b->lifetime &&
+		a->tell_sender == b->tell_sender &&
+		same_text(a->tell_sender_via, b->tell_sender_via) &&
 		a->min_lifetime == b->min_lifetime && a->slack == b->slack;
 }
 
@@ -181,9 +195,10 @@ static bool differs_in_rules_only(const struct mqw_config *a, const struct mqw_c
 {
 	bool same = a->instance_count == b->instance_count && a->vault.keep == b->vault.keep &&
 		a->vault.size == b->vault.size && a->vault.age == b->vault.age &&
-		same_text(a->timezone, b->timezone) &&
+		same_text(a->timezone, b->timezone) && a->vault.flush == b->vault.flush &&
 		same_text(a->state_directory, b->state_directory) &&
 		same_text(a->control_socket, b->control_socket) &&
+		same_text(a->operators, b->operators) &&
 		same_text(a->helper_socket, b->helper_socket);
 
 	for (size_t i = 0; same && i < a->instance_count; i++)
@@ -291,9 +306,12 @@ static int open_instances(struct mqw_engine *e)
 		.rules = &e->rules,
 		.state_directory = e->config->state_directory,
 		.keep = e->config->vault.keep,
+		.flush = e->config->vault.flush == MQW_FLUSH_EACH,
+		.limits = &e->limits,
 		.progress = &e->progress};
 	int r;
 
+	mqw_vault_limits_init(&e->limits, e->config->vault.size, e->config->vault.age);
 	e->instances = calloc(e->config->instance_count, sizeof(struct mqw_instance *));
 	if (!e->instances)
 		return -ENOMEM;

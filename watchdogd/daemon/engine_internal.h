@@ -6,6 +6,7 @@
 #include "watchdogd/base/syscalls.h"
 #include "watchdogd/daemon/instance.h"
 #include "watchdogd/daemon/progress.h"
+#include "watchdogd/daemon/vault_limits.h"
 
 struct mqw_api;
 
@@ -22,6 +23,7 @@ struct mqw_engine {
 	struct mqw_act *act;
 	struct mqw_instance **instances;
 	size_t instance_count;
+	struct mqw_vault_limits limits;
 	struct mqw_api *api;
 	int64_t started;
 	uint64_t ticks;

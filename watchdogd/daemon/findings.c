@@ -62,7 +62,9 @@ void mqw_instance_verdict(void *ctx, const struct mqw_message *m, const struct m
 		}
 		mqw_ledger_add_verdict(i->host.ledger, i->act.name, finding.time, m, r, j);
 	}
-	if (i->history)
+	if (i->history ||
+		(mqw_verdict_is_trouble(j->verdict) &&
+			mqw_act_is_acked(i->host.act, &i->act, m, j->verdict)))
 		return;
 	begun = mqw_act_begin(i->host.act);
 	mqw_rules_match(*i->host.rules, &finding, mqw_act_fire, &context);

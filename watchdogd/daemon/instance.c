@@ -88,6 +88,8 @@ static int open_vault(struct mqw_instance *i)
 	if (r < 0 && !i->act.vault_missing)
 		say_error(i, "the vault cannot be opened, no copies are kept until it can be", r);
 	i->act.vault_missing = r < 0;
+	if (r == 0)
+		mqw_vault_set_flush(i->act.vault, i->host.flush);
 	return 0;
 }
 
@@ -177,6 +179,7 @@ int mqw_instance_open(const struct mqw_instance_config *c, const struct mqw_inst
 	i->host = *host;
 	i->act.name = c->name;
 	i->act.probe = mqw_probe_find(mqw_slice_of(c->type));
+	i->act.tell_via = c->tell_sender ? c->tell_sender_via : NULL;
 	i->act.source_name = mqw_instance_source_name;
 	i->act.source_ctx = i;
 	i->sink = (struct mqw_sink){.emit = mqw_instance_emit, .ctx = i};
@@ -248,33 +251,62 @@ bool mqw_instance_is_others(const struct mqw_instance *i, const struct mqw_messa
 struct orphans {
 	struct mqw_instance *instance;
 	struct mqw_buffer ids; /* one a line */
+	struct mqw_buffer open; /* "ID\n" of each message with an action that has no result yet */
 };
+
+static int note_open(void *ctx, const struct mqw_action_record *record)
+{
+	struct orphans *o = ctx;
+
+	if (strcmp(record->instance, o->instance->act.name) == 0)
+		mqw_buffer_printf(&o->open, "\n%s\n", record->queue_id);
+	return 0;
+}
+
+/* What is under way is looked after by act/, which needs its files. */
+static bool is_under_way(const struct orphans *o, struct mqw_slice queue_id)
+{
+	struct mqw_buffer line = {0};
+	struct mqw_slice all = mqw_buffer_slice(&o->open);
+	bool found;
+
+	mqw_buffer_printf(&line, "\n%.*s\n", (int)queue_id.len, queue_id.ptr);
+	found = line.failed || mqw_slice_find(all, mqw_buffer_slice(&line)) < all.len;
+	mqw_buffer_done(&line);
+	return found;
+}
 
 static int find_orphan(void *ctx, const struct mqw_vault_entry *entry)
 {
 	struct orphans *o = ctx;
 
-	if (entry->recover ||
-		mqw_tracker_find(o->instance->act.tracker, MQW_SLICE_NULL, entry->queue_id))
+	if (mqw_tracker_find(o->instance->act.tracker, MQW_SLICE_NULL, entry->queue_id) ||
+		is_under_way(o, entry->queue_id))
 		return 0;
 	mqw_buffer_add(&o->ids, entry->queue_id);
 	mqw_buffer_add_str(&o->ids, "\n");
 	return 0;
 }
 
-/* Copies of messages that were settled while nobody looked. */
+/* Copies of messages that were settled while nobody looked, and files of recoveries that are over. */
 static void remove_orphans(struct mqw_instance *i)
 {
 	struct orphans o = {.instance = i};
 	struct mqw_slice rest, id;
 
-	if (i->act.vault && mqw_vault_each(i->act.vault, find_orphan, &o) >= 0) {
+	if (!i->act.vault)
+		return;
+	if (mqw_ledger_each_action(i->host.ledger, true, UINT32_MAX, note_open, &o) >= 0 &&
+		!o.open.failed && mqw_vault_each(i->act.vault, find_orphan, &o) >= 0) {
 		rest = mqw_buffer_slice(&o.ids);
 		while (mqw_slice_take_until(&rest, '\n', &id))
-			if (mqw_vault_remove(i->act.vault, id) < 0)
+			if (mqw_vault_remove(i->act.vault, id) < 0 ||
+				mqw_vault_remove_recover(i->act.vault, id) < 0 ||
+				mqw_vault_remove_done(i->act.vault, id) < 0)
 				i->orphans = true;
 	}
 	mqw_buffer_done(&o.ids);
+	mqw_buffer_done(&o.open);
 }
 
 /* Each once: how many it became is shown by `status`. */

@@ -12,6 +12,7 @@
 
 struct mqw_instance;
 struct mqw_progress;
+struct mqw_vault_limits;
 
 /* What all instances share; borrowed, outlives them. */
 struct mqw_instance_host {
@@ -22,6 +23,8 @@ struct mqw_instance_host {
 	struct mqw_rules **rules; /* the pointer changes at a reload */
 	const char *state_directory;
 	enum mqw_keep keep;
+	bool flush; /* each copy waits for the disk */
+	const struct mqw_vault_limits *limits;
 	struct mqw_progress *progress; /* told of long work; may be NULL */
 };
 

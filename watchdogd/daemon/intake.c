@@ -15,6 +15,7 @@
 #include "watchdogd/base/fd.h"
 #include "watchdogd/daemon/instance_internal.h"
 #include "watchdogd/daemon/progress.h"
+#include "watchdogd/daemon/vault_limits.h"
 
 #define UNNAMED (2 * MQW_MINUTE) /* so long a waiting file may be there before its lines come */
 #define LOG_PATIENCE (10 * MQW_MINUTE) /* so long the log may say nothing at all */
@@ -281,7 +282,7 @@ static int copy_files(struct mqw_instance *i, struct mqw_slice id, const char *p
 
 	if (!probe->companion)
 		return mqw_vault_copy_in(i->act.vault, mqw_queue_watch_root(i->queue), path, id,
-			probe->complete_mode, (uint64_t)QUEUE_FILE_MAX);
+			probe->complete_mode, i->host.limits->largest);
 	while (n < MQW_BUNDLE_MAX - 1 &&
 		mqw_probe_companion(probe, mqw_queue_watch_root(i->queue), mqw_slice_of(path), n,
 			further[n], sizeof(further[n]))) {
@@ -289,12 +290,12 @@ static int copy_files(struct mqw_instance *i, struct mqw_slice id, const char *p
 		n++;
 	}
 	return mqw_vault_copy_bundle_in(i->act.vault, mqw_queue_watch_root(i->queue), paths, n + 1,
-		id, probe->complete_mode, (uint64_t)QUEUE_FILE_MAX);
+		id, probe->complete_mode, i->host.limits->largest);
 }
 
 /* deferred: the message had a temporary failure, where its place in the queue does not tell. */
 static void keep_copy(struct mqw_instance *i, struct mqw_slice id, enum mqw_place place,
-	bool deferred, const char *path)
+	bool deferred, const char *path, int64_t changed)
 {
 	bool waits = place == MQW_PLACE_WAITING || (place == MQW_PLACE_QUEUED && deferred);
 	bool wanted = i->host.keep == MQW_KEEP_ALL
@@ -302,7 +303,8 @@ static void keep_copy(struct mqw_instance *i, struct mqw_slice id, enum mqw_plac
 		: i->host.keep == MQW_KEEP_DEFERRED && waits;
 	int r;
 
-	if (!wanted || !i->act.vault)
+	if (!wanted || !i->act.vault ||
+		!mqw_vault_limits_allow(i->host.limits, changed, mqw_clock_now()))
 		return;
 	r = copy_files(i, id, path);
 	if (r == 1)
@@ -332,7 +334,7 @@ void mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place p
 	if (!i->queue)
 		return;
 	m = mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, queue_id);
-	keep_copy(i, queue_id, place, m && m->deferred_at != MQW_TIME_NONE, path);
+	keep_copy(i, queue_id, place, m && m->deferred_at != MQW_TIME_NONE, path, changed);
 	if (!i->act.caught_up)
 		return; /* the log first; every file is given again then */
 	/* The first time all; later what the log has kept silent about. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the daemon shows of itself: status, messages in trouble, one message. */
 #include <errno.h>
+#include <grp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -58,13 +60,15 @@ static json_t *action_json(const struct mqw_action_record *a)
 struct actions {
 	json_t *list;
 	struct mqw_slice queue_id; /* of these only; ptr NULL: all */
+	int64_t id; /* this one only; 0: all */
 };
 
 static int add_action(void *ctx, const struct mqw_action_record *record)
 {
 	struct actions *a = ctx;
 
-	if (!a->queue_id.ptr || mqw_slice_eq(mqw_slice_of(record->queue_id), a->queue_id))
+	if ((!a->id || a->id == record->id) &&
+		(!a->queue_id.ptr || mqw_slice_eq(mqw_slice_of(record->queue_id), a->queue_id)))
 		json_array_append_new(a->list, action_json(record));
 	return 0;
 }
@@ -116,8 +120,8 @@ static json_t *on_status(void *ctx)
 		actions_json(e, MQW_SLICE_NULL, ACTIONS_SHOWN));
 }
 
-static void add_recipients(json_t *list, struct mqw_instance *i, const struct mqw_message *m,
-	enum mqw_verdict wanted, uint64_t limit)
+static void add_recipients(json_t *list, struct mqw_act *act, struct mqw_instance *i,
+	const struct mqw_message *m, enum mqw_verdict wanted, uint64_t limit)
 {
 	const struct mqw_act_instance *parts = mqw_instance_parts(i);
 	const struct mqw_verdict_origin origin = {.mta = parts->probe->name,
@@ -137,6 +141,9 @@ static void add_recipients(json_t *list, struct mqw_instance *i, const struct mq
 		bool fits = wanted == MQW_VERDICT_COUNT ? mqw_verdict_is_trouble(j.verdict)
 							: !wanted || j.verdict == wanted;
 
+		if (fits && wanted == MQW_VERDICT_COUNT &&
+			mqw_act_is_acked(act, parts, m, j.verdict))
+			fits = false;
 		if (fits && (r != &stand_in || j.verdict != MQW_VERDICT_NONE))
 			json_array_append_new(list, mqw_verdict_json(&origin, m, r, &j));
 	}
@@ -157,7 +164,7 @@ static json_t *on_list(void *ctx, const struct mqw_api_query *q)
 		for (const struct mqw_message *m = mqw_tracker_next(parts->tracker, NULL);
 			m && json_array_size(list) < q->limit;
 			m = mqw_tracker_next(parts->tracker, m))
-			add_recipients(list, e->instances[i], m, q->verdict, q->limit);
+			add_recipients(list, e->act, e->instances[i], m, q->verdict, q->limit);
 	}
 	if (!known) {
 		json_decref(list);
@@ -176,7 +183,8 @@ static json_t *on_show(void *ctx, struct mqw_slice queue_id)
 			mqw_instance_parts(e->instances[i])->tracker, MQW_SLICE_NULL, queue_id);
 
 		for (; m; m = m->earlier)
-			add_recipients(list, e->instances[i], m, MQW_VERDICT_NONE, UINT64_MAX);
+			add_recipients(
+				list, e->act, e->instances[i], m, MQW_VERDICT_NONE, UINT64_MAX);
 	}
 	actions = actions_json(e, queue_id, ACTIONS_SEARCHED);
 	if (json_array_size(list) == 0 && json_array_size(actions) == 0) {
@@ -187,10 +195,102 @@ static json_t *on_show(void *ctx, struct mqw_slice queue_id)
 	return json_pack("{s:o,s:o}", "messages", list, "actions", actions);
 }
 
+static json_t *on_action(void *ctx, int64_t id)
+{
+	struct mqw_engine *e = ctx;
+	struct actions a = {.list = json_array(), .id = id};
+	json_t *one = NULL;
+
+	if (a.list)
+		mqw_ledger_each_action(e->ledger, false, ACTIONS_SEARCHED, add_action, &a);
+	if (json_array_size(a.list))
+		one = json_incref(json_array_get(a.list, 0));
+	json_decref(a.list);
+	return one;
+}
+
+/* The instance that is named, or else the only one that has the message, or the only one at all. */
+static struct mqw_instance *find_instance(
+	struct mqw_engine *e, const struct mqw_api_act *q, const char **ret_fault)
+{
+	struct mqw_instance *found = NULL;
+
+	*ret_fault = NULL;
+	if (q->instance.len && !mqw_config_instance(e->config, q->instance))
+		*ret_fault = "instance: there is none of this name";
+	for (size_t i = 0; i < e->instance_count; i++) {
+		const struct mqw_act_instance *parts = mqw_instance_parts(e->instances[i]);
+
+		if (q->instance.len && !mqw_slice_eq(q->instance, mqw_slice_of(parts->name)))
+			continue;
+		if (q->queue_id.len &&
+			!mqw_tracker_find(parts->tracker, MQW_SLICE_NULL, q->queue_id))
+			continue;
+		if (found) {
+			*ret_fault = "several instances have a message of this queue id: name one";
+			return NULL;
+		}
+		found = e->instances[i];
+	}
+	return found;
+}
+
+static json_t *on_act(void *ctx, const struct mqw_api_act *q, const char **ret_fault)
+{
+	struct mqw_engine *e = ctx;
+	struct mqw_instance *i = find_instance(e, q, ret_fault);
+	char *queue_id = mqw_slice_dup(q->queue_id);
+	struct mqw_by_hand_request request = {
+		.queue_id = queue_id, .dry_run = q->dry_run, .uid = q->uid};
+	json_t *answer = NULL;
+	int what = 0;
+
+	while (what < MQW_BY_HAND_COUNT &&
+		!mqw_slice_eq(q->what, mqw_slice_of(mqw_by_hand_name((enum mqw_by_hand)what))))
+		what++;
+	request.what = (enum mqw_by_hand)what;
+	if (what == MQW_BY_HAND_COUNT ||
+		(q->queue_id.len != 0) != (request.what != MQW_BY_HAND_RESTART)) {
+		*ret_fault = "there is no such action";
+	} else if (!i && !*ret_fault) {
+		/* An answer as any other: what was settled is forgotten soon. */
+		answer = json_pack("{s:s,s:s,s:n}", "result", "refused", "text",
+			"no message of this queue id is followed: it was never here, or was "
+			"settled more than a minute ago",
+			"action");
+	} else if (i && queue_id) {
+		answer = mqw_act_by_hand(e->act,
+			(struct mqw_act_instance *)(uintptr_t)mqw_instance_parts(i), &request,
+			mqw_clock_now());
+	}
+	free(queue_id);
+	return answer;
+}
+
+/* Besides root: nobody where no group is configured, or it does not exist. */
+static gid_t operators_of(const struct mqw_config *c)
+{
+	char buffer[16384];
+	struct group group, *found = NULL;
+
+	if (!c->operators)
+		return MQW_API_NO_GROUP;
+	if (getgrnam_r(c->operators, &group, buffer, sizeof(buffer), &found) == 0 && found)
+		return group.gr_gid;
+	mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, NULL,
+		"operators: there is no group \"%s\": only root may act by hand", c->operators);
+	return MQW_API_NO_GROUP;
+}
+
 int mqw_engine_open_api(struct mqw_engine *e)
 {
-	const struct mqw_api_ops ops = {
-		.status = on_status, .list = on_list, .show = on_show, .ctx = e};
+	const struct mqw_api_ops ops = {.status = on_status,
+		.list = on_list,
+		.show = on_show,
+		.action = on_action,
+		.act = on_act,
+		.operators = operators_of(e->config),
+		.ctx = e};
 	int r = mqw_api_open(e->event, e->config->control_socket, &ops, &e->api);
 
 	if (r < 0)

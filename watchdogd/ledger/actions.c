@@ -44,20 +44,29 @@ static int refuse_in_batch(struct mqw_ledger *l)
 	return -EINPROGRESS;
 }
 
-static int is_known(struct mqw_ledger *l, const char *key)
+int mqw_ledger_find_action(
+	struct mqw_ledger *l, const char *key, int64_t *ret_id, enum mqw_action_state *ret_state)
 {
 	struct mqw_binder b = mqw_bind(l, MQW_STATEMENT_ACTION_KNOWN);
+	bool bad = false;
 	int r;
 
 	mqw_bind_text(&b, key);
 	r = mqw_ledger_step(l, &b);
+	if (r > 0) {
+		*ret_id = sqlite3_column_int64(b.stmt, 0);
+		*ret_state = (enum mqw_action_state)mqw_column_number(
+			b.stmt, 1, MQW_ACTION_STATE_COUNT - 1, &bad);
+	}
 	mqw_ledger_end(&b);
-	return r;
+	return bad ? mqw_ledger_fail_with(l, -EUCLEAN, "an action holds a value out of range") : r;
 }
 
 int mqw_ledger_intend(struct mqw_ledger *l, const struct mqw_action_record *a, int64_t *ret_id)
 {
 	struct mqw_binder b = mqw_bind(l, MQW_STATEMENT_ACTION_INSERT);
+	enum mqw_action_state state;
+	int64_t known;
 	int r = refuse_in_batch(l);
 
 	if (r < 0)
@@ -66,7 +75,7 @@ int mqw_ledger_intend(struct mqw_ledger *l, const struct mqw_action_record *a, i
 		a->intended_at == MQW_TIME_NONE)
 		return mqw_ledger_fail_with(l, -EINVAL, "an action lacks its key, cause or time");
 	/* An insertion that comes to nothing waits for the disk all the same. */
-	r = is_known(l, a->key);
+	r = mqw_ledger_find_action(l, a->key, &known, &state);
 	if (r != 0)
 		return r < 0 ? r : 0;
 	mqw_bind_text(&b, a->key);

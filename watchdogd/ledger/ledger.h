@@ -133,6 +133,9 @@ struct mqw_action_record {
  * -EINVAL when a string is missing; or a negative errno: then nothing may be done.
  */
 int mqw_ledger_intend(struct mqw_ledger *l, const struct mqw_action_record *a, int64_t *ret_id);
+/* 1 and what became of the action of that key, 0 when there is none, or a negative errno. */
+int mqw_ledger_find_action(
+	struct mqw_ledger *l, const char *key, int64_t *ret_id, enum mqw_action_state *ret_state);
 /*
  * Writes the result of an action and commits it as above. detail NULL: "". A result may follow
  * UNCLEAR (a person looked); any other result stands. -ENOENT: no such action, or it has one.

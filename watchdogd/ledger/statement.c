@@ -34,7 +34,7 @@ static const char *const statements[MQW_STATEMENT_COUNT] = {
 		"SELECT time, instance, realm, queue_id, message_id, sender, recipient, relay,"
 		" status, reply, ndr_id, reason, remedy, first_seen, last_seen, attempts, code,"
 		" verdict, confidence FROM verdict ORDER BY id DESC LIMIT ?",
-	[MQW_STATEMENT_ACTION_KNOWN] = "SELECT 1 FROM action WHERE key = ?",
+	[MQW_STATEMENT_ACTION_KNOWN] = "SELECT id, state FROM action WHERE key = ?",
 	[MQW_STATEMENT_ACTION_INSERT] =
 		"INSERT INTO action (key, kind, rule, instance, queue_id, recipients, cause,"
 		" intended_at, detail, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', 0)"

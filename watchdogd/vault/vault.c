@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #define _GNU_SOURCE /* O_PATH */
-#include "watchdogd/vault/vault.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -9,33 +7,18 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "watchdogd/base/beneath.h"
-#include "watchdogd/base/bundle.h"
 #include "watchdogd/base/clock.h"
 #include "watchdogd/base/fd.h"
-#include "watchdogd/vault/copy.h"
-
-#define NAME_MAX_LEN 64
-#define TRIES 3
-#define UNSURE (MQW_SECOND / 10)
-
-/* Names that no queue id has, so that neither is ever taken for a copy. */
-#define TEMPORARY ".new"
-#define RECOVER ".recover"
-#define DONE ".done"
-
-struct mqw_vault {
-	int dir;
-};
+#include "watchdogd/vault/internal.h"
 
 static bool is_alnum(char c)
 {
 	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
 
-static bool is_name(struct mqw_slice s, const char *also)
+bool mqw_vault_is_name(struct mqw_slice s, const char *also)
 {
-	if (s.len == 0 || s.len > NAME_MAX_LEN || !is_alnum(s.ptr[0]))
+	if (s.len == 0 || s.len > MQW_VAULT_NAME_MAX || !is_alnum(s.ptr[0]))
 		return false;
 	for (size_t i = 1; i < s.len; i++)
 		if (!is_alnum(s.ptr[i]) && (s.ptr[i] == '\0' || !strchr(also, s.ptr[i])))
@@ -43,46 +26,48 @@ static bool is_name(struct mqw_slice s, const char *also)
 	return true;
 }
 
-struct file_name {
-	char text[NAME_MAX_LEN + sizeof(RECOVER)];
-};
-
-static bool make_name(struct mqw_slice queue_id, const char *suffix, struct file_name *ret)
+bool mqw_vault_make_name(
+	struct mqw_slice queue_id, size_t n, const char *suffix, struct mqw_vault_name *ret)
 {
-	if (!is_name(queue_id, "-"))
+	char part[4] = "";
+
+	if (!mqw_vault_is_name(queue_id, "-") || n >= MQW_BUNDLE_MAX)
 		return false;
-	snprintf(ret->text, sizeof(ret->text), "%.*s%s", (int)queue_id.len, queue_id.ptr, suffix);
+	if (n)
+		snprintf(part, sizeof(part), ".%u", (unsigned)n);
+	snprintf(ret->text, sizeof(ret->text), "%.*s%s%s", (int)queue_id.len, queue_id.ptr, part,
+		suffix);
 	return true;
 }
 
-/* Opens a folder within at, making it where need be. */
-static int open_folder(int at, const char *name)
+/* Opens a folder within at; make: makes it where need be, and sees to its mode. */
+static int open_folder(int at, const char *name, bool make)
 {
 	int fd, r;
 
-	if (mkdirat(at, name, 0700) < 0 && errno != EEXIST)
+	if (make && mkdirat(at, name, 0700) < 0 && errno != EEXIST)
 		return -errno;
 	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (fchmod(fd, 0700) == 0)
+	if (!make || fchmod(fd, 0700) == 0)
 		return fd;
 	r = -errno;
 	close(fd);
 	return r;
 }
 
-static int open_dir(const char *state, const char *instance)
+static int open_dir(const char *state, const char *instance, bool make)
 {
 	int top = open(state, O_PATH | O_DIRECTORY | O_CLOEXEC), vault, fd;
 
 	if (top < 0)
 		return -errno;
-	vault = open_folder(top, "vault");
+	vault = open_folder(top, "vault", make);
 	close(top);
 	if (vault < 0)
 		return vault;
-	fd = open_folder(vault, instance);
+	fd = open_folder(vault, instance, make);
 	close(vault);
 	return fd;
 }
@@ -118,30 +103,74 @@ static int remove_name(struct mqw_vault *v, const char *name)
 	return unlinkat(v->dir, name, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-static int remove_temporary(struct mqw_vault *v, const char *name, void *ctx)
+uint64_t mqw_vault_size_of(const struct mqw_vault *v, const char *name)
 {
-	(void)ctx;
-	return mqw_slice_ends(mqw_slice_of(name), MQW_LIT(TEMPORARY)) ? remove_name(v, name) : 0;
+	struct stat st;
+
+	return fstatat(v->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)st.st_size : 0;
 }
 
-int mqw_vault_open(const char *state, const char *instance, struct mqw_vault **ret)
+/* The queue id of a further file's name, QUEUE_ID.1; false for any other name. */
+static bool is_part(struct mqw_slice name, struct mqw_slice *ret_id)
+{
+	size_t n = name.len;
+
+	if (n < 3 || name.ptr[n - 2] != '.' || name.ptr[n - 1] < '1' ||
+		name.ptr[n - 1] >= '0' + MQW_BUNDLE_MAX)
+		return false;
+	*ret_id = mqw_slice_head(name, n - 2);
+	return mqw_vault_is_name(*ret_id, "-");
+}
+
+/* What a former run left half made goes; the rest is counted. */
+static int take_stock(struct mqw_vault *v, const char *name, void *ctx)
+{
+	struct mqw_slice s = mqw_slice_of(name), id;
+	struct mqw_vault_name first;
+	bool part = is_part(s, &id);
+
+	(void)ctx;
+	if (mqw_slice_ends(s, MQW_LIT(MQW_VAULT_TEMPORARY)))
+		return remove_name(v, name);
+	/* The envelope comes last and goes first: a body without it belongs to no message. */
+	if (part && mqw_vault_make_name(id, 0, "", &first) &&
+		faccessat(v->dir, first.text, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return remove_name(v, name);
+	if (part || mqw_vault_is_name(s, "-"))
+		v->size += mqw_vault_size_of(v, name);
+	return 0;
+}
+
+static int open_vault(const char *state, const char *instance, bool make, struct mqw_vault **ret)
 {
 	struct mqw_vault *v;
 	int r;
 
-	if (!is_name(mqw_slice_of(instance), "-_."))
+	if (!mqw_vault_is_name(mqw_slice_of(instance), "-_."))
 		return -EINVAL;
 	v = calloc(1, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
-	v->dir = open_dir(state, instance);
-	r = v->dir < 0 ? v->dir : walk(v, remove_temporary, NULL);
+	v->dir = open_dir(state, instance, make);
+	r = v->dir;
+	if (r >= 0)
+		r = make ? walk(v, take_stock, NULL) : 0;
 	if (r < 0) {
 		mqw_vault_close(v);
 		return r;
 	}
 	*ret = v;
 	return 0;
+}
+
+int mqw_vault_open(const char *state, const char *instance, struct mqw_vault **ret)
+{
+	return open_vault(state, instance, true, ret);
+}
+
+int mqw_vault_open_to_read(const char *state, const char *instance, struct mqw_vault **ret)
+{
+	return open_vault(state, instance, false, ret);
 }
 
 struct mqw_vault *mqw_vault_close(struct mqw_vault *v)
@@ -154,20 +183,17 @@ struct mqw_vault *mqw_vault_close(struct mqw_vault *v)
 	return NULL;
 }
 
-bool mqw_vault_fresh(const struct mqw_vault *v, struct mqw_slice queue_id, const struct stat *st)
+void mqw_vault_set_flush(struct mqw_vault *v, bool flush)
 {
-	struct file_name name;
-	struct stat copy;
-
-	return make_name(queue_id, "", &name) &&
-		fstatat(v->dir, name.text, &copy, AT_SYMLINK_NOFOLLOW) == 0 &&
-		S_ISREG(copy.st_mode) && copy.st_size == st->st_size &&
-		copy.st_mtim.tv_sec == st->st_ctim.tv_sec &&
-		copy.st_mtim.tv_nsec == st->st_ctim.tv_nsec;
+	v->flush = flush;
 }
 
-/* An empty file under the temporary name. */
-static int make_temporary(struct mqw_vault *v, const char *name)
+uint64_t mqw_vault_size(const struct mqw_vault *v)
+{
+	return v->size;
+}
+
+int mqw_vault_make_file(struct mqw_vault *v, const char *name)
 {
 	int fd;
 
@@ -177,191 +203,26 @@ static int make_temporary(struct mqw_vault *v, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Ends the making of a file: under its name when r says that all went well, gone otherwise. */
-static int settle(struct mqw_vault *v, int fd, const char *from, const char *to, int r)
+int mqw_vault_settle(struct mqw_vault *v, int fd, const struct mqw_vault_name *from,
+	const struct mqw_vault_name *to, bool flush, bool counted, int r)
 {
+	uint64_t before = counted ? mqw_vault_size_of(v, to->text) : 0;
+
+	if (r == 0 && flush && fsync(fd) < 0)
+		r = -errno;
 	/* Some file systems tell of a full disk only here. */
 	if (close(fd) < 0 && r == 0)
 		r = -errno;
-	if (r == 0 && renameat(v->dir, from, v->dir, to) < 0)
+	if (r == 0 && renameat(v->dir, from->text, v->dir, to->text) < 0)
 		r = -errno;
-	if (r < 0)
-		unlinkat(v->dir, from, 0);
-	return r;
-}
-
-static int check_source(const struct stat *st, mode_t mode, uint64_t limit)
-{
-	if (!S_ISREG(st->st_mode))
-		return -EINVAL;
-	if (mode && (st->st_mode & 07777) != mode)
-		return -EPERM;
-	return (uint64_t)st->st_size > limit ? -EFBIG : 0;
-}
-
-/* A rename changes ctime and counts as a change: rare, and the next try sees the new state. */
-static bool is_unchanged(const struct stat *a, const struct stat *b)
-{
-	return a->st_size == b->st_size && a->st_mode == b->st_mode &&
-		a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-		a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-		a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
-}
-
-/*
- * Marks the copy with the state that it holds. A file system keeps times by the clock's tick, and
- * sets them before it writes: a source that changed just before the copy was begun may have changed
- * after it too and look the same. Then the mark is one that fits no state, and the next look copies
- * again. The copy's own time, before a byte was read, is that same clock.
- */
-static int mark_copy(int fd, const struct stat *source, const struct stat *begun)
-{
-	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, source->st_ctim};
-	int64_t age = (begun->st_mtim.tv_sec - source->st_ctim.tv_sec) * MQW_SECOND +
-		(begun->st_mtim.tv_nsec - source->st_ctim.tv_nsec) / 1000;
-
-	if (age < UNSURE)
-		times[1].tv_nsec ^= 1;
-	return futimens(fd, times) < 0 ? -errno : 0;
-}
-
-static int fill_copy(int source, int fd, const struct stat *before)
-{
-	struct stat begun, after;
-	int r;
-
-	if (fstat(fd, &begun) < 0)
-		return -errno;
-	r = mqw_copy_bytes(source, fd, (uint64_t)before->st_size);
-	if (r < 0)
+	if (r < 0) {
+		unlinkat(v->dir, from->text, 0);
 		return r;
-	if (fstat(source, &after) < 0)
-		return -errno;
-	return is_unchanged(before, &after) ? mark_copy(fd, before, &begun) : -EAGAIN;
-}
-
-static int copy_once(
-	struct mqw_vault *v, int source, struct mqw_slice queue_id, mode_t mode, uint64_t limit)
-{
-	struct file_name name, temporary;
-	struct stat st;
-	int r, fd;
-
-	if (fstat(source, &st) < 0)
-		return -errno;
-	r = check_source(&st, mode, limit);
-	if (r < 0 || mqw_vault_fresh(v, queue_id, &st))
-		return r;
-	if (!make_name(queue_id, "", &name) || !make_name(queue_id, TEMPORARY, &temporary))
-		return -EINVAL;
-	fd = make_temporary(v, temporary.text);
-	if (fd < 0)
-		return fd;
-	r = settle(v, fd, temporary.text, name.text, fill_copy(source, fd, &st));
-	return r < 0 ? r : 1;
-}
-
-int mqw_vault_copy_in(struct mqw_vault *v, int root, const char *path, struct mqw_slice queue_id,
-	mode_t mode, uint64_t limit)
-{
-	int source, r = -EAGAIN;
-
-	if (!is_name(queue_id, "-"))
-		return -EINVAL;
-	source = mqw_open_beneath(root, path, O_RDONLY);
-	if (source < 0)
-		return source;
-	for (int i = 0; i < TRIES && r == -EAGAIN; i++)
-		r = copy_once(v, source, queue_id, mode, limit);
-	close(source);
-	return r;
-}
-
-/* The open files of a message; -1 where none is. */
-struct parts {
-	int fds[MQW_BUNDLE_MAX];
-	struct stat st[MQW_BUNDLE_MAX];
-	uint64_t lengths[MQW_BUNDLE_MAX];
-	size_t count;
-};
-
-static int open_parts(struct parts *p, int root, const char *const *paths)
-{
-	for (size_t i = 0; i < p->count; i++) {
-		p->fds[i] = mqw_open_beneath(root, paths[i], O_RDONLY);
-		if (p->fds[i] < 0)
-			return p->fds[i];
-		if (fstat(p->fds[i], &p->st[i]) < 0)
-			return -errno;
-		if (!S_ISREG(p->st[i].st_mode))
-			return -EINVAL;
-		p->lengths[i] = (uint64_t)p->st[i].st_size;
 	}
-	return 0;
-}
-
-static int fill_bundle(const struct parts *p, struct mqw_slice head, int fd)
-{
-	struct stat begun, after;
-	int r = fstat(fd, &begun) < 0 ? -errno : mqw_fd_write_all(fd, head);
-
-	for (size_t i = 0; r == 0 && i < p->count; i++)
-		r = mqw_copy_append(p->fds[i], fd, p->lengths[i]);
-	for (size_t i = 0; r == 0 && i < p->count; i++)
-		if (fstat(p->fds[i], &after) < 0)
-			r = -errno;
-		else if (!is_unchanged(&p->st[i], &after))
-			r = -EAGAIN;
-	return r == 0 ? mark_copy(fd, &p->st[0], &begun) : r;
-}
-
-static int copy_parts(struct mqw_vault *v, const struct parts *p, struct mqw_slice queue_id,
-	mode_t mode, uint64_t limit)
-{
-	struct file_name name, temporary;
-	struct mqw_buffer head = {0};
-	struct stat whole = p->st[0];
-	int r, fd;
-
-	mqw_bundle_add_head(&head, p->lengths, p->count);
-	whole.st_size = (off_t)head.len;
-	for (size_t i = 0; i < p->count; i++)
-		whole.st_size += p->st[i].st_size;
-	r = head.failed ? -ENOMEM : check_source(&whole, mode, limit);
-	if (r < 0 || mqw_vault_fresh(v, queue_id, &whole))
-		goto out;
-	r = -EINVAL;
-	if (!make_name(queue_id, "", &name) || !make_name(queue_id, TEMPORARY, &temporary))
-		goto out;
-	r = fd = make_temporary(v, temporary.text);
-	if (fd < 0)
-		goto out;
-	r = settle(v, fd, temporary.text, name.text, fill_bundle(p, mqw_buffer_slice(&head), fd));
-	r = r < 0 ? r : 1;
-out:
-	mqw_buffer_done(&head);
-	return r;
-}
-
-int mqw_vault_copy_bundle_in(struct mqw_vault *v, int root, const char *const *paths, size_t count,
-	struct mqw_slice queue_id, mode_t mode, uint64_t limit)
-{
-	int r = -EAGAIN;
-
-	if (!is_name(queue_id, "-") || count == 0 || count > MQW_BUNDLE_MAX)
-		return -EINVAL;
-	for (int i = 0; i < TRIES && r == -EAGAIN; i++) {
-		struct parts p = {.fds = {-1, -1, -1, -1}, .count = count};
-
-		/* Each time by its name: a file with an envelope is changed by replacing it. */
-		r = open_parts(&p, root, paths);
-		if (r == 0)
-			r = copy_parts(v, &p, queue_id, mode, limit);
-		for (size_t n = 0; n < count; n++)
-			if (p.fds[n] >= 0)
-				close(p.fds[n]);
-	}
-	return r;
+	if (counted)
+		v->size += mqw_vault_size_of(v, to->text) - before;
+	/* The name too has to be on the disk. */
+	return flush && fsync(v->dir) < 0 ? -errno : 0;
 }
 
 static int read_fd(int fd, uint64_t max, struct mqw_buffer *ret)
@@ -392,51 +253,105 @@ static int read_fd(int fd, uint64_t max, struct mqw_buffer *ret)
 	return 0;
 }
 
+/* The files of a copy, one behind the other. How many there are, or a negative errno. */
+static int read_files(const struct mqw_vault *v, struct mqw_slice queue_id, uint64_t max,
+	uint64_t lengths[MQW_BUNDLE_MAX], struct mqw_buffer *ret)
+{
+	struct mqw_vault_name name;
+	int count = 0, r = 0;
+
+	while (count < MQW_BUNDLE_MAX) {
+		size_t before = ret->len;
+		int fd;
+
+		if (!mqw_vault_make_name(queue_id, (size_t)count, "", &name))
+			return -EINVAL;
+		fd = openat(v->dir, name.text, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		if (fd < 0 && errno == ENOENT && count)
+			break;
+		if (fd < 0)
+			return -errno;
+		r = read_fd(fd, max - (ret->len < max ? ret->len : max), ret);
+		close(fd);
+		if (r < 0)
+			return r;
+		lengths[count++] = ret->len - before;
+	}
+	return count;
+}
+
 int mqw_vault_read_all(
 	const struct mqw_vault *v, struct mqw_slice queue_id, uint64_t max, struct mqw_buffer *ret)
 {
-	struct file_name name;
-	int fd, r;
+	uint64_t lengths[MQW_BUNDLE_MAX];
+	struct mqw_buffer files = {0}, head = {0};
+	int r = read_files(v, queue_id, max, lengths, &files);
 
-	if (!make_name(queue_id, "", &name))
-		return -EINVAL;
-	fd = openat(v->dir, name.text, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	r = read_fd(fd, max, ret);
-	close(fd);
-	return r;
+	if (r > 1)
+		mqw_bundle_add_head(&head, lengths, (size_t)r);
+	if (r == 1 && ret->len == 0) { /* spares the second copy of what may be large */
+		mqw_buffer_done(ret);
+		*ret = files;
+		return 0;
+	}
+	if (r > 0 && (head.failed || !mqw_buffer_reserve(ret, head.len + files.len + 1)))
+		r = -ENOMEM;
+	if (r > 0) {
+		mqw_buffer_add(ret, mqw_buffer_slice(&head));
+		mqw_buffer_add(ret, mqw_buffer_slice(&files));
+	}
+	mqw_buffer_done(&head);
+	mqw_buffer_done(&files);
+	return r < 0 ? r : 0;
 }
 
+/* The envelope goes first: what is left of a broken-off removal is removed at the next start. */
 int mqw_vault_remove(struct mqw_vault *v, struct mqw_slice queue_id)
 {
-	struct file_name name;
+	struct mqw_vault_name name;
 
-	return make_name(queue_id, "", &name) ? remove_name(v, name.text) : -EINVAL;
+	for (size_t n = 0; n < MQW_BUNDLE_MAX; n++) {
+		uint64_t size;
+
+		if (!mqw_vault_make_name(queue_id, n, "", &name))
+			return -EINVAL;
+		size = mqw_vault_size_of(v, name.text);
+		if (unlinkat(v->dir, name.text, 0) < 0) {
+			if (errno != ENOENT)
+				return -errno;
+			if (n)
+				break;
+			continue;
+		}
+		v->size -= size < v->size ? size : v->size;
+	}
+	return 0;
 }
 
 bool mqw_vault_has_recover(const struct mqw_vault *v, struct mqw_slice queue_id)
 {
-	struct file_name name;
+	struct mqw_vault_name name;
 	struct stat st;
 
-	return make_name(queue_id, RECOVER, &name) &&
+	return mqw_vault_make_name(queue_id, 0, MQW_VAULT_RECOVER, &name) &&
 		fstatat(v->dir, name.text, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 int mqw_vault_remove_recover(struct mqw_vault *v, struct mqw_slice queue_id)
 {
-	struct file_name name;
+	struct mqw_vault_name name;
 
-	return make_name(queue_id, RECOVER, &name) ? remove_name(v, name.text) : -EINVAL;
+	return mqw_vault_make_name(queue_id, 0, MQW_VAULT_RECOVER, &name)
+		? remove_name(v, name.text)
+		: -EINVAL;
 }
 
 int64_t mqw_vault_done_at(const struct mqw_vault *v, struct mqw_slice queue_id)
 {
-	struct file_name name;
+	struct mqw_vault_name name;
 	struct stat st;
 
-	if (!make_name(queue_id, DONE, &name) ||
+	if (!mqw_vault_make_name(queue_id, 0, MQW_VAULT_DONE, &name) ||
 		fstatat(v->dir, name.text, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return MQW_TIME_NONE;
 	return st.st_ctim.tv_sec * MQW_SECOND + st.st_ctim.tv_nsec / 1000;
@@ -444,28 +359,26 @@ int64_t mqw_vault_done_at(const struct mqw_vault *v, struct mqw_slice queue_id)
 
 int mqw_vault_remove_done(struct mqw_vault *v, struct mqw_slice queue_id)
 {
-	struct file_name name;
+	struct mqw_vault_name name;
 
-	return make_name(queue_id, DONE, &name) ? remove_name(v, name.text) : -EINVAL;
+	return mqw_vault_make_name(queue_id, 0, MQW_VAULT_DONE, &name) ? remove_name(v, name.text)
+								       : -EINVAL;
 }
 
 int mqw_vault_write_recover(
 	struct mqw_vault *v, struct mqw_slice queue_id, struct mqw_slice content)
 {
-	struct file_name name, temporary;
-	int fd, r;
+	struct mqw_vault_name name, temporary;
+	int fd;
 
-	if (!make_name(queue_id, RECOVER, &name) || !make_name(queue_id, TEMPORARY, &temporary))
+	if (!mqw_vault_make_name(queue_id, 0, MQW_VAULT_RECOVER, &name) ||
+		!mqw_vault_make_name(queue_id, 0, MQW_VAULT_TEMPORARY, &temporary))
 		return -EINVAL;
-	fd = make_temporary(v, temporary.text);
+	fd = mqw_vault_make_file(v, temporary.text);
 	if (fd < 0)
 		return fd;
-	r = mqw_fd_write_all(fd, content);
-	if (r == 0 && fsync(fd) < 0)
-		r = -errno;
-	r = settle(v, fd, temporary.text, name.text, r);
-	/* The name too has to be on the disk. */
-	return r == 0 && fsync(v->dir) < 0 ? -errno : r;
+	return mqw_vault_settle(
+		v, fd, &temporary, &name, true, false, mqw_fd_write_all(fd, content));
 }
 
 struct walk_each {
@@ -473,19 +386,39 @@ struct walk_each {
 	void *ctx;
 };
 
+static uint64_t size_of_parts(const struct mqw_vault *v, struct mqw_slice queue_id)
+{
+	struct mqw_vault_name name;
+	uint64_t sum = 0, size = 1;
+
+	for (size_t n = 1; n < MQW_BUNDLE_MAX && size; n++) {
+		if (!mqw_vault_make_name(queue_id, n, "", &name))
+			break;
+		size = mqw_vault_size_of(v, name.text);
+		sum += size;
+	}
+	return sum;
+}
+
 static int give_entry(struct mqw_vault *v, const char *name, void *ctx)
 {
 	const struct walk_each *w = ctx;
-	struct mqw_vault_entry e = {.queue_id = mqw_slice_of(name)};
+	struct mqw_vault_entry e = {.queue_id = mqw_slice_of(name), .kind = MQW_VAULT_COPY};
 	struct stat st;
 
-	e.recover = mqw_slice_ends(e.queue_id, MQW_LIT(RECOVER));
-	if (e.recover)
-		e.queue_id.len -= sizeof(RECOVER) - 1;
-	if (!is_name(e.queue_id, "-") || fstatat(v->dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-		!S_ISREG(st.st_mode))
+	if (mqw_slice_ends(e.queue_id, MQW_LIT(MQW_VAULT_RECOVER))) {
+		e.kind = MQW_VAULT_FOR_RECOVERY;
+		e.queue_id.len -= sizeof(MQW_VAULT_RECOVER) - 1;
+	} else if (mqw_slice_ends(e.queue_id, MQW_LIT(MQW_VAULT_DONE))) {
+		e.kind = MQW_VAULT_RECOVERED;
+		e.queue_id.len -= sizeof(MQW_VAULT_DONE) - 1;
+	}
+	if (!mqw_vault_is_name(e.queue_id, "-") ||
+		fstatat(v->dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
 		return 0;
 	e.size = (uint64_t)st.st_size;
+	if (e.kind == MQW_VAULT_COPY)
+		e.size += size_of_parts(v, e.queue_id);
 	e.changed_at = st.st_mtim.tv_sec * MQW_SECOND + st.st_mtim.tv_nsec / 1000;
 	return w->each(w->ctx, &e);
 }

@@ -11,6 +11,7 @@
 
 struct mqw_delivery {
 	bool accepted; /* by the far side, for at least one recipient */
+	bool refused; /* of a mail: certainly not accepted, so that a second try makes no second mail */
 	char text[400]; /* what it said, or what went wrong: one printable line */
 };
 

@@ -7,7 +7,7 @@
  */
 #include <stdio.h>
 
-#include "watchdogd/act/alerts/notice.h"
+#include "watchdogd/act/alerts/mail_parts.h"
 
 #define LINE_MAX 76 /* of quoted-printable: RFC 2045 section 6.7 */
 #define WORD_BYTES 39 /* 52 base64 digits: with "=?UTF-8?B?" and "?=" within 75 */
@@ -43,7 +43,7 @@ static bool is_plain(struct mqw_slice s)
 }
 
 /* An unstructured header (RFC 5322 section 2.2.1), folded before words. */
-static void add_header(struct mqw_buffer *b, const char *name, struct mqw_slice value)
+void mqw_mail_add_header(struct mqw_buffer *b, const char *name, struct mqw_slice value)
 {
 	size_t at = strlen(name) + 2, n;
 
@@ -73,7 +73,7 @@ static void add_header(struct mqw_buffer *b, const char *name, struct mqw_slice 
 }
 
 /* RFC 5322 section 3.3, in UTC, whatever the locale. */
-static void add_date(struct mqw_buffer *b, int64_t time)
+void mqw_mail_add_date(struct mqw_buffer *b, int64_t time)
 {
 	static const char *const days[] = {"Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"};
 	static const char *const months[] = {
@@ -96,7 +96,7 @@ static void add_headers(struct mqw_buffer *b, const json_t *n, const struct mqw_
 	int64_t time = 0;
 
 	mqw_time_parse(mqw_notice_text(n, "time"), 0, &time);
-	add_date(b, time > 0 ? time : 0);
+	mqw_mail_add_date(b, time > 0 ? time : 0);
 	mqw_buffer_add_str(b, "From: mailq-watchdog <");
 	if (c->from)
 		mqw_buffer_add_str(b, c->from);
@@ -110,7 +110,7 @@ static void add_headers(struct mqw_buffer *b, const json_t *n, const struct mqw_
 	mqw_buffer_add(&text, host);
 	mqw_buffer_add_str(&text, ": ");
 	mqw_buffer_add_printable(&text, mqw_notice_text(n, "summary"));
-	add_header(b, "Subject", mqw_buffer_slice(&text));
+	mqw_mail_add_header(b, "Subject", mqw_buffer_slice(&text));
 	mqw_buffer_printf(b, "Message-ID: <mqw.%.*s@%.*s>\r\n", (int)token.len, token.ptr,
 		(int)host.len, host.ptr);
 	/* RFC 3834: no vacation notice or other robot answers this. */
@@ -118,7 +118,7 @@ static void add_headers(struct mqw_buffer *b, const json_t *n, const struct mqw_
 	mqw_buffer_clear(&text);
 	mqw_buffer_add_str(&text, json_is_true(json_object_get(n, "test")) ? "test" : "alert");
 	mqw_buffer_printf(&text, "; count=%llu", (unsigned long long)mqw_notice_number(n, "count"));
-	add_header(b, "X-Mailq-Watchdog", mqw_buffer_slice(&text));
+	mqw_mail_add_header(b, "X-Mailq-Watchdog", mqw_buffer_slice(&text));
 	mqw_buffer_add_str(b,
 		"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=UTF-8\r\n"
 		"Content-Transfer-Encoding: quoted-printable\r\n\r\n");
@@ -126,7 +126,7 @@ static void add_headers(struct mqw_buffer *b, const json_t *n, const struct mqw_
 }
 
 /* RFC 2045 section 6.7. A blank before a line's end and a leading dot or "From " are encoded too. */
-static void add_quoted(struct mqw_buffer *b, struct mqw_slice s)
+void mqw_mail_add_quoted(struct mqw_buffer *b, struct mqw_slice s)
 {
 	size_t column = 0;
 
@@ -165,9 +165,13 @@ void mqw_notice_add_mail(struct mqw_buffer *b, const json_t *notice,
 {
 	struct mqw_buffer text = {0};
 
+	if (mqw_slice_eq(mqw_notice_text(notice, "type"), MQW_LIT("note"))) {
+		mqw_note_add_mail(b, notice, mail_host);
+		return;
+	}
 	add_headers(b, notice, c, mail_host);
 	mqw_notice_add_text(&text, notice);
-	add_quoted(b, mqw_buffer_slice(&text));
+	mqw_mail_add_quoted(b, mqw_buffer_slice(&text));
 	b->failed = b->failed || text.failed;
 	mqw_buffer_done(&text);
 }

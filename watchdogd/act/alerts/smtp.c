@@ -114,6 +114,8 @@ static void say_result(const struct mqw_alert_config *c, struct dialogue *g, CUR
 	struct mqw_buffer said = {0};
 
 	d->accepted = code == CURLE_OK;
+	d->refused = code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST ||
+		(code != CURLE_OK && g->complaint.len);
 	if (code == CURLE_OK) {
 		mqw_buffer_add(&said, mqw_buffer_slice(&g->last));
 		mqw_buffer_add(&said, mqw_buffer_slice(&g->refused));
