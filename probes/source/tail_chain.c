@@ -240,7 +240,8 @@ static bool resume(struct mqw_follower *f, int fd, const struct mqw_follower_now
 		f->cut = p;
 	f->emptied = mqw_tail_is_inode(fd, &f->cut);
 	if (r == 1) {
-		if (f->emptied)
+		/* Told of already, unless there is another copy of what was written since. */
+		if (f->emptied && (!p.cut || found.count > 2))
 			mqw_follower_gap(f, now->clock, COPIED_AND_CUT);
 		take_pieces_from(f, &found, &p, now);
 		close(fd);

@@ -103,6 +103,7 @@ static bool position_of(const struct mqw_follower *f, struct mqw_tail_position *
 	if (live) {
 		*ret = f->before;
 		ret->time = f->known_at;
+		ret->cut = f->emptied;
 	}
 	/* A copy is read, and whoever goes on with it has to see that its log is cut again. */
 	if (f->emptied) {

@@ -12,7 +12,7 @@
 #include "probes/source/stream.h"
 #include "watchdogd/base/clock.h"
 
-#define FORM 2 /* of the text; 1 had no time of birth */
+#define FORM 3 /* of the text; 1 had no time of birth, and up to 2 none told of a cut */
 
 struct mqw_tail_print mqw_tail_print_of(struct mqw_slice head)
 {
@@ -37,9 +37,9 @@ void mqw_tail_position_add(struct mqw_buffer *b, const struct mqw_tail_position 
 {
 	mqw_buffer_printf(b,
 		"%d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %d %d %" PRIu32
-		" %" PRIu64 " %" PRIu64 " ",
+		" %" PRIu64 " %" PRIu64 " %d ",
 		FORM, p->dev, p->ino, (uint64_t)p->born, p->offset, p->line, p->numbered,
-		p->skipping, p->print.len, p->print.hash, (uint64_t)p->time);
+		p->skipping, p->print.len, p->print.hash, (uint64_t)p->time, p->cut);
 	mqw_buffer_add(b, p->path);
 	mqw_buffer_add(b, MQW_LIT("\n"));
 }
@@ -52,14 +52,16 @@ static bool take(struct mqw_slice *s, uint64_t max, uint64_t *ret)
 
 static bool parse(struct mqw_slice line, struct mqw_tail_position *ret)
 {
-	uint64_t form, dev, ino, born = 0, offset, number, numbered, skipping, len, hash, time;
+	uint64_t form, dev, ino, born = 0, offset, number, numbered, skipping, len, hash, time,
+				 cut = 0;
 
 	if (!take(&line, FORM, &form) || form == 0 || !take(&line, UINT64_MAX, &dev) ||
 		!take(&line, UINT64_MAX, &ino) || (form > 1 && !take(&line, INT64_MAX, &born)) ||
 		!take(&line, INT64_MAX, &offset) || !take(&line, UINT64_MAX, &number) ||
 		!take(&line, 1, &numbered) || !take(&line, 1, &skipping) ||
 		!take(&line, MQW_TAIL_PRINT_MAX, &len) || !take(&line, UINT64_MAX, &hash) ||
-		!take(&line, INT64_MAX, &time) || line.len == 0)
+		!take(&line, INT64_MAX, &time) || (form > 2 && !take(&line, 1, &cut)) ||
+		line.len == 0)
 		return false;
 	*ret = (struct mqw_tail_position){.dev = dev,
 		.ino = ino,
@@ -68,6 +70,7 @@ static bool parse(struct mqw_slice line, struct mqw_tail_position *ret)
 		.line = number,
 		.numbered = numbered,
 		.skipping = skipping,
+		.cut = cut,
 		.print = {.len = (uint32_t)len, .hash = hash},
 		.time = (int64_t)time,
 		.path = line};

@@ -24,6 +24,7 @@ struct mqw_tail_position {
 	uint64_t line; /* number of the last line given; 0 unknown or none */
 	bool numbered; /* line is known */
 	bool skipping; /* offset is within a line of which nothing more is wanted */
+	bool cut; /* it is the end of a copy; that its log was cut then has been told */
 	struct mqw_tail_print print;
 	int64_t time; /* all that was written until then has been given; by the clock, 0 none */
 	struct mqw_slice path; /* of the live log */

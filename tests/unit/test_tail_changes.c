@@ -480,21 +480,83 @@ static void test_empty_when_left(void **state)
 	free(close_tail(&g));
 }
 
-/* The form that the first versions wrote. */
-static void test_older_position(void **state)
+/* The gap of a cut is told of once, though the daemon ends before the log is written to again. */
+static void test_left_right_after_a_cut(void **state)
 {
-	char *position, *text;
-	unsigned long long dev, ino, rest;
-	int at = 0;
+	char *position;
+	struct got g;
 
 	(void)state;
-	position = read_and_leave();
-	assert_int_equal(sscanf(position, "2 %llu %llu %llu %n", &dev, &ino, &rest, &at), 3);
-	assert_true(asprintf(&text, "1 %llu %llu %s", dev, ino, position + at) > 0);
-	free(position);
-	append("mail.log", 50, 54);
-	come_back(&text, 50, 54, 0, NULL);
-	free(text);
+	append("mail.log", 0, 49);
+	open_tail(&g, path, NULL, false);
+	run_until(&g, 50);
+	sh("cp mail.log mail.log.1 && : > mail.log");
+	run_until_gaps(&g, 1);
+	assert_string_equal(g.why, "the log was truncated");
+	spin(&g, 300);
+	position = close_tail(&g);
+	append("mail.log", 50, 59);
+	come_back(&position, 50, 59, 0, NULL);
+	/* The next one, while nobody looks, is another. */
+	sh("mv mail.log.1 mail.log.2; cp mail.log mail.log.1 && : > mail.log");
+	append("mail.log", 60, 69);
+	come_back(&position, 60, 69, 1, COPIED);
+	clean(position);
+}
+
+/* As above, and cut once more before it is looked at again: what is between is lost or not. */
+static void test_left_right_after_a_cut_and_cut_again(void **state)
+{
+	char *position;
+	struct got g;
+
+	(void)state;
+	append("mail.log", 0, 49);
+	open_tail(&g, path, NULL, false);
+	run_until(&g, 50);
+	sh("cp mail.log mail.log.1 && : > mail.log");
+	run_until_gaps(&g, 1);
+	spin(&g, 300);
+	position = close_tail(&g);
+	append("mail.log", 50, 59);
+	sh("mv mail.log.1 mail.log.2; cp mail.log mail.log.1 && : > mail.log");
+	append("mail.log", 60, 69);
+	come_back(&position, 50, 69, 1, COPIED);
+	clean(position);
+}
+
+/* The position in the form of an earlier version: without the numbers that it did not have. */
+static char *in_form(const char *position, int form)
+{
+	struct mqw_slice rest = mqw_slice_of(position), number;
+	struct mqw_buffer b = {0};
+
+	mqw_buffer_printf(&b, "%d ", form);
+	assert_true(mqw_slice_take_until(&rest, ' ', &number));
+	assert_true(mqw_slice_eq(number, MQW_LIT("3")));
+	for (size_t i = 0; i < 11; i++) {
+		assert_true(mqw_slice_take_until(&rest, ' ', &number));
+		if ((i == 2 && form < 2) || i == 10)
+			continue;
+		mqw_buffer_printf(&b, "%.*s ", (int)number.len, number.ptr);
+	}
+	mqw_buffer_add(&b, rest);
+	assert_false(b.failed);
+	return b.ptr;
+}
+
+/* The forms that earlier versions wrote. */
+static void test_older_position(void **state)
+{
+	(void)state;
+	for (int form = 1; form < 3; form++) {
+		char *position = read_and_leave(), *text = in_form(position, form);
+
+		append("mail.log", 50, 54);
+		come_back(&text, 50, 54, 0, NULL);
+		free(text);
+		clean(position);
+	}
 }
 
 int main(void)
@@ -516,6 +578,8 @@ int main(void)
 		TEST(test_pattern_without_live_log),
 		TEST(test_replaced_by_itself),
 		TEST(test_empty_when_left),
+		TEST(test_left_right_after_a_cut),
+		TEST(test_left_right_after_a_cut_and_cut_again),
 		TEST(test_older_position),
 	};
 
