@@ -164,7 +164,7 @@ static int compare(const void *a, const void *b)
 /* Deaths: some while it comes back from the last one, some of the helper. */
 static void plan_deaths(uint64_t *random)
 {
-	static const int64_t downs[] = {0, 0, MQW_SECOND, 20 * MQW_SECOND, 90 * MQW_SECOND};
+	static const int64_t downs[] = {0, 0, MQW_SECOND, 20 * MQW_SECOND, 50 * MQW_SECOND};
 	static const int64_t delays[] = {0, 0, 0, 3 * MQW_SECOND, 40 * MQW_SECOND};
 	uint64_t places[BLOWS], last = 0;
 

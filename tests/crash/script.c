@@ -309,7 +309,10 @@ static void live(struct script *s, unsigned int n, uint64_t *random)
 			try(s, at, n, all & ~some, YES);
 			expect(s, n, all & ~some, MQW_VERDICT_NONE, MQW_VERDICT_DELIVERED);
 		}
-		at = defer_often(s, n, some, (unsigned int)random_below(random, 2)) + BACKOFF / 2;
+		/* Later than all downtimes of a life together: what was never seen in the queue is
+		 * not known to have left it. */
+		at = defer_often(s, n, some, (unsigned int)random_below(random, 2)) +
+			3 * BACKOFF / 4;
 		add(s, at, STEP_DELETE, n);
 		expect_lost(s, n, some, MQW_VERDICT_VANISHED, MQW_VERDICT_RELOCATED);
 		break;
