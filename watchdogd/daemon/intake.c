@@ -86,6 +86,7 @@ static void take_line(struct mqw_instance *i, const struct mqw_line *line)
 	int r;
 
 	i->lines++;
+	i->totals.now[MQW_TOTAL_LINES]++;
 	i->moved = true;
 	i->last_line = line->time;
 	if (line->time > i->covered)
@@ -101,6 +102,7 @@ static void take_line(struct mqw_instance *i, const struct mqw_line *line)
 		r = i->act.probe->line(i->probe, line, &i->sink);
 	if (r == MQW_LINE_STRANGE) {
 		i->unparsed++;
+		i->totals.now[MQW_TOTAL_UNPARSED]++;
 	} else if (r < 0) {
 		mqw_alert_say(MQW_ALERT_SELF, LOG_ERR, i->act.name,
 			"a log line could not be followed: %s", strerror(-r));
