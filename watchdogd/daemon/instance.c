@@ -355,6 +355,7 @@ void mqw_instance_tick(struct mqw_instance *i, int64_t now)
 	if (i->queue && i->scanned && !i->adopted) {
 		mqw_queue_watch_repeat(i->queue);
 		i->adopted = true;
+		i->totals.now[MQW_TOTAL_ADOPTED] = 1;
 		mqw_instance_expect(i);
 		i->orphans = true;
 	}

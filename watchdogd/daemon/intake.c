@@ -339,8 +339,12 @@ void mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place p
 	keep_copy(i, queue_id, place, m && m->deferred_at != MQW_TIME_NONE, path, changed);
 	if (!i->act.caught_up)
 		return; /* the log first; every file is given again then */
-	/* The first time all; later what the log has kept silent about. */
-	if (!m && may_rest && (!i->adopted || e.time - changed > UNNAMED)) {
+	/*
+	 * The first time ever all; later what the log has kept silent about. A start after that is not
+	 * the first: lines of a file that came just now are on their way, and with the lines that were
+	 * read before the end of the last process it has been counted.
+	 */
+	if (!m && may_rest && (!i->totals.now[MQW_TOTAL_ADOPTED] || e.time - changed > UNNAMED)) {
 		adopt(i, queue_id, path, st);
 		m = mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, queue_id);
 	}

@@ -11,7 +11,8 @@ static const char *name_of(size_t at)
 	static const char *const names[] = {[MQW_TOTAL_SINCE] = "since",
 		[MQW_TOTAL_LINES] = "lines",
 		[MQW_TOTAL_UNPARSED] = "unparsed",
-		[MQW_TOTAL_MESSAGES] = "messages"};
+		[MQW_TOTAL_MESSAGES] = "messages",
+		[MQW_TOTAL_ADOPTED] = "adopted"};
 
 	return at < MQW_TOTAL_VERDICTS
 		? names[at]
