@@ -93,6 +93,11 @@ check-crash: $(CRASH) ## the daemon killed at 2,200 places of a life of 200 mess
 demo: ## as root: a real Postfix loses a message, the watchdog brings it back
 	@tests/lab/demo.sh
 
+.PHONY: soak
+soak: all ## as root: SOAK_MINUTES (30) of load beside a real Postfix, daemon killed, log rotated; then 5 by journal
+	SOAK_SECONDS=$$(($${SOAK_MINUTES:-30} * 60)) KILL_EVERY=20 ROTATE_EVERY=60 tests/lab/soak.sh file act
+	SOAK_SECONDS=$$(($${SOAK_MINUTES:-30} * 10)) KILL_EVERY=20 ROTATE_EVERY=60 tests/lab/soak.sh journal observe
+
 .PHONY: layers
 layers: ## check the layering of DESIGN over the #include lines
 	@tests/layers.sh

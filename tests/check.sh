@@ -90,6 +90,7 @@ else
 	counted "attacks on the service" tests/integration/attacks.sh
 	counted "the service in a booted system" tests/integration/boot.sh
 	counted "alerts over real relays, sinks away for a minute" tests/integration/alerts.sh
+	counted "under load: killed, its log rotated, mail lost" tests/lab/soak.sh
 	step "the demo" tests/lab/demo.sh
 fi
 if [ "$skipped" = 0 ]; then

@@ -89,6 +89,7 @@ static struct mqw_recipient full_recipient(void)
 		.hasty = true,
 		.attempts = 4000000000U,
 		.reported = MQW_VERDICT_FALSE_NDR,
+		.counted = MQW_VERDICT_PENDING,
 		.first_attempt = 101,
 		.last_attempt = -102,
 		.first_seen_at = {.source = 7, .line = UINT64_MAX},
@@ -121,6 +122,7 @@ static struct mqw_message full_message(struct mqw_recipient *recipients, uint32_
 		.place = MQW_PLACE_COUNT - 1,
 		.dirty = true,
 		.reported = MQW_VERDICT_VANISHED,
+		.counted = MQW_VERDICT_OVERDUE,
 		.opened_at = 1,
 		.first_seen = 2,
 		.last_seen = INT64_MAX,
@@ -153,6 +155,7 @@ static void assert_same_recipient(const struct mqw_recipient *got, const struct 
 	assert_int_equal(got->hasty, want->hasty);
 	assert_int_equal(got->attempts, want->attempts);
 	assert_int_equal(got->reported, want->reported);
+	assert_int_equal(got->counted, want->counted);
 	assert_int_equal(got->first_attempt, want->first_attempt);
 	assert_int_equal(got->last_attempt, want->last_attempt);
 	assert_int_equal(got->first_seen_at.source, want->first_seen_at.source);
@@ -179,6 +182,7 @@ static void assert_same_flags(const struct mqw_message *got, const struct mqw_me
 	assert_int_equal(got->queue_gone, want->queue_gone);
 	assert_int_equal(got->place, want->place);
 	assert_int_equal(got->reported, want->reported);
+	assert_int_equal(got->counted, want->counted);
 	assert_false(got->dirty);
 }
 

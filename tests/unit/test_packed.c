@@ -58,6 +58,7 @@ static void assert_recipient(const struct mqw_recipient *a, const struct mqw_rec
 	assert_int_equal(a->hasty, b->hasty);
 	assert_int_equal(a->attempts, b->attempts);
 	assert_int_equal(a->reported, b->reported);
+	assert_int_equal(a->counted, b->counted);
 	assert_int_equal(a->sure, b->sure);
 	assert_int_equal(a->first_attempt, b->first_attempt);
 	assert_int_equal(a->last_attempt, b->last_attempt);
@@ -78,6 +79,7 @@ static void fill(struct mqw_message *m, unsigned bits)
 		*flags[i] = bits >> i & 1;
 	m->place = MQW_PLACE_HELD;
 	m->reported = MQW_VERDICT_OVERDUE;
+	m->counted = MQW_VERDICT_PENDING;
 	m->sure = 2;
 	m->announced = UINT32_MAX;
 	m->opened_at = T0;
@@ -116,6 +118,7 @@ static void fill_recipients(struct mqw_message *m)
 		r->hasty = i == 2;
 		r->successor_known = i == 3;
 		r->reported = (uint8_t)(i + 1);
+		r->counted = (uint8_t)(i + 2);
 		r->sure = (uint8_t)(i % 3);
 		r->first_attempt = i == 1 ? MQW_TIME_NONE : T0 + (int64_t)i;
 		r->last_attempt = i == 4 ? MQW_TIME_NONE : T0 - (int64_t)i;
@@ -160,6 +163,7 @@ static void test_all_comes_back(void **state)
 			offsetof(struct mqw_message, kept) + 1 -
 				offsetof(struct mqw_message, opening_seen));
 		assert_int_equal(m->reported, want->reported);
+		assert_int_equal(m->counted, want->counted);
 		assert_int_equal(m->sure, want->sure);
 		assert_int_equal(m->announced, want->announced);
 		assert_memory_equal(&m->opened_at, &want->opened_at,

@@ -40,16 +40,18 @@ static json_t *fake_status(void *ctx)
 {
 	(void)ctx;
 	return json_pack(
-		"{s:s,s:s,s:s,s:b,s:{s:i,s:i},s:[{s:s,s:s,s:s,s:s,s:b,s:i,s:i,s:i,s:n,s:i,s:i}],"
+		"{s:s,s:s,s:s,s:b,s:{s:i,s:i},s:[{s:s,s:s,s:s,s:s,s:b,s:i,s:i,s:i,s:n,s:i,s:i,"
+		"s:{s:s,s:i,s:i,s:{s:i,s:i,s:i}}}],"
 		"s:[{s:s,s:s,s:s,s:n,s:s,s:s,s:n,s:s,s:s}]}",
 		"version", "1.2.3", "mode", "observe", "started", "2026-10-03T04:00:00Z",
 		"config_faulty", 1, "helper", "asked", 12, "refused", 2, "instances", "name",
 		"outbound", "mta", "postfix", "log", "/var/log/mail.log", "queue",
 		"/var/spool/postfix", "caught_up", 0, "lines", 701185, "unparsed", 3, "queue_files",
-		17, "last_line", "open", 5, "trouble", 2, "actions", "kind", "restart", "rule",
-		"stuck", "instance", "outbound", "queue_id", "recipients", "", "detail",
-		"would have been done", "cause", "state", "skipped", "intended",
-		"2026-10-03T04:20:00Z");
+		17, "last_line", "open", 5, "trouble", 2, "totals", "since", "2026-09-01T00:00:00Z",
+		"messages", 90210, "recipients", 100003, "verdicts", "vanished", 2, "delivered",
+		100001, "unknown", 0, "actions", "kind", "restart", "rule", "stuck", "instance",
+		"outbound", "queue_id", "recipients", "", "detail", "would have been done", "cause",
+		"state", "skipped", "intended", "2026-10-03T04:20:00Z");
 }
 
 /* One in trouble and one that is not; nothing for instance "quiet"; too much for "huge". */
@@ -138,6 +140,8 @@ static void status_is_for_a_person(void **state)
 		"  log        /var/log/mail.log: 701185 lines, 3 not understood; still reading\n"
 		"  queue      /var/spool/postfix: 17 files\n"
 		"  messages   5 open, 2 recipients in trouble\n"
+		"  in all     90210 messages, 100003 recipients: 100001 delivered, 2 vanished;\n"
+		"             since 2026-09-01T00:00:00Z\n"
 		"\nactions, newest first\n"
 		"  2026-10-03T04:20:00Z  restart skipped\n"
 		"    for      outbound\n"

@@ -323,6 +323,93 @@ static void test_becomes_surer(void **state)
 	assert_said("");
 }
 
+static void assert_totals(uint64_t messages, const char *want)
+{
+	const struct mqw_tracker_totals *totals = mqw_tracker_totals(t);
+	struct mqw_buffer b = {0};
+
+	for (int v = 0; v < MQW_VERDICT_COUNT; v++)
+		if (totals->verdicts[v])
+			mqw_buffer_printf(&b, "%llu %s ", (unsigned long long)totals->verdicts[v],
+				mqw_verdict_name((enum mqw_verdict)v));
+	assert_string_equal(mqw_buffer_str(&b), want);
+	assert_int_equal(totals->messages, messages);
+	mqw_buffer_done(&b);
+}
+
+/* Where it goes from one verdict to the next it is taken out of the one before. */
+static void test_totals_follow(void **state)
+{
+	(void)state;
+	accepted("A1", T0);
+	assert_totals(1, "");
+	deferred("A1", T0 + 1);
+	assert_totals(1, "1 pending ");
+	queued("A1", "a@example.com", T0 + 2);
+	happens(MQW_EVENT_QUEUE_GONE, "A1", T0 + 3);
+	assert_totals(1, "1 vanished ");
+	happens_with(MQW_EVENT_OPENED, "A2", "A1", T0 + 4);
+	queued("A2", "a@example.com", T0 + 4);
+	assert_totals(2, "1 relocated ");
+	tried("A2", B, MQW_OUTCOME_SENT, 250, T0 + 5);
+	assert_totals(2, "1 delivered 1 relocated ");
+	/* Of whom nobody knew the name, and then somebody did. */
+	accepted("A3", T0 + 6);
+	happens(MQW_EVENT_QUEUE_GONE, "A3", T0 + 7);
+	assert_totals(3, "1 delivered 1 relocated 1 vanished ");
+	tried("A3", B, MQW_OUTCOME_SENT, 250, T0 + 8);
+	assert_totals(3, "2 delivered 1 relocated ");
+	/* The same line twice, and the end. */
+	tried("A2", B, MQW_OUTCOME_SENT, 250, T0 + 5);
+	happens(MQW_EVENT_REMOVED, "A2", T0 + 9);
+	mqw_tracker_tick(t, T0 + MQW_DAY);
+	assert_totals(3, "2 delivered 1 relocated ");
+}
+
+/* An address verification looks like a message until its answer is logged. */
+static void test_totals_without_probes(void **state)
+{
+	(void)state;
+	accepted("A1", T0);
+	tried("A1", B, MQW_OUTCOME_PROBE, 450, T0 + 1);
+	happens(MQW_EVENT_REMOVED, "A1", T0 + 2);
+	assert_totals(0, "");
+	/* Nor its report, which is known for one only after it was sent. */
+	accepted("A2", T0 + 3);
+	tried("A2", B, MQW_OUTCOME_SENT, 250, T0 + 4);
+	assert_totals(1, "1 delivered ");
+	happens_with(MQW_EVENT_NDR, "A1", "A2", T0 + 5);
+	assert_totals(0, "");
+}
+
+/* What has to make room is not open any more, as far as anybody knows. */
+static void test_totals_at_the_cap(void **state)
+{
+	(void)state;
+	options.max_messages = 2;
+	begin(true);
+	accepted("A1", T0);
+	deferred("A1", T0 + 1);
+	tried("A1", C, MQW_OUTCOME_SENT, 250, T0 + 1);
+	accepted("A2", T0 + 2);
+	deferred("A2", T0 + 2);
+	accepted("A3", T0 + 3);
+	assert_null(message("A1"));
+	assert_totals(3, "1 delivered 1 pending 1 unknown ");
+	options.max_messages = 0;
+}
+
+static void test_totals_in_a_scan(void **state)
+{
+	(void)state;
+	begin(false);
+	accepted("A1", T0);
+	tried("A1", B, MQW_OUTCOME_SENT, 250, T0 + 1);
+	deferred("A1", T0 + 1);
+	mqw_tracker_finish(t, T0 + 2);
+	assert_totals(0, "");
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -338,6 +425,10 @@ int main(void)
 		TEST(test_lost_by_id_is_said_soon),
 		TEST(test_held),
 		TEST(test_becomes_surer),
+		TEST(test_totals_follow),
+		TEST(test_totals_without_probes),
+		TEST(test_totals_at_the_cap),
+		TEST(test_totals_in_a_scan),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

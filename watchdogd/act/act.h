@@ -116,4 +116,11 @@ bool mqw_act_is_acked(struct mqw_act *a, const struct mqw_act_instance *instance
  */
 void mqw_act_resolve(struct mqw_act *a, struct mqw_act_instance *instance, int64_t now);
 
+/*
+ * m, which the ledger keeps, is about to be let go. An intent about it that has no result gets the
+ * one that the log shows: the next look after it would find nothing to tell it by. Not in a batch.
+ */
+void mqw_act_farewell(struct mqw_act *a, struct mqw_act_instance *instance,
+	const struct mqw_message *m, int64_t now);
+
 #endif

@@ -69,6 +69,21 @@ static int64_t later(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
+/* Nothing is known to be lost any more, and that is only because the log has a gap. */
+static bool is_doubtful(const struct resolve *s, const struct mqw_message *m)
+{
+	bool doubtful = false;
+
+	for (const struct mqw_recipient *r = m->recipients; r; r = r->next) {
+		enum mqw_verdict v = mqw_tracker_judge(s->instance->tracker, m, r).verdict;
+
+		if (mqw_verdict_is_trouble(v))
+			return false;
+		doubtful = doubtful || v == MQW_VERDICT_UNKNOWN;
+	}
+	return doubtful;
+}
+
 static void put_back(struct resolve *s, const struct mqw_action_record *record,
 	const struct mqw_message *m, int64_t since)
 {
@@ -77,6 +92,9 @@ static void put_back(struct resolve *s, const struct mqw_action_record *record,
 	if (s->now - since > GIVE_UP_AFTER) {
 		end_recover(s, record, MQW_ACTION_STATE_FAILED,
 			"not possible for an hour; its copy is kept");
+	} else if (is_doubtful(s, m)) {
+		end_recover(s, record, MQW_ACTION_STATE_UNCLEAR,
+			"the log is incomplete since: whether it is still lost is not known");
 	} else if (s->act->mode == MQW_MODE_ACT) {
 		why = mqw_act_put_back(s->act, s->instance, m, record->id, record->rule);
 		if (why)
@@ -157,6 +175,48 @@ static void resolve_recover(struct resolve *s, const struct mqw_action_record *r
 	}
 }
 
+static enum mqw_action_kind kind_of(const struct mqw_action_record *record)
+{
+	int kind = 0;
+
+	while (kind < MQW_ACTION_COUNT &&
+		strcmp(record->kind, mqw_action_name((enum mqw_action_kind)kind)) != 0)
+		kind++;
+	return (enum mqw_action_kind)kind;
+}
+
+struct farewell {
+	struct resolve s;
+	const struct mqw_message *message;
+};
+
+static int resolve_last(void *ctx, const struct mqw_action_record *record)
+{
+	struct farewell *f = ctx;
+	struct mqw_call *call;
+
+	if (strcmp(record->instance, f->s.instance->name) != 0 ||
+		strcmp(record->queue_id, f->message->queue_id) != 0 ||
+		kind_of(record) != MQW_ACTION_RECOVER || message_of(&f->s, record) != f->message)
+		return 0;
+	call = call_of(f->s.act, record->id);
+	if (call)
+		overtake(&f->s, call, record);
+	else if (f->message->successor)
+		end_recover(&f->s, record, MQW_ACTION_STATE_DONE, TAKEN_UP);
+	else if (helper_was_done(&f->s, record))
+		end_recover(&f->s, record, MQW_ACTION_STATE_DONE, "the helper had put it back");
+	return 0;
+}
+
+void mqw_act_farewell(struct mqw_act *a, struct mqw_act_instance *instance,
+	const struct mqw_message *m, int64_t now)
+{
+	struct farewell f = {.s = {.act = a, .instance = instance, .now = now}, .message = m};
+
+	mqw_ledger_each_action(a->ledger, true, OPEN_MAX, resolve_last, &f);
+}
+
 /* After a restart said twice is better than not at all; by one process it is said once. */
 static void resolve_alert(struct resolve *s, const struct mqw_action_record *record)
 {
@@ -184,16 +244,6 @@ static void resolve_alert(struct resolve *s, const struct mqw_action_record *rec
 	mqw_buffer_done(&text);
 	if (sent)
 		mqw_act_alert_said(s->act, record->id, s->now, said ? "" : "said late");
-}
-
-static enum mqw_action_kind kind_of(const struct mqw_action_record *record)
-{
-	int kind = 0;
-
-	while (kind < MQW_ACTION_COUNT &&
-		strcmp(record->kind, mqw_action_name((enum mqw_action_kind)kind)) != 0)
-		kind++;
-	return (enum mqw_action_kind)kind;
 }
 
 static int resolve_one(void *ctx, const struct mqw_action_record *record)

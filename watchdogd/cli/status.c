@@ -155,6 +155,28 @@ static void print_raw(const json_t *o)
 	mqw_buffer_done(&b);
 }
 
+/* What became of all mail since the ledger was begun; b is empty before and after. */
+static void print_totals(struct mqw_buffer *b, const json_t *totals)
+{
+	const json_t *verdicts = json_object_get(totals, "verdicts");
+	const char *separator = ": ";
+
+	if (!verdicts)
+		return;
+	mqw_buffer_printf(b, "%lld messages, %lld recipients", number(totals, "messages"),
+		number(totals, "recipients"));
+	for (int v = MQW_VERDICT_NONE + 1; v < MQW_VERDICT_COUNT; v++) {
+		const char *name = mqw_verdict_name((enum mqw_verdict)v);
+
+		if (!number(verdicts, name))
+			continue;
+		mqw_buffer_printf(b, "%s%lld %s", separator, number(verdicts, name), name);
+		separator = ", ";
+	}
+	add(b, "; since ", totals, "since", "");
+	print_folded("  in all", b);
+}
+
 static void print_instance(const json_t *i)
 {
 	struct mqw_buffer b = {0};
@@ -183,6 +205,7 @@ static void print_instance(const json_t *i)
 			"looked at",
 			number(i, "recipients_ignored"));
 	print_folded("  messages", &b);
+	print_totals(&b, json_object_get(i, "totals"));
 	mqw_buffer_done(&b);
 }
 

@@ -102,6 +102,8 @@ void mqw_instance_forget(void *ctx, const struct mqw_message *m)
 	struct mqw_instance *i = ctx;
 	struct mqw_slice id = mqw_slice_of(m->queue_id);
 
+	if (m->kept && i->host.act)
+		mqw_act_farewell(i->host.act, &i->act, m, mqw_clock_now());
 	if (m->kept)
 		mqw_instance_forget_kept(i, m->number);
 	/* Of a message that never waited there is a copy only where copies of all are kept. */

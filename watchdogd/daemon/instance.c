@@ -72,6 +72,12 @@ static int open_tracker(struct mqw_instance *i)
 	if (!i->act.tracker || !i->probe)
 		return -ENOMEM;
 	mqw_tracker_hold(i->act.tracker, true);
+	r = mqw_totals_load(
+		&i->totals, i->host.ledger, i->act.name, mqw_clock_now(), i->act.tracker);
+	if (r < 0) {
+		say_error(i, "the ledger cannot give back its totals", r);
+		return r;
+	}
 	r = mqw_instance_restore(i);
 	if (r < 0)
 		say_error(i, "the ledger cannot give back the open messages", r);
@@ -124,6 +130,13 @@ static int open_queue(struct mqw_instance *i)
 	return r;
 }
 
+/* The log is read from its beginning: the first time ever, or another one than before. */
+static void begin_history(struct mqw_instance *i)
+{
+	i->history = true;
+	mqw_totals_restart(&i->totals, mqw_clock_now(), i->act.tracker);
+}
+
 /* Opens the log at a position, "" for none. */
 static int open_log(struct mqw_instance *i, const char *position)
 {
@@ -149,14 +162,15 @@ static int open_source(struct mqw_instance *i)
 	i->log = i->config->log ? i->config->log : i->act.probe->default_log;
 	/* A position belongs to its log: the configuration may name another one by now. */
 	r = mqw_ledger_get_position(i->host.ledger, i->act.name, i->log, &position);
-	i->history = r == 0;
+	if (r == 0)
+		begin_history(i);
 	if (r >= 0)
 		r = open_log(i, mqw_buffer_str(&position));
 	if (r == -EINVAL && position.len) {
 		mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, i->act.name,
 			"the position kept for %s makes no sense: it is read from its beginning",
 			i->log);
-		i->history = true;
+		begin_history(i);
 		i->journal = mqw_journal_close(i->journal);
 		i->tail = mqw_file_tail_close(i->tail);
 		r = open_log(i, "");
@@ -341,6 +355,7 @@ void mqw_instance_tick(struct mqw_instance *i, int64_t now)
 	if (i->queue && i->scanned && !i->adopted) {
 		mqw_queue_watch_repeat(i->queue);
 		i->adopted = true;
+		i->totals.now[MQW_TOTAL_ADOPTED] = 1;
 		mqw_instance_expect(i);
 		i->orphans = true;
 	}
@@ -384,7 +399,8 @@ struct mqw_instance_status mqw_instance_status(const struct mqw_instance *i)
 		.queue_files = i->queue ? mqw_queue_watch_count(i->queue) : 0,
 		.last_line = i->last_line,
 		.dropped = mqw_tracker_counts(i->act.tracker)->dropped,
-		.ignored = mqw_tracker_counts(i->act.tracker)->ignored};
+		.ignored = mqw_tracker_counts(i->act.tracker)->ignored,
+		.totals = &i->totals};
 }
 
 const char *mqw_instance_source_name(void *ctx, uint32_t source)

@@ -12,6 +12,7 @@
 
 struct mqw_instance;
 struct mqw_progress;
+struct mqw_totals;
 struct mqw_vault_limits;
 
 /* What all instances share; borrowed, outlives them. */
@@ -70,6 +71,7 @@ struct mqw_instance_status {
 	uint64_t lines, unparsed, queue_files;
 	int64_t last_line; /* MQW_TIME_NONE: none yet */
 	uint64_t dropped, ignored; /* as in mqw_tracker_counts */
+	const struct mqw_totals *totals; /* of lines and since when; the rest the tracker has */
 };
 struct mqw_instance_status mqw_instance_status(const struct mqw_instance *i);
 /* The name of a numbered source, for evidence; ctx is the instance. */

@@ -9,6 +9,7 @@
 #include "probes/syslog/loss.h"
 #include "watchdogd/daemon/instance.h"
 #include "watchdogd/daemon/queue_watch.h"
+#include "watchdogd/daemon/totals.h"
 
 #define MQW_INSTANCE_SOURCES 64 /* names of log files; more go unnamed */
 
@@ -30,7 +31,8 @@ struct mqw_instance {
 	const char **others; /* the names of the other instances, NULL-terminated; NULL none */
 	char *names[MQW_INSTANCE_SOURCES];
 	uint32_t name_count;
-	uint64_t lines, unparsed;
+	uint64_t lines, unparsed; /* of this process */
+	struct mqw_totals totals;
 	int64_t last_line;
 	int64_t covered; /* how far the log has come, by its own stamps, never in the future */
 	bool history; /* first start ever: what the log holds from before is only said */

@@ -86,6 +86,7 @@ static void take_line(struct mqw_instance *i, const struct mqw_line *line)
 	int r;
 
 	i->lines++;
+	i->totals.now[MQW_TOTAL_LINES]++;
 	i->moved = true;
 	i->last_line = line->time;
 	if (line->time > i->covered)
@@ -101,6 +102,7 @@ static void take_line(struct mqw_instance *i, const struct mqw_line *line)
 		r = i->act.probe->line(i->probe, line, &i->sink);
 	if (r == MQW_LINE_STRANGE) {
 		i->unparsed++;
+		i->totals.now[MQW_TOTAL_UNPARSED]++;
 	} else if (r < 0) {
 		mqw_alert_say(MQW_ALERT_SELF, LOG_ERR, i->act.name,
 			"a log line could not be followed: %s", strerror(-r));
@@ -337,8 +339,12 @@ void mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place p
 	keep_copy(i, queue_id, place, m && m->deferred_at != MQW_TIME_NONE, path, changed);
 	if (!i->act.caught_up)
 		return; /* the log first; every file is given again then */
-	/* The first time all; later what the log has kept silent about. */
-	if (!m && may_rest && (!i->adopted || e.time - changed > UNNAMED)) {
+	/*
+	 * The first time ever all; later what the log has kept silent about. A start after that is not
+	 * the first: lines of a file that came just now are on their way, and with the lines that were
+	 * read before the end of the last process it has been counted.
+	 */
+	if (!m && may_rest && (!i->totals.now[MQW_TOTAL_ADOPTED] || e.time - changed > UNNAMED)) {
 		adopt(i, queue_id, path, st);
 		m = mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, queue_id);
 	}

@@ -173,6 +173,7 @@ static int put_memory(struct mqw_instance *i)
  * What belongs to one place in the log goes with that place: when not all of the messages fit, the
  * rest of it waits for the batch that has the last of them. Killed before that, the log is read from
  * an earlier line than some messages are of, and the tracker knows lines that come twice.
+ * The totals are of that place too; what those messages moved in them since is then not in them.
  */
 static int put_batch(struct mqw_instance *i, struct batch *b)
 {
@@ -185,6 +186,8 @@ static int put_batch(struct mqw_instance *i, struct batch *b)
 		r = delete_forgotten(i);
 	if (r == 0)
 		r = put_memory(i);
+	if (r == 0)
+		r = mqw_totals_put(&i->totals, i->host.ledger, i->act.name, i->act.tracker);
 	if (r == 0 && i->moved)
 		r = put_position(i);
 	return r;
@@ -209,6 +212,7 @@ int mqw_instance_keep(struct mqw_instance *i)
 	if (r < 0 || !b.whole)
 		return r < 0 ? r : 1;
 	i->moved = false;
+	mqw_totals_committed(&i->totals);
 	i->kept_dropping = i->loss.dropping_since;
 	mqw_tracker_memory_kept(i->act.tracker);
 	i->forgotten_count = 0;

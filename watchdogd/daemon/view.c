@@ -10,6 +10,7 @@
 #include "watchdogd/api/api.h"
 #include "watchdogd/base/json_text.h"
 #include "watchdogd/daemon/engine_internal.h"
+#include "watchdogd/daemon/totals.h"
 #include "watchdogd/ledger/outbox.h"
 #include "watchdogd/track/verdict_json.h"
 
@@ -30,19 +31,39 @@ static void count_messages(struct mqw_tracker *t, uint64_t *ret_open, uint64_t *
 	}
 }
 
+/* Since the ledger was begun: see mqw_tracker_totals. */
+static json_t *totals_json(const struct mqw_totals *s, const struct mqw_tracker_totals *t)
+{
+	json_t *verdicts = json_object();
+	uint64_t recipients = 0;
+
+	for (int v = MQW_VERDICT_NONE + 1; v < MQW_VERDICT_COUNT; v++) {
+		recipients += t->verdicts[v];
+		json_object_set_new(verdicts, mqw_verdict_name((enum mqw_verdict)v),
+			json_integer((json_int_t)t->verdicts[v]));
+	}
+	return json_pack("{s:o,s:I,s:I,s:I,s:I,s:o}", "since",
+		mqw_json_time(s->now[MQW_TOTAL_SINCE]), "lines",
+		(json_int_t)s->now[MQW_TOTAL_LINES], "unparsed",
+		(json_int_t)s->now[MQW_TOTAL_UNPARSED], "messages", (json_int_t)t->messages,
+		"recipients", (json_int_t)recipients, "verdicts", verdicts);
+}
+
 static json_t *instance_json(const struct mqw_instance *i)
 {
 	struct mqw_instance_status s = mqw_instance_status(i);
 	uint64_t open, trouble;
 
 	count_messages(mqw_instance_parts(i)->tracker, &open, &trouble);
-	return json_pack("{s:o,s:s,s:o,s:o,s:b,s:I,s:I,s:I,s:o,s:I,s:I,s:I,s:I}", "name",
+	return json_pack("{s:o,s:s,s:o,s:o,s:b,s:I,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:o}", "name",
 		mqw_json_text_or_null(s.name), "mta", s.mta, "log", mqw_json_text_or_null(s.log),
 		"queue", mqw_json_text_or_null(s.queue), "caught_up", s.caught_up, "lines",
 		(json_int_t)s.lines, "unparsed", (json_int_t)s.unparsed, "queue_files",
 		(json_int_t)s.queue_files, "last_line", mqw_json_time(s.last_line), "open",
 		(json_int_t)open, "trouble", (json_int_t)trouble, "not_followed",
-		(json_int_t)s.dropped, "recipients_ignored", (json_int_t)s.ignored);
+		(json_int_t)s.dropped, "recipients_ignored", (json_int_t)s.ignored, "totals",
+
+		totals_json(s.totals, mqw_tracker_totals(mqw_instance_parts(i)->tracker)));
 }
 
 static json_t *action_json(const struct mqw_action_record *a)

@@ -66,6 +66,16 @@ int mqw_ledger_get_position(
 	struct mqw_ledger *l, const char *instance, const char *source, struct mqw_buffer *ret);
 
 /*
+ * A number that an instance goes on with after a restart, under a name of the caller's own. In a
+ * batch, or else for itself.
+ */
+int mqw_ledger_put_total(
+	struct mqw_ledger *l, const char *instance, const char *name, int64_t value);
+/* 1 and the number, 0 when there is none, or a negative errno. */
+int mqw_ledger_get_total(
+	struct mqw_ledger *l, const char *instance, const char *name, int64_t *ret);
+
+/*
  * Keeps a message with all its recipients, replacing what was kept of the one with its number.
  * instance is the configured one. -EINVAL for a number that is 0 or over 40 bits.
  */

@@ -230,6 +230,17 @@ static const char *const steps[] = {
 	" r.successor FROM former_recipient r JOIN temp.numbered n ON n.former = r.message"
 	" WHERE r.number > 0 ORDER BY n.id, r.number;"
 	"DROP TABLE former_recipient; DROP TABLE former_message; DROP TABLE temp.numbered;",
+
+	/* Totals, and as which verdict each recipient is in them (enum mqw_verdict). */
+	"CREATE TABLE total ("
+	" instance TEXT NOT NULL,"
+	" name TEXT NOT NULL,"
+	" value INTEGER NOT NULL,"
+	" PRIMARY KEY (instance, name)"
+	") WITHOUT ROWID;"
+	"ALTER TABLE message ADD COLUMN counted INTEGER DEFAULT 0;"
+	"ALTER TABLE message ADD COLUMN to_counted INTEGER DEFAULT 0;"
+	"ALTER TABLE recipient ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define NEWEST ((int64_t)(sizeof(steps) / sizeof(steps[0])))

@@ -20,6 +20,9 @@ static const char *const statements[MQW_STATEMENT_COUNT] = {
 		" ON CONFLICT DO UPDATE SET entries = excluded.entries",
 	[MQW_STATEMENT_WINDOW_FORGET] = "DELETE FROM rule_window WHERE ?1 IS NULL OR rule = ?1",
 	[MQW_STATEMENT_WINDOW_EACH] = "SELECT rule, conditions, key, entries FROM rule_window",
+	[MQW_STATEMENT_TOTAL_PUT] = "INSERT INTO total (instance, name, value) VALUES (?, ?, ?)"
+				    " ON CONFLICT DO UPDATE SET value = excluded.value",
+	[MQW_STATEMENT_TOTAL_GET] = "SELECT value FROM total WHERE instance = ? AND name = ?",
 	[MQW_STATEMENT_INSTANCE_GET] = "SELECT id FROM instance WHERE name = ?",
 	[MQW_STATEMENT_INSTANCE_ADD] = "INSERT INTO instance (name) VALUES (?)",
 	[MQW_STATEMENT_MESSAGE_DELETE] = "DELETE FROM message WHERE id = ?",

@@ -74,8 +74,10 @@ static void apply_attempt(struct mqw_tracker *t, struct mqw_message *m, struct m
 		apply_no_try(m, r, e);
 		return;
 	}
-	if (e->outcome == MQW_OUTCOME_PROBE)
+	if (e->outcome == MQW_OUTCOME_PROBE) {
+		mqw_totals_take_out(t, m);
 		m->probe = true;
+	}
 	if (!r->attempts || e->time < r->first_attempt) {
 		r->first_attempt = e->time;
 		r->first_seen_at = e->evidence;
@@ -173,6 +175,9 @@ int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct
 		m->probe = m->probe || e->own;
 		return mqw_string_set(&m->message_id, e->message_id, REPLY_MAX) ? 0 : -ENOMEM;
 	case MQW_EVENT_QUEUED:
+		/* Where a try has been seen its first such line was before all that is known. */
+		if (!m->queued)
+			mqw_totals_add_message(t, m);
 		m->queued = true;
 		m->announced = e->count > UINT32_MAX ? UINT32_MAX : (uint32_t)e->count;
 		m->held = false;
@@ -184,6 +189,7 @@ int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct
 			!mqw_message_find_recipient(m, e->recipient))
 			withdraw_unknown(m);
 		r = mqw_message_recipient(m, e->recipient, t->options.max_recipients);
+		t->tried = r;
 		if (!r) {
 			if (!t->options.max_recipients ||
 				m->recipient_count < t->options.max_recipients)
@@ -204,6 +210,8 @@ int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct
 			}
 			m->reported = MQW_VERDICT_NONE;
 		}
+		/* As above: the recipient has its place in the totals then. */
+		mqw_totals_move(t, &m->counted, MQW_VERDICT_NONE);
 		apply_attempt(t, m, r, e);
 		return 0;
 	case MQW_EVENT_GAVE_UP:
@@ -214,8 +222,10 @@ int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct
 	case MQW_EVENT_NDR:
 		/* A report about what is not judged is not judged either: it would go round. */
 		report = m->probe ? mqw_identity_find(t, e->realm, e->other_id) : NULL;
-		if (report)
+		if (report) {
+			mqw_totals_take_out(t, report);
 			report->probe = true;
+		}
 		return mqw_string_set(&m->ndr_id, e->other_id, ID_MAX) ? 0 : -ENOMEM;
 	case MQW_EVENT_REMOVED:
 		close_message(t, m, &m->removed, e->time);

@@ -127,6 +127,7 @@ bool mqw_identity_make_room(struct mqw_tracker *t)
 	if (!m)
 		return false;
 	t->counts.dropped++;
+	mqw_totals_give_up(t, m);
 	mqw_identity_drop(t, m);
 	return true;
 }

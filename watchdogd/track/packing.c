@@ -198,6 +198,7 @@ static void pack_recipient(
 	put_number(b, r->attempts);
 	put_number(b, r->reported);
 	put_number(b, r->sure);
+	put_number(b, r->counted);
 	if (r->first_attempt != MQW_TIME_NONE)
 		put_time(b, base, r->first_attempt);
 	if (r->last_attempt != MQW_TIME_NONE)
@@ -233,6 +234,7 @@ static bool unpack_recipient(
 	r->attempts = (uint32_t)take_number(p);
 	r->reported = (uint8_t)take_number(p);
 	r->sure = (uint8_t)take_number(p);
+	r->counted = (uint8_t)take_number(p);
 	r->successor_known = bits & SUCCESSOR_KNOWN;
 	r->hasty = bits & HASTY;
 	if (bits & FIRST)
@@ -252,8 +254,9 @@ static void drop_recipient(struct mqw_tracker *t, const char **p)
 
 	for (int i = 0; i < 5; i++) /* address, relay, reply, successor, status */
 		drop_text(t, p);
-	/* code, state, attempts, reported, sure, the times that are known, two places of two numbers */
-	for (int i = 0; i < 5 + !!(bits & FIRST) + !!(bits & LAST) + 4; i++)
+	/* code, state, attempts, reported, sure, counted, the times that are known, two places of two
+	 * numbers */
+	for (int i = 0; i < 6 + !!(bits & FIRST) + !!(bits & LAST) + 4; i++)
 		take_number(p);
 }
 
@@ -281,6 +284,7 @@ void mqw_pack(struct mqw_tracker *t, struct mqw_buffer *b, const struct mqw_mess
 	put_number(b, m->place);
 	put_number(b, m->reported);
 	put_number(b, m->sure);
+	put_number(b, m->counted);
 	put_number(b, m->announced);
 	put_shared(t, b, slice_or_null(m->sender));
 	for (size_t i = 0; i < COUNT(texts); i++)
@@ -309,6 +313,7 @@ bool mqw_unpack(struct mqw_tracker *t, const char *p, struct mqw_message *m)
 	m->place = (uint8_t)take_number(&p);
 	m->reported = (uint8_t)take_number(&p);
 	m->sure = (uint8_t)take_number(&p);
+	m->counted = (uint8_t)take_number(&p);
 	m->announced = (uint32_t)take_number(&p);
 	good = take_text(t, &p, &m->sender);
 	for (size_t i = 0; i < COUNT(texts); i++)
@@ -343,7 +348,7 @@ void mqw_pack_drop(struct mqw_tracker *t, const char *p)
 	take_number(&p);
 	for (bits = take_number(&p); bits; bits &= bits - 1)
 		take_number(&p);
-	for (int i = 0; i < 4; i++) /* place, reported, sure, announced */
+	for (int i = 0; i < 5; i++) /* place, reported, sure, counted, announced */
 		take_number(&p);
 	for (size_t i = 0; i < 1 + COUNT(texts); i++)
 		drop_text(t, &p);

@@ -23,6 +23,7 @@ static bool copy_recipient(struct mqw_message *m, const struct mqw_recipient *fr
 	to->hasty = from->hasty;
 	to->attempts = from->attempts;
 	to->reported = from->reported;
+	to->counted = from->counted;
 	to->first_attempt = from->first_attempt;
 	to->last_attempt = from->last_attempt;
 	to->first_seen_at = from->first_seen_at;
@@ -56,6 +57,7 @@ static bool copy_message(struct mqw_message *to, const struct mqw_message *from)
 	to->queue_gone = from->queue_gone;
 	to->place = from->place;
 	to->reported = from->reported;
+	to->counted = from->counted;
 	to->opened_at = from->opened_at;
 	to->first_seen = from->first_seen;
 	to->last_seen = from->last_seen;
@@ -74,11 +76,12 @@ static bool copy_message(struct mqw_message *to, const struct mqw_message *from)
 /* What a table is asked with later has to be in its range, whoever kept it. */
 static bool is_sound(const struct mqw_message *m)
 {
-	bool good = m->number && m->place < MQW_PLACE_COUNT && m->reported < MQW_VERDICT_COUNT;
+	bool good = m->number && m->place < MQW_PLACE_COUNT && m->reported < MQW_VERDICT_COUNT &&
+		m->counted < MQW_VERDICT_COUNT;
 
 	for (const struct mqw_recipient *r = m->recipients; r; r = r->next)
 		good = good && r->address && r->state < MQW_RECIPIENT_COUNT &&
-			r->reported < MQW_VERDICT_COUNT &&
+			r->reported < MQW_VERDICT_COUNT && r->counted < MQW_VERDICT_COUNT &&
 			memchr(r->status, '\0', sizeof(r->status));
 	return good;
 }

@@ -201,7 +201,8 @@ bool mqw_tracker_review(struct mqw_tracker *t, struct mqw_message *m, bool final
 		.last_attempt = MQW_TIME_NONE,
 		.first_seen_at = {0},
 		.reported = m->reported,
-		.sure = m->sure};
+		.sure = m->sure,
+		.counted = m->counted};
 	struct mqw_recipient *r = m->recipients ? m->recipients : &stand_in;
 	bool accepted = m->queued || m->held || m->recipients, changed = false;
 	uint8_t sure;
@@ -219,6 +220,8 @@ bool mqw_tracker_review(struct mqw_tracker *t, struct mqw_message *m, bool final
 			t->counts.verdicts[j.verdict]++;
 			t->counts.recipients += j.verdict != MQW_VERDICT_NONE;
 		}
+		if (mqw_totals_move(t, &r->counted, j.verdict))
+			changed = true;
 		j.again = is_surer(r, &j);
 		j.before = (enum mqw_confidence)(r->sure ? r->sure - 1 : 0);
 		if ((j.verdict == previous && !j.again) ||
@@ -239,6 +242,7 @@ bool mqw_tracker_review(struct mqw_tracker *t, struct mqw_message *m, bool final
 	}
 	m->reported = stand_in.reported;
 	m->sure = stand_in.sure;
+	m->counted = stand_in.counted;
 	if (final)
 		t->counts.messages += accepted && !m->refused && !m->probe;
 	return changed;
@@ -416,12 +420,15 @@ int mqw_tracker_event(void *tracker, const struct mqw_event *e)
 		return r;
 	if (!from_queue(e) && e->time > m->last_seen)
 		m->last_seen = e->time;
+	t->tried = NULL;
 	r = mqw_tracker_apply(t, m, e);
 	if (r < 0)
 		return r;
 	if (t->live && is_worth_keeping(m, e)) {
 		mqw_tracker_review(t, m, false);
 		mqw_tracker_mark_dirty(t, m);
+	} else {
+		mqw_totals_settle(t, m, e);
 	}
 	return mqw_tracker_schedule(t, m);
 }

@@ -42,6 +42,7 @@ struct mqw_recipient {
 	uint32_t attempts;
 	uint8_t reported; /* enum mqw_verdict last given to the verdict callback */
 	uint8_t sure; /* enum mqw_confidence of that, plus 1; 0 not known any more */
+	uint8_t counted; /* enum mqw_verdict as which it is in the totals; NONE: it is not */
 	int64_t first_attempt; /* MQW_TIME_NONE: none seen */
 	int64_t last_attempt;
 	struct mqw_evidence first_seen_at, last_seen_at;
@@ -91,6 +92,7 @@ struct mqw_message {
 	uint8_t reported; /* verdict last given for the stand-in of unnamed recipients, and */
 	uint8_t sure; /* its confidence as above */
 	bool untold; /* what was found of it could not be told: it is told once more */
+	uint8_t counted; /* the stand-in's place in the totals as above */
 	bool touched; /* looked at since it was last thought of packing it */
 	bool has_later; /* another life of its id refers to it */
 	uint32_t loose_index; /* among those that are not packed */
@@ -167,6 +169,18 @@ struct mqw_tracker_counts {
 	uint64_t verdicts[MQW_VERDICT_COUNT];
 };
 
+/*
+ * What became of all that a live tracker has followed: each recipient once, as its latest verdict,
+ * whenever that was given. Meant to be kept together with the messages, so that both tell of the
+ * same lines: what is delivered or rejected at the first try is in here with the line that says so,
+ * since nothing else is kept of it; while it is under way for the first time it is not in here.
+ * verdicts[MQW_VERDICT_NONE] stays 0.
+ */
+struct mqw_tracker_totals {
+	uint64_t messages; /* that the MTA took on: with their first line from the queue manager */
+	uint64_t verdicts[MQW_VERDICT_COUNT];
+};
+
 struct mqw_tracker;
 
 /* NULL when memory is out. options and ops are copied. live: see mqw_tracker_ops.verdict. */
@@ -207,6 +221,11 @@ void mqw_tracker_finish(struct mqw_tracker *t, int64_t now);
 int64_t mqw_tracker_next_due(const struct mqw_tracker *t);
 
 const struct mqw_tracker_counts *mqw_tracker_counts(const struct mqw_tracker *t);
+
+/* Borrowed; always up to date. */
+const struct mqw_tracker_totals *mqw_tracker_totals(const struct mqw_tracker *t);
+/* Takes up those that were kept; before the first event. */
+void mqw_tracker_restore_totals(struct mqw_tracker *t, const struct mqw_tracker_totals *totals);
 
 /* Whether the log may lack lines somewhere in this span. */
 bool mqw_tracker_has_gap(const struct mqw_tracker *t, int64_t from, int64_t to);

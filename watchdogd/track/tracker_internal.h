@@ -161,6 +161,8 @@ struct mqw_tracker {
 	int64_t now; /* newest time seen; MQW_TIME_NONE before the first */
 	int64_t forget_at; /* when memory is next looked through */
 	struct mqw_tracker_counts counts;
+	struct mqw_tracker_totals totals;
+	struct mqw_recipient *tried; /* by the event at hand; NULL: none */
 	struct mqw_buffer reason, remedy, key, packing, text;
 };
 
@@ -222,8 +224,21 @@ void mqw_identity_link(struct mqw_tracker *t, struct mqw_link *l);
 /* Takes it out of all tables and frees it. */
 void mqw_identity_drop(struct mqw_tracker *t, struct mqw_message *m);
 
-/* Judges each recipient (or the stand-in) and hands changed verdicts to the callback; whether any.
- * final: they are the last and are counted. */
+/* totals.c: live only, else they do nothing. */
+
+/* Moves a recipient (its counted member) to where v belongs; whether it was elsewhere. */
+bool mqw_totals_move(struct mqw_tracker *t, uint8_t *counted, enum mqw_verdict v);
+/* A message was taken on. */
+void mqw_totals_add_message(struct mqw_tracker *t, const struct mqw_message *m);
+/* It is no mail, as it turns out: it has been counted if it was queued. Then m->probe is to be set. */
+void mqw_totals_take_out(struct mqw_tracker *t, struct mqw_message *m);
+/* Of a message of which nothing is kept, e was the latest event: counts what is over for it. */
+void mqw_totals_settle(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_event *e);
+/* It is not followed any more, and nobody will know what became of what was open. */
+void mqw_totals_give_up(struct mqw_tracker *t, struct mqw_message *m);
+
+/* Judges each recipient (or the stand-in) and hands changed verdicts to the callback; whether any,
+ * or a place in the totals. final: they are the last and are counted. */
 bool mqw_tracker_review(struct mqw_tracker *t, struct mqw_message *m, bool final);
 /* apply.c: what an event changes in its message. 0 or -ENOMEM. */
 int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_event *e);
