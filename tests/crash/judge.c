@@ -170,7 +170,13 @@ static void judge_recipient(struct tally *t, unsigned int n, unsigned int r)
 	const struct message *m = &script.messages[n];
 	const struct seen *s = &shared->seen[n][r];
 	bool silent = m->trouble[r] == MQW_VERDICT_NONE;
-	bool never_kept = m->fate == FATE_FIRST || m->fate == FATE_BOUNCED;
+	/*
+	 * What was settled at the first try is not kept: after a death between its line and the
+	 * message's first deferral nobody knows of it, and nobody has to be told.
+	 */
+	bool first_try =
+		m->recipients > 1 && r == 0 && (m->fate == FATE_SLOW || m->fate == FATE_VANISHED);
+	bool never_kept = m->fate == FATE_FIRST || m->fate == FATE_BOUNCED || first_try;
 
 	for (int v = 1; v < MQW_VERDICT_COUNT; v++) {
 		bool trouble =
