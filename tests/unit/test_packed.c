@@ -73,7 +73,8 @@ static void fill(struct mqw_message *m, unsigned bits)
 {
 	bool *const flags[] = {&m->opening_seen, &m->age_known, &m->queued, &m->held, &m->removed,
 		&m->admin_removed, &m->admin_requeued, &m->discarded, &m->refused, &m->probe,
-		&m->gave_up, &m->gave_up_forced, &m->file_lost, &m->queue_gone, &m->kept};
+		&m->gave_up, &m->gave_up_forced, &m->file_lost, &m->queue_gone, &m->taken_on,
+		&m->kept};
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
 		*flags[i] = bits >> i & 1;
@@ -135,7 +136,7 @@ static void test_all_comes_back(void **state)
 	(void)state;
 	options.loose_messages = LOOSE;
 	begin(false);
-	for (unsigned bit = 0; bit < 15; bit++) {
+	for (unsigned bit = 0; bit < 16; bit++) {
 		struct mqw_message *want = mqw_message_create(MQW_LIT("host"), MQW_LIT("A1")), *m;
 		const struct mqw_recipient *a, *b;
 

@@ -366,6 +366,20 @@ static void test_totals_follow(void **state)
 	assert_totals(3, "2 delivered 1 relocated ");
 }
 
+/* Its file may be seen before the line of the queue manager is read; later lines are of later tries. */
+static void test_totals_when_the_log_is_late(void **state)
+{
+	(void)state;
+	happens(MQW_EVENT_OPENED, "A1", T0);
+	in_queue("A1", MQW_PLACE_WAITING, T0 + MQW_HOUR, T0 + 1);
+	assert_totals(0, "");
+	queued("A1", "a@example.com", T0 + 2);
+	assert_totals(1, "");
+	deferred("A1", T0 + 3);
+	queued("A1", "a@example.com", T0 + MQW_HOUR);
+	assert_totals(1, "1 pending ");
+}
+
 /* An address verification looks like a message until its answer is logged. */
 static void test_totals_without_probes(void **state)
 {
@@ -426,6 +440,7 @@ int main(void)
 		TEST(test_held),
 		TEST(test_becomes_surer),
 		TEST(test_totals_follow),
+		TEST(test_totals_when_the_log_is_late),
 		TEST(test_totals_without_probes),
 		TEST(test_totals_at_the_cap),
 		TEST(test_totals_in_a_scan),

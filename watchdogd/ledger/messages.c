@@ -34,7 +34,7 @@ static const size_t message_flags[] = {offsetof(struct mqw_message, opening_seen
 	offsetof(struct mqw_message, discarded), offsetof(struct mqw_message, refused),
 	offsetof(struct mqw_message, probe), offsetof(struct mqw_message, gave_up),
 	offsetof(struct mqw_message, gave_up_forced), offsetof(struct mqw_message, file_lost),
-	offsetof(struct mqw_message, queue_gone)};
+	offsetof(struct mqw_message, queue_gone), offsetof(struct mqw_message, taken_on)};
 
 /* All that mqw_tracker_restore() needs; what is missing here is a link, or is made anew. */
 static const struct mqw_field message_fields[] = {

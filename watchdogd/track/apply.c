@@ -176,15 +176,16 @@ int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct
 		return mqw_string_set(&m->message_id, e->message_id, REPLY_MAX) ? 0 : -ENOMEM;
 	case MQW_EVENT_QUEUED:
 		/* Where a try has been seen its first such line was before all that is known. */
-		if (!m->queued)
+		if (!m->taken_on)
 			mqw_totals_add_message(t, m);
+		m->taken_on = true;
 		m->queued = true;
 		m->announced = e->count > UINT32_MAX ? UINT32_MAX : (uint32_t)e->count;
 		m->held = false;
 		return !e->sender.ptr || mqw_string_set(&m->sender, e->sender, REPLY_MAX) ? 0
 											  : -ENOMEM;
 	case MQW_EVENT_ATTEMPT:
-		m->queued = true;
+		m->queued = m->taken_on = true;
 		if (e->outcome == MQW_OUTCOME_WITHDRAWN &&
 			!mqw_message_find_recipient(m, e->recipient))
 			withdraw_unknown(m);

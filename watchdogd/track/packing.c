@@ -19,8 +19,9 @@ static const size_t flags[] = {offsetof(struct mqw_message, opening_seen),
 	offsetof(struct mqw_message, discarded), offsetof(struct mqw_message, refused),
 	offsetof(struct mqw_message, probe), offsetof(struct mqw_message, gave_up),
 	offsetof(struct mqw_message, gave_up_forced), offsetof(struct mqw_message, file_lost),
-	offsetof(struct mqw_message, queue_gone), offsetof(struct mqw_message, kept)};
-#define KEPT ((uint64_t)1 << 14) /* the last of them */
+	offsetof(struct mqw_message, queue_gone), offsetof(struct mqw_message, taken_on),
+	offsetof(struct mqw_message, kept)};
+#define KEPT ((uint64_t)1 << 15) /* the last of them */
 
 /* All but opened_at, from which they are measured. */
 static const size_t times[] = {offsetof(struct mqw_message, first_seen),

@@ -44,6 +44,7 @@ static bool copy_message(struct mqw_message *to, const struct mqw_message *from)
 	to->opening_seen = from->opening_seen;
 	to->age_known = from->age_known;
 	to->queued = from->queued;
+	to->taken_on = from->taken_on;
 	to->held = from->held;
 	to->removed = from->removed;
 	to->admin_removed = from->admin_removed;

@@ -28,7 +28,7 @@ void mqw_totals_take_out(struct mqw_tracker *t, struct mqw_message *m)
 {
 	if (!t->live || m->probe)
 		return;
-	if (m->queued && t->totals.messages)
+	if (m->taken_on && t->totals.messages)
 		t->totals.messages--;
 	mqw_totals_move(t, &m->counted, MQW_VERDICT_NONE);
 	for (struct mqw_recipient *r = m->recipients; r; r = r->next)

@@ -81,6 +81,7 @@ struct mqw_message {
 	bool opening_seen; /* the log covers it from its beginning */
 	bool age_known; /* opened_at is from its opening or the MTA's own account, not a guess */
 	bool queued; /* accepted: the queue manager had it */
+	bool taken_on; /* and it is in the totals: by its line, which may come after its file is seen */
 	bool held, removed, admin_removed, admin_requeued, discarded, refused;
 	bool probe; /* nothing is said of it: an address verification, or the watchdog's own */
 	bool gave_up, gave_up_forced;
