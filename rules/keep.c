@@ -10,13 +10,13 @@
 #define DIGITS 16 /* of a number, in hexadecimal */
 #define ENTRY_LEN (2 * DIGITS)
 
-static int conditions_of(const struct mqw_rule *rule, uint64_t *ret)
+int mqw_rule_number_conditions(struct mqw_rule *rule)
 {
 	struct mqw_buffer words = {0};
 	int r;
 
 	mqw_rule_explain_conditions(rule, &words);
-	*ret = XXH3_64bits(mqw_buffer_str(&words), words.len);
+	rule->conditions = XXH3_64bits(mqw_buffer_str(&words), words.len);
 	r = words.failed ? -ENOMEM : 0;
 	mqw_buffer_done(&words);
 	return r;
@@ -54,10 +54,11 @@ static int save_window(
 
 static int save_rule(struct saving *s, const struct mqw_rule *rule, bool anew)
 {
-	int r = conditions_of(rule, &s->record.conditions);
+	int r = 0;
 
 	s->record.rule = rule->name;
-	if (r == 0 && !anew && mqw_windows_lost(rule->windows)) {
+	s->record.conditions = rule->conditions;
+	if (!anew && mqw_windows_lost(rule->windows)) {
 		anew = true;
 		r = forget(s, rule->name);
 	}
@@ -101,11 +102,9 @@ static bool read_number(struct mqw_slice s, uint64_t *ret)
 
 static struct mqw_rule *rule_of(const struct mqw_rules *r, const char *name, uint64_t conditions)
 {
-	uint64_t own;
-
 	for (size_t i = 0; i < r->count; i++)
-		if (r->rules[i].windows && strcmp(r->rules[i].name, name) == 0 &&
-			conditions_of(&r->rules[i], &own) == 0 && own == conditions)
+		if (r->rules[i].windows && r->rules[i].conditions == conditions &&
+			strcmp(r->rules[i].name, name) == 0)
 			return &r->rules[i];
 	return NULL;
 }
@@ -133,14 +132,12 @@ int mqw_rules_restore(struct mqw_rules *r, const struct mqw_window_record *w, in
 
 void mqw_rules_take_over(struct mqw_rules *r, struct mqw_rules *former)
 {
-	uint64_t conditions;
-
 	for (size_t i = 0; i < former->count; i++) {
 		struct mqw_rule *from = &former->rules[i], *to;
 
-		if (!from->windows || conditions_of(from, &conditions) < 0)
+		if (!from->windows)
 			continue;
-		to = rule_of(r, from->name, conditions);
+		to = rule_of(r, from->name, from->conditions);
 		if (!to)
 			continue;
 		mqw_windows_free(to->windows);

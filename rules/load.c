@@ -243,7 +243,7 @@ static int open_windows(struct mqw_rules *r)
 		if (rule->count == 0)
 			continue;
 		rule->windows = mqw_windows_create(rule->count, rule->within, seed);
-		if (!rule->windows)
+		if (!rule->windows || mqw_rule_number_conditions(rule) < 0)
 			return -ENOMEM;
 	}
 	return 0;

@@ -33,6 +33,7 @@ struct mqw_rule {
 	int64_t within;
 	enum mqw_per per;
 	struct mqw_windows *windows; /* owned; NULL without a count */
+	uint64_t conditions; /* what they are, as a number; where there are windows */
 
 	struct mqw_action *actions;
 	size_t action_count;
@@ -47,6 +48,9 @@ struct mqw_rules {
 
 /* Adds the conditions alone, in the plain words of mqw_rule_explain(): all of them, exactly. */
 void mqw_rule_explain_conditions(const struct mqw_rule *rule, struct mqw_buffer *ret);
+
+/* Sets rule->conditions: the same number in each run for the same conditions. 0 or -ENOMEM. */
+int mqw_rule_number_conditions(struct mqw_rule *rule);
 
 /*
  * As mqw_rules_load(), with the faults left in f: *ret is set where the tree could be walked, and
