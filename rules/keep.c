@@ -65,6 +65,15 @@ static int save_rule(struct saving *s, const struct mqw_rule *rule, bool anew)
 	return r < 0 ? r : mqw_windows_each(rule->windows, !anew, save_window, s);
 }
 
+bool mqw_rules_unsaved(const struct mqw_rules *r)
+{
+	bool unsaved = !r->saved_once;
+
+	for (size_t i = 0; !unsaved && i < r->count; i++)
+		unsaved = r->rules[i].windows && mqw_windows_unkept(r->rules[i].windows);
+	return unsaved;
+}
+
 int mqw_rules_save(const struct mqw_rules *r, const struct mqw_window_store *store)
 {
 	struct saving s = {.store = store};

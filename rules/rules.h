@@ -114,8 +114,9 @@ struct mqw_window_store {
 
 /*
  * Gives the store what changed since mqw_rules_saved(), which the caller calls when all of it is
- * safe. 1: something was given; 0: nothing had changed; or the store's error, or -ENOMEM.
+ * safe; mqw_rules_unsaved() tells whether anything has. 1: something was given; 0: nothing had changed; or the store's error, or -ENOMEM.
  */
+bool mqw_rules_unsaved(const struct mqw_rules *r);
 int mqw_rules_save(const struct mqw_rules *r, const struct mqw_window_store *store);
 void mqw_rules_saved(struct mqw_rules *r);
 

@@ -21,6 +21,7 @@ struct mqw_windows {
 	int64_t within;
 	size_t entries; /* over all windows */
 	bool lost; /* a window since they were kept */
+	bool changed; /* any window since then */
 	struct mqw_map keys; /* to struct window, owned */
 	struct window *oldest, *newest;
 };
@@ -138,7 +139,7 @@ static bool insert(struct mqw_windows *w, struct window *v, struct mqw_window_en
 		at--;
 	memmove(v->entries + at + 1, v->entries + at, (v->count - at) * sizeof(*v->entries));
 	v->entries[at] = e;
-	v->changed = true;
+	v->changed = w->changed = true;
 	v->count++;
 	w->entries++;
 	return true;
@@ -199,6 +200,11 @@ int mqw_windows_each(const struct mqw_windows *w, bool changed,
 	return r < 0 ? r : 0;
 }
 
+bool mqw_windows_unkept(const struct mqw_windows *w)
+{
+	return w->lost || w->changed;
+}
+
 bool mqw_windows_lost(const struct mqw_windows *w)
 {
 	return w->lost;
@@ -206,7 +212,7 @@ bool mqw_windows_lost(const struct mqw_windows *w)
 
 void mqw_windows_kept(struct mqw_windows *w)
 {
-	w->lost = false;
+	w->lost = w->changed = false;
 	for (struct window *v = w->oldest; v; v = v->newer)
 		v->changed = false;
 }

@@ -47,6 +47,8 @@ int mqw_windows_each(const struct mqw_windows *w, bool changed,
 	int (*each)(void *ctx, struct mqw_slice key, const struct mqw_window_entry *entries,
 		size_t count),
 	void *ctx);
+/* Whether there is anything to keep since then. */
+bool mqw_windows_unkept(const struct mqw_windows *w);
 bool mqw_windows_lost(const struct mqw_windows *w);
 void mqw_windows_kept(struct mqw_windows *w);
 

@@ -151,7 +151,9 @@ static void a_restart_does_not_make_a_rule_forget(void **state)
 	struct run t;
 
 	begin(&t, THREE, START);
+	assert_true(mqw_rules_unsaved(t.rules));
 	assert_int_equal(save(&t), 1);
+	assert_false(mqw_rules_unsaved(t.rules));
 	assert_int_equal(save(&t), 0);
 	assert_false(lose(&t, "A", "mx.example.net", START));
 	assert_false(lose(&t, "X", "other.example.net", START));
@@ -179,7 +181,9 @@ static void what_fired_starts_anew_after_a_restart_too(void **state)
 	assert_false(lose(&t, "X", "other.example.net", START));
 	assert_int_equal(save(&t), 1);
 	assert_true(lose(&t, "C", "mx.example.net", START));
+	assert_true(mqw_rules_unsaved(t.rules));
 	assert_int_equal(save(&t), 1);
+	assert_false(mqw_rules_unsaved(t.rules));
 	assert_int_equal(save(&t), 0);
 	end(&t);
 

@@ -24,8 +24,11 @@ static int keep(void *ctx, const struct mqw_window_record *w)
 int mqw_engine_keep_windows(struct mqw_engine *e)
 {
 	const struct mqw_window_store store = {.forget = forget, .keep = keep, .ctx = e->ledger};
-	int r = mqw_ledger_begin(e->ledger);
+	int r;
 
+	if (!mqw_rules_unsaved(e->rules))
+		return 0;
+	r = mqw_ledger_begin(e->ledger);
 	if (r < 0)
 		return r;
 	r = mqw_rules_save(e->rules, &store);
