@@ -23,6 +23,7 @@
 	(IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF |     \
 		IN_ONLYDIR | IN_EXCL_UNLINK)
 #define BUDGET 512 /* events handled in one go: other sources want their turn */
+#define GATHER_US 25000 /* so long a hint waits for more of them: to be woken is what costs */
 #define DEPTH_MAX 8 /* hash_queue_depth is at most 16, in practice 1 or 2; stops loops */
 
 struct tree {
@@ -36,7 +37,7 @@ struct tree {
 
 struct mqw_dirwatch {
 	sd_event *event;
-	sd_event_source *io, *more, *timer;
+	sd_event_source *io, *gather, *more, *timer;
 	struct tree *trees;
 	struct mqw_buffer path; /* of the directory or name at hand */
 	uint64_t interval, last_scan; /* CLOCK_MONOTONIC */
@@ -84,6 +85,7 @@ static int on_events(sd_event_source *s, int fd, uint32_t revents, void *userdat
 static void library_stop(struct mqw_dirwatch *w)
 {
 	w->io = sd_event_source_disable_unref(w->io);
+	sd_event_source_set_enabled(w->gather, SD_EVENT_OFF);
 	if (w->initialized)
 		inotifytools_cleanup();
 	w->initialized = false;
@@ -263,20 +265,36 @@ static bool drain(struct mqw_dirwatch *w, size_t budget)
 	return w->initialized;
 }
 
+static int drain_on(struct mqw_dirwatch *w)
+{
+	bool more = drain(w, BUDGET);
+	int r = sd_event_source_set_enabled(w->more, more ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+
+	/* A rescan meanwhile may have found that inotify is not to be had any more. */
+	return r < 0 || more || !w->io ? r : sd_event_source_set_enabled(w->io, SD_EVENT_ON);
+}
+
 static int on_more(sd_event_source *s, void *userdata)
 {
-	return sd_event_source_set_enabled(
-		s, drain(userdata, BUDGET) ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+	(void)s;
+	return drain_on(userdata);
+}
+
+static int on_gathered(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	(void)s, (void)usec;
+	return drain_on(userdata);
 }
 
 static int on_events(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
 	struct mqw_dirwatch *w = userdata;
+	int r = sd_event_source_set_enabled(s, SD_EVENT_OFF);
 
-	(void)s, (void)fd, (void)revents;
-	if (drain(w, BUDGET))
-		return sd_event_source_set_enabled(w->more, SD_EVENT_ONESHOT);
-	return 0;
+	(void)fd, (void)revents;
+	if (r >= 0)
+		r = sd_event_source_set_time_relative(w->gather, GATHER_US);
+	return r < 0 ? r : sd_event_source_set_enabled(w->gather, SD_EVENT_ONESHOT);
 }
 
 struct scan {
@@ -299,12 +317,24 @@ static int scan_directory(void *ctx, const char *directory)
 	return 0;
 }
 
+static bool has_star(const char *const *directories)
+{
+	while (*directories && (*directories)[0] != '*')
+		directories++;
+	return *directories;
+}
+
 static void scan_tree(struct mqw_dirwatch *w, struct tree *t)
 {
 	struct scan s = {.w = w, .tree = t};
 	int root;
 
 	w->incomplete = false;
+	/* For the directories that a "*" will stand for, when they are made. */
+	mqw_buffer_clear(&w->path);
+	mqw_buffer_printf(&w->path, "%s/", t->root);
+	if (has_star(t->directories) && !w->path.failed)
+		watch(w);
 	t->ops->rescan_begin(t->userdata);
 	t->scanning = true;
 	root = open(t->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -366,6 +396,11 @@ int mqw_dirwatch_create(sd_event *event, uint64_t interval, struct mqw_dirwatch 
 		r = sd_event_add_time(event, &w->timer, CLOCK_MONOTONIC, 0, 0, on_timer, w);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(w->timer, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_add_time(
+			event, &w->gather, CLOCK_MONOTONIC, 0, GATHER_US / 5, on_gathered, w);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(w->gather, SD_EVENT_OFF);
 	/* A scan takes a while: whatever is ready goes first. */
 	if (r >= 0)
 		r = sd_event_source_set_priority(w->timer, SD_EVENT_PRIORITY_IDLE);
@@ -383,6 +418,7 @@ struct mqw_dirwatch *mqw_dirwatch_free(struct mqw_dirwatch *w)
 	if (!w)
 		return NULL;
 	library_stop(w);
+	sd_event_source_disable_unref(w->gather);
 	sd_event_source_disable_unref(w->more);
 	sd_event_source_disable_unref(w->timer);
 	sd_event_unref(w->event);

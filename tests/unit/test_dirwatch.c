@@ -172,6 +172,27 @@ static void test_new_directories(void **state)
 	assert_said("+deferred/B/C/B2 ");
 }
 
+/* What a "*" stands for is watched from the moment it is made, step by step or at one go. */
+static void test_new_directory_of_a_pattern(void **state)
+{
+	static const char *const named[] = {"input", "*/input", NULL};
+
+	(void)state;
+	assert_int_equal(mqw_dirwatch_add(watcher, root, named, &ops, NULL), 0);
+	run_rescan();
+	mqw_buffer_clear(&said);
+	sh("mkdir -p slow/input && : > slow/input/A1");
+	run(50000);
+	assert_non_null(strstr(mqw_buffer_str(&said), "+slow/input/A1 "));
+	sh("mkdir quick");
+	run(50000);
+	sh("mkdir quick/input");
+	run(50000);
+	mqw_buffer_clear(&said);
+	sh(": > quick/input/A2");
+	assert_said("+quick/input/A2 ");
+}
+
 static void test_directory_made_again(void **state)
 {
 	(void)state;
@@ -351,6 +372,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_first_scan_and_hints),
 		TEST(test_new_directories),
+		TEST(test_new_directory_of_a_pattern),
 		TEST(test_directory_made_again),
 		TEST(test_rescan_on_request),
 		TEST(test_root_gone_proves_nothing),
