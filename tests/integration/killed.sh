@@ -110,6 +110,8 @@ test_after() {
 		kill -KILL "$1"
 		systemctl kill -s KILL "mailq-watchdog-helper@*"' - "$(wd_pid "$M")" "$(again "$ID")" 2>/dev/null || :
 	check "killed in the middle of it: it was" lab_wait 20 "the daemon's end" died
+	# The helper may have died before it had the message tried; its address is not due for long.
+	[ "$MTA" != exim ] || lab_exec "$M" exim4 -qff
 	end after "in the middle of the helper's work"
 }
 
