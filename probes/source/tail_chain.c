@@ -121,7 +121,7 @@ static bool renew_pieces(struct mqw_follower *f, const struct mqw_follower_now *
 		return false;
 	}
 	if (f->emptied && found.count > own + 1)
-		mqw_follower_gap(f, now->clock, COPIED_AND_CUT);
+		mqw_follower_gap_between(f, now->clock, COPIED_AND_CUT);
 	mqw_tail_pieces_done(&f->pieces);
 	f->pieces = found;
 	f->pieces.next = own;
@@ -242,7 +242,7 @@ static bool resume(struct mqw_follower *f, int fd, const struct mqw_follower_now
 	if (r == 1) {
 		/* Told of already, unless there is another copy of what was written since. */
 		if (f->emptied && (!p.cut || found.count > 2))
-			mqw_follower_gap(f, now->clock, COPIED_AND_CUT);
+			mqw_follower_gap_between(f, now->clock, COPIED_AND_CUT);
 		take_pieces_from(f, &found, &p, now);
 		close(fd);
 	} else if (match == MQW_TAIL_SHORT || (match == MQW_TAIL_SAME && found.count <= 1)) {
@@ -367,7 +367,7 @@ bool mqw_follower_filled_twice(struct mqw_follower *f, const struct mqw_follower
 		mqw_tail_pieces_done(&found);
 		return false;
 	}
-	mqw_follower_gap(f, now->clock, COPIED_AND_CUT);
+	mqw_follower_gap_between(f, now->clock, COPIED_AND_CUT);
 	take_pieces(f, &found, own, &p, now);
 	return true;
 }

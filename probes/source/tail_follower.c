@@ -11,6 +11,8 @@
 
 /* A file that others still write to so long after its rotation is left nevertheless. */
 #define LINGER_MAX (30 * MQW_SECOND)
+/* So old a size may be that a network file system tells: acregmax of nfs(5). */
+#define SIZE_LAG MQW_MINUTE
 /* A rename and a new file are apart by less: not worth a word. */
 #define MISSING_PATIENCE (5 * MQW_SECOND)
 /* What a read costs of the budget, so that a file without newlines ends a turn too. */
@@ -68,13 +70,24 @@ void mqw_follower_say(const struct mqw_follower *f, const char *format, ...)
 	mqw_buffer_done(&b);
 }
 
-void mqw_follower_gap(const struct mqw_follower *f, int64_t to, const char *why)
+static void tell_gap(const struct mqw_follower *f, int64_t from, int64_t to, const char *why)
 {
 	/* A clock that was set back meanwhile. */
-	int64_t from = f->known_at > to ? to : f->known_at;
-
+	if (from > to)
+		from = to;
 	if (f->ops->gap)
 		f->ops->gap(f->ops->ctx, from, to, why);
+}
+
+void mqw_follower_gap(const struct mqw_follower *f, int64_t to, const char *why)
+{
+	/* What looked like the end may not have been it. */
+	tell_gap(f, f->known_at == MQW_TIME_NONE ? f->known_at : f->known_at - SIZE_LAG, to, why);
+}
+
+void mqw_follower_gap_between(const struct mqw_follower *f, int64_t to, const char *why)
+{
+	tell_gap(f, f->known_at, to, why);
 }
 
 struct mqw_tail_position mqw_follower_place(const struct mqw_follower *f)

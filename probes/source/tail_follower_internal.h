@@ -8,8 +8,12 @@
 /* tail_follower.c: "PATH ..." for a person. */
 __attribute__((format(printf, 2, 3))) void mqw_follower_say(
 	const struct mqw_follower *f, const char *format, ...);
-/* Lines may be missing from what is known up to `to`. */
+/*
+ * Lines may be missing from what is known up to `to`. The other one where the file that was read to
+ * its end is there still, in a copy: then nothing before is missing, however late its size was told.
+ */
 void mqw_follower_gap(const struct mqw_follower *f, int64_t to, const char *why);
+void mqw_follower_gap_between(const struct mqw_follower *f, int64_t to, const char *why);
 /* Where it is in the file in hand. */
 struct mqw_tail_position mqw_follower_place(const struct mqw_follower *f);
 /* Gives the last line of a file that gets no more, though it has no end. */
