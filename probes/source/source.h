@@ -24,6 +24,8 @@ struct mqw_source_ops {
 	void (*caught_up)(void *ctx);
 	/* A sentence for a person, once for each change: "/var/log/mail.log is missing; ...". */
 	void (*say)(void *ctx, const char *text);
+	/* When a line of a log was written, by its stamp; MQW_TIME_NONE: it does not say. */
+	int64_t (*stamp)(void *ctx, struct mqw_slice line);
 	/* Numbers a source for evidence: a file's path, or "journal". Without it all are 0. */
 	uint32_t (*number)(void *ctx, const char *name);
 	void *ctx;

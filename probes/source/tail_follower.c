@@ -13,6 +13,7 @@
 #define LINGER_MAX (30 * MQW_SECOND)
 /* So old a size may be that a network file system tells: acregmax of nfs(5). */
 #define SIZE_LAG MQW_MINUTE
+#define FIRST_BYTES 1024 /* of a log, in which its first line is looked for */
 /* A rename and a new file are apart by less: not worth a word. */
 #define MISSING_PATIENCE (5 * MQW_SECOND)
 /* What a read costs of the budget, so that a file without newlines ends a turn too. */
@@ -70,6 +71,26 @@ void mqw_follower_say(const struct mqw_follower *f, const char *format, ...)
 	mqw_buffer_done(&b);
 }
 
+/*
+ * What the log holds now was written after it was cut, so that its first line tells until when at
+ * most lines went missing. MQW_TIME_NONE when it does not tell.
+ */
+static int64_t cut_before(const struct mqw_follower *f)
+{
+	int fd = f->ops->stamp ? mqw_tail_open(f->path) : -1;
+	struct mqw_slice head, line;
+	char bytes[FIRST_BYTES];
+	ssize_t n;
+
+	if (fd < 0)
+		return MQW_TIME_NONE;
+	n = pread(fd, bytes, sizeof(bytes), 0);
+	close(fd);
+	head = mqw_slice(bytes, n < 0 ? 0 : (size_t)n);
+	return mqw_slice_take_until(&head, '\n', &line) ? f->ops->stamp(f->ops->ctx, line)
+							: MQW_TIME_NONE;
+}
+
 static void tell_gap(const struct mqw_follower *f, int64_t from, int64_t to, const char *why)
 {
 	/* A clock that was set back meanwhile. */
@@ -87,7 +108,11 @@ void mqw_follower_gap(const struct mqw_follower *f, int64_t to, const char *why)
 
 void mqw_follower_gap_between(const struct mqw_follower *f, int64_t to, const char *why)
 {
-	tell_gap(f, f->known_at, to, why);
+	int64_t cut = cut_before(f);
+
+	/* A stamp that is older than what was read is of a clock that is slow. */
+	tell_gap(f, f->known_at, cut != MQW_TIME_NONE && cut > f->known_at && cut < to ? cut : to,
+		why);
 }
 
 struct mqw_tail_position mqw_follower_place(const struct mqw_follower *f)

@@ -97,17 +97,26 @@ static void full(const char *name, char ret[static 160])
 
 /* The reader's side. */
 
-static void on_line(void *ctx, const struct mqw_raw_line *l, struct mqw_evidence evidence)
+/* The number of a whole line; 0: it is none. */
+static size_t number_of(struct mqw_slice line)
 {
 	char text[256];
 	size_t n = 0, again = 0;
 
+	snprintf(text, sizeof(text), "%.*s", (int)line.len, line.ptr);
+	return line.len >= 4 && line.ptr[line.len - 1] == '#' &&
+			sscanf(text, "%zu %*s %zu#", &n, &again) == 2 && n == again && n <= w.lines
+		? n
+		: 0;
+}
+
+static void on_line(void *ctx, const struct mqw_raw_line *l, struct mqw_evidence evidence)
+{
+	size_t n = number_of(l->text);
+
 	(void)ctx, (void)evidence;
-	snprintf(text, sizeof(text), "%.*s", (int)l->text.len, l->text.ptr);
-	if (l->text.len < 4 || l->text.ptr[l->text.len - 1] != '#' ||
-		sscanf(text, "%zu %*s %zu#", &n, &again) != 2 || n != again || n == 0 ||
-		n > w.lines) {
-		check(w.torn, "no line of the log: \"%s\"", text);
+	if (n == 0) {
+		check(w.torn, "no line of the log: \"%.*s\"", (int)l->text.len, l->text.ptr);
 		return;
 	}
 	check(n > w.seen.last, "line %zu after line %zu", n, w.seen.last);
@@ -135,7 +144,16 @@ static void on_say(void *ctx, const char *text)
 	note("said: %s\n", text);
 }
 
-static const struct mqw_source_ops ops = {.line = on_line, .gap = on_gap, .say = on_say};
+static int64_t on_stamp(void *ctx, struct mqw_slice line)
+{
+	size_t n = number_of(line);
+
+	(void)ctx;
+	return n ? w.written[n - 1] : MQW_TIME_NONE;
+}
+
+static const struct mqw_source_ops ops = {
+	.line = on_line, .gap = on_gap, .say = on_say, .stamp = on_stamp};
 
 static void open_reader(void)
 {

@@ -190,12 +190,25 @@ static uint32_t on_number(void *ctx, const char *name)
 	return i->names[i->name_count] ? i->name_count++ : UINT32_MAX;
 }
 
+static int64_t on_stamp(void *ctx, struct mqw_slice text)
+{
+	const struct mqw_instance *i = ctx;
+	const struct mqw_probe_ops *mta = i->act.probe;
+	/* Out of turn: the reader of those that come in order must not be led astray. */
+	struct mqw_syslog_reader stamps = i->syslog;
+	struct mqw_line line = {0};
+
+	stamps.now = mqw_clock_now();
+	return mqw_probe_parse(&mta, &stamps, text, &line) ? line.time : MQW_TIME_NONE;
+}
+
 const struct mqw_source_ops mqw_instance_source_ops = {
 	.line = on_line,
 	.entry = on_entry,
 	.gap = on_gap,
 	.caught_up = on_caught_up,
 	.say = on_say,
+	.stamp = on_stamp,
 	.number = on_number,
 };
 
