@@ -37,13 +37,14 @@ struct tree {
 
 struct mqw_dirwatch {
 	sd_event *event;
-	sd_event_source *io, *gather, *more, *timer;
+	sd_event_source *io, *gather, *timer;
 	struct tree *trees;
 	struct mqw_buffer path; /* of the directory or name at hand */
 	uint64_t interval, last_scan; /* CLOCK_MONOTONIC */
 	uint64_t overflows, rescans;
 	size_t stale; /* watches whose directory went: the library never forgets them */
 	int polling;
+	bool at_once; /* hints do not wait for more of them */
 	bool initialized; /* the library is */
 	bool incomplete; /* the scan at hand could not see everything */
 };
@@ -268,19 +269,19 @@ static bool drain(struct mqw_dirwatch *w, size_t budget)
 	return w->initialized;
 }
 
-static int drain_on(struct mqw_dirwatch *w)
+static int drain_after(struct mqw_dirwatch *w, uint64_t usec)
 {
-	bool more = drain(w, BUDGET);
-	int r = sd_event_source_set_enabled(w->more, more ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+	int r = sd_event_source_set_time_relative(w->gather, usec);
 
-	/* A rescan meanwhile may have found that inotify is not to be had any more. */
-	return r < 0 || more || !w->io ? r : sd_event_source_set_enabled(w->io, SD_EVENT_ON);
+	return r < 0 ? r : sd_event_source_set_enabled(w->gather, SD_EVENT_ONESHOT);
 }
 
-static int on_more(sd_event_source *s, void *userdata)
+static int drain_on(struct mqw_dirwatch *w)
 {
-	(void)s;
-	return drain_on(userdata);
+	if (drain(w, BUDGET))
+		return drain_after(w, 0);
+	/* A rescan meanwhile may have found that inotify is not to be had any more. */
+	return w->io ? sd_event_source_set_enabled(w->io, SD_EVENT_ON) : 0;
 }
 
 static int on_gathered(sd_event_source *s, uint64_t usec, void *userdata)
@@ -295,9 +296,7 @@ static int on_events(sd_event_source *s, int fd, uint32_t revents, void *userdat
 	int r = sd_event_source_set_enabled(s, SD_EVENT_OFF);
 
 	(void)fd, (void)revents;
-	if (r >= 0)
-		r = sd_event_source_set_time_relative(w->gather, GATHER_US);
-	return r < 0 ? r : sd_event_source_set_enabled(w->gather, SD_EVENT_ONESHOT);
+	return r < 0 ? r : drain_after(w, w->at_once ? 0 : GATHER_US);
 }
 
 struct scan {
@@ -392,16 +391,11 @@ int mqw_dirwatch_create(sd_event *event, uint64_t interval, struct mqw_dirwatch 
 	in_use = true;
 	w->event = sd_event_ref(event);
 	w->interval = interval;
-	r = sd_event_add_defer(event, &w->more, on_more, w);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(w->more, SD_EVENT_OFF);
-	if (r >= 0)
-		r = sd_event_add_time(event, &w->timer, CLOCK_MONOTONIC, 0, 0, on_timer, w);
+	r = sd_event_add_time(event, &w->timer, CLOCK_MONOTONIC, 0, 0, on_timer, w);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(w->timer, SD_EVENT_OFF);
 	if (r >= 0)
-		r = sd_event_add_time(
-			event, &w->gather, CLOCK_MONOTONIC, 0, GATHER_US / 5, on_gathered, w);
+		r = sd_event_add_time(event, &w->gather, CLOCK_MONOTONIC, 0, 1000, on_gathered, w);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(w->gather, SD_EVENT_OFF);
 	/* A scan takes a while: whatever is ready goes first. */
@@ -422,7 +416,6 @@ struct mqw_dirwatch *mqw_dirwatch_free(struct mqw_dirwatch *w)
 		return NULL;
 	library_stop(w);
 	sd_event_source_disable_unref(w->gather);
-	sd_event_source_disable_unref(w->more);
 	sd_event_source_disable_unref(w->timer);
 	sd_event_unref(w->event);
 	while (w->trees) {
@@ -436,6 +429,11 @@ struct mqw_dirwatch *mqw_dirwatch_free(struct mqw_dirwatch *w)
 	free(w);
 	in_use = false;
 	return NULL;
+}
+
+void mqw_dirwatch_set_at_once(struct mqw_dirwatch *w, bool at_once)
+{
+	w->at_once = at_once;
 }
 
 int mqw_dirwatch_add(struct mqw_dirwatch *w, const char *root, const char *const *directories,

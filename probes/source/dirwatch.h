@@ -39,6 +39,13 @@ int mqw_dirwatch_create(struct sd_event *event, uint64_t interval, struct mqw_di
 struct mqw_dirwatch *mqw_dirwatch_free(struct mqw_dirwatch *w);
 
 /*
+ * Whether hints are given as they come. Otherwise they wait a few hundredths of a second for more of
+ * them, so that a busy queue does not wake the process for each name; one that is gone by then is not
+ * met.
+ */
+void mqw_dirwatch_set_at_once(struct mqw_dirwatch *w, bool at_once);
+
+/*
  * Adds a tree: root is absolute; directories, NULL-terminated, are those below it to watch with
  * all that is in them, as patterns of places.h; one that is missing is looked for at each rescan.
  * The array, its strings and ops are borrowed for the watcher's life. Its first rescan comes from

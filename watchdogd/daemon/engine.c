@@ -311,6 +311,8 @@ static int open_instances(struct mqw_engine *e)
 		.progress = &e->progress};
 	int r;
 
+	/* A copy of every message wants each to be met, however short its stay. */
+	mqw_dirwatch_set_at_once(e->dirwatch, e->config->vault.keep == MQW_KEEP_ALL);
 	mqw_vault_limits_init(&e->limits, e->config->vault.size, e->config->vault.age);
 	e->instances = calloc(e->config->instance_count, sizeof(struct mqw_instance *));
 	if (!e->instances)
