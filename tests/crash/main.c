@@ -228,6 +228,9 @@ static void plan_failures(uint64_t *random)
 		/* When it is out for longer, lines are not followed, and silence proves nothing. */
 		if (p->kind == CALL_MALLOC && p->times > 2)
 			p->times = 2;
+		/* A copy is tried at each look, one a minute; when all of them fail there is none. */
+		if ((p->kind == CALL_COPY || p->kind == CALL_MODE) && p->times > 2)
+			p->times = 2;
 		/* Folders are made at the start alone; the helper makes none. */
 		if (calls[p->role][p->kind] == 0 || (p->kind == CALL_MKDIR && i > 0))
 			p->kind = CALL_OPEN;
