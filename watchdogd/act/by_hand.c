@@ -127,6 +127,7 @@ static json_t *serve(struct mqw_act *a, struct mqw_act_instance *i,
 		if (w) {
 			a->last_intent = 0;
 			mqw_act_service(a, w, now);
+			mqw_act_ask_all(a);
 			j = begun(a, "asked for");
 		}
 		mqw_wish_free(w);
@@ -200,6 +201,7 @@ static json_t *begin_recovery(struct mqw_act *a, struct mqw_act_instance *i,
 	w->again = again;
 	a->last_intent = 0;
 	mqw_act_recover(a, w, now);
+	mqw_act_ask_all(a);
 	j = begun(a,
 		over ? "it is put back now"
 		     : "the MTA is not done with it: it is put back when it has left the queue");

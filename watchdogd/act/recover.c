@@ -327,6 +327,27 @@ void mqw_act_recover_key(char key[MQW_RECOVER_KEY_SIZE], const struct mqw_act_in
 		(long long)first_seen);
 }
 
+void mqw_act_ask_recover(struct mqw_call *c)
+{
+	const struct mqw_message *m = mqw_act_message(c->instance, c->queue_id, c->first_seen);
+
+	if (m)
+		(void)mqw_act_put_back(c->act, c->instance, m, c->id, c->rule);
+	mqw_call_free(c);
+}
+
+/* Without memory for it the intent is looked after by mqw_act_resolve(). */
+static void ask_later(struct mqw_act *a, const struct mqw_wish *w, int64_t id)
+{
+	struct mqw_call *c =
+		mqw_call_create(a, w->instance, id, MQW_ACTION_RECOVER, w->rule, w->queue_id);
+
+	if (!c)
+		return;
+	c->unasked = true;
+	c->first_seen = w->first_seen;
+}
+
 int mqw_act_recover(struct mqw_act *a, struct mqw_wish *w, int64_t now)
 {
 	struct mqw_act_instance *i = w->instance;
@@ -365,7 +386,7 @@ int mqw_act_recover(struct mqw_act *a, struct mqw_wish *w, int64_t now)
 		if (r == 1)
 			mqw_tell_intend(a, i, m, key, now);
 		if (r == 1 && over)
-			write_and_ask(a, i, id, w->rule, w->queue_id, &content);
+			ask_later(a, w, id);
 		if (r == -EDQUOT && now - w->since < PATIENCE)
 			w->not_before = now + NOT_NOW;
 		r = r < 0 && (r != -EDQUOT || w->not_before > now) ? 0 : 1;

@@ -84,6 +84,21 @@ static bool is_doubtful(const struct resolve *s, const struct mqw_message *m)
 	return doubtful;
 }
 
+/*
+ * Who is lost and was not told of yet has to be found first: once he is put back nobody would find him,
+ * and the other actions that a rule has for him would not be done.
+ */
+static bool is_told(const struct resolve *s, const struct mqw_message *m)
+{
+	for (const struct mqw_recipient *r = m->recipients; r; r = r->next) {
+		enum mqw_verdict v = mqw_tracker_judge(s->instance->tracker, m, r).verdict;
+
+		if (mqw_verdict_is_trouble(v) && r->reported != v)
+			return false;
+	}
+	return true;
+}
+
 static void put_back(struct resolve *s, const struct mqw_action_record *record,
 	const struct mqw_message *m, int64_t since)
 {
@@ -95,7 +110,7 @@ static void put_back(struct resolve *s, const struct mqw_action_record *record,
 	} else if (is_doubtful(s, m)) {
 		end_recover(s, record, MQW_ACTION_STATE_UNCLEAR,
 			"the log is incomplete since: whether it is still lost is not known");
-	} else if (s->act->mode == MQW_MODE_ACT) {
+	} else if (s->act->mode == MQW_MODE_ACT && is_told(s, m)) {
 		why = mqw_act_put_back(s->act, s->instance, m, record->id, record->rule);
 		if (why)
 			end_recover(s, record, MQW_ACTION_STATE_REFUSED, why);
