@@ -487,8 +487,6 @@ void mqw_instance_expect(struct mqw_instance *i)
 
 		if (m->closed_at != MQW_TIME_NONE || m->place == MQW_PLACE_NONE || m->probe ||
 			(m->deferred_at == MQW_TIME_NONE && !m->held) ||
-			(m->place == MQW_PLACE_NONE && i->act.probe->in_other_queue &&
-				i->act.probe->in_other_queue(m)) ||
 			mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, id) != m)
 			continue;
 		mqw_queue_watch_expect(
