@@ -128,9 +128,11 @@ end_vanished() {
 		"$(sm_ndrs "$M" "${MESSAGE[vanished]}" app@example.com)" 1
 	check "vanished: it is relocated now" verdict vanished soft3@mixed.test relocated
 	check "body lost: said" wd_wait_says "$M" "vanished .*: message ${ID[body]} .*<body@never.test>" 30
-	check "body lost: put back" lab_wait 20 "a body" sm_file "$M" d "${ID[body]}"
+	# Sendmail has made one of its own meanwhile, which is empty.
+	check "body lost: put back" lab_wait 20 "a body" lab_exec "$M" grep -q Body "$(sm_file "$M" d "${ID[body]}")"
 	sm_answer "$M" body@never.test ok
 	check "body lost: delivered" delivered body body@never.test
+	check "body lost: it is the same" equal "$(sm_body "$M" "${MESSAGE[body]}")" Body
 	check "taken out of quarantine: removed" verdict taken admin@never.test removed 30
 	check "taken out of quarantine: nothing said" silent taken
 	check "quarantine: nothing said" silent held

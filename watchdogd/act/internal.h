@@ -119,8 +119,8 @@ const char *mqw_act_prepare(struct mqw_act_instance *i, const struct mqw_message
 #define MQW_RECOVER_KEY_SIZE 200
 void mqw_act_recover_key(char key[MQW_RECOVER_KEY_SIZE], const struct mqw_act_instance *i,
 	const char *queue_id, unsigned again, int64_t first_seen);
-/* Whether the MTA is done with a message, or has lost it: only then it can be put back. */
-bool mqw_act_is_over(const struct mqw_message *m, int64_t now);
+/* Whether the MTA is done with a message, or has lost it or a part of it: only then it can be put back. */
+bool mqw_act_is_over(const struct mqw_act_instance *i, const struct mqw_message *m, int64_t now);
 /*
  * Makes the file of a recovery whose intent is written, for who is lost as of now, and asks the
  * helper. NULL, or why there is nothing to put back. NULL too when that is not known now.

@@ -88,8 +88,12 @@ static int gather(struct mqw_act_instance *i, const struct mqw_message *m,
 	return list->failed ? -ENOMEM : 0;
 }
 
-bool mqw_act_is_over(const struct mqw_message *m, int64_t now)
+bool mqw_act_is_over(const struct mqw_act_instance *i, const struct mqw_message *m, int64_t now)
 {
+	const struct mqw_control_ops *ops = i->probe->control;
+
+	if (ops && ops->completes && m->file_lost && m->place == MQW_PLACE_QUEUED)
+		return true;
 	return m->queue_gone || m->place == MQW_PLACE_DAMAGED ||
 		(m->removed && now - m->closed_at >= LAST_LINES);
 }
@@ -355,7 +359,7 @@ int mqw_act_recover(struct mqw_act *a, struct mqw_wish *w, int64_t now)
 	struct mqw_buffer content = {0}, list = {0};
 	struct mqw_intent intent = {.wish = w, .recipients = w->recipient};
 	/* While it is in the queue for other recipients, its name is not free. */
-	bool over = m && mqw_act_is_over(m, now);
+	bool over = m && mqw_act_is_over(i, m, now);
 	const char *why = NULL;
 	char key[MQW_RECOVER_KEY_SIZE];
 	int64_t id;

@@ -129,7 +129,7 @@ static void look_after_asking(struct resolve *s, const struct mqw_action_record 
 	} else if (mqw_tracker_has_gap(s->instance->tracker, record->intended_at, s->now)) {
 		end_recover(s, record, MQW_ACTION_STATE_UNCLEAR,
 			"the log is incomplete since: whether it was taken up is not known");
-	} else if (mqw_act_is_over(m, s->now)) {
+	} else if (mqw_act_is_over(s->instance, m, s->now)) {
 		put_back(s, record, m, since);
 	}
 }
@@ -182,7 +182,7 @@ static void resolve_recover(struct resolve *s, const struct mqw_action_record *r
 	if (s->instance->vault &&
 		mqw_vault_has_recover(s->instance->vault, mqw_slice_of(record->queue_id))) {
 		look_after_asking(s, record, m, since);
-	} else if (mqw_act_is_over(m, s->now)) {
+	} else if (mqw_act_is_over(s->instance, m, s->now)) {
 		put_back(s, record, m, since);
 	} else if (s->now - record->intended_at > PATIENCE) {
 		end_recover(s, record, MQW_ACTION_STATE_REFUSED,
