@@ -168,6 +168,8 @@ void mqw_call_free(struct mqw_call *c);
 
 /* An alert was said: concludes its intent, or remembers that it was said. */
 void mqw_act_alert_said(struct mqw_act *a, int64_t id, int64_t now, const char *detail);
+/* Says the alert of an open intent, as it would have been; false when memory was out. */
+bool mqw_act_say_late(const struct mqw_act_instance *i, const struct mqw_action_record *record);
 /* Whether it was said by this process. */
 bool mqw_act_was_said(const struct mqw_act *a, int64_t id);
 

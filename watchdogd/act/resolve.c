@@ -229,35 +229,21 @@ void mqw_act_farewell(struct mqw_act *a, struct mqw_act_instance *instance,
 {
 	struct farewell f = {.s = {.act = a, .instance = instance, .now = now}, .message = m};
 
+	/* Of all others nothing is known now that was not known before: most are forgotten so. */
+	if (!m->successor &&
+		(!instance->vault ||
+			mqw_vault_done_at(instance->vault, mqw_slice_of(m->queue_id)) ==
+				MQW_TIME_NONE))
+		return;
 	mqw_ledger_each_action(a->ledger, true, OPEN_MAX, resolve_last, &f);
 }
 
 /* After a restart said twice is better than not at all; by one process it is said once. */
 static void resolve_alert(struct resolve *s, const struct mqw_action_record *record)
 {
-	const struct mqw_message *m = mqw_act_message(s->instance, record->queue_id, MQW_TIME_NONE);
-	struct mqw_buffer text = {0};
-	bool said = mqw_act_was_said(s->act, record->id), sent = said;
+	bool said = mqw_act_was_said(s->act, record->id);
 
-	if (!said) {
-		mqw_buffer_printf(&text, "message %s to <%s>: %s (rule \"%s\")", record->queue_id,
-			record->recipients, record->cause, record->rule);
-		sent = !text.failed &&
-			mqw_alert_send(&(struct mqw_alert){.kind = MQW_ALERT_RULE,
-				.priority = LOG_ERR,
-				.text = mqw_buffer_str(&text),
-				.instance = s->instance->name,
-				.mta = s->instance->probe->name,
-				.rule = record->rule,
-				.queue_id = record->queue_id,
-				.message = m,
-				.recipient = m
-					? mqw_tracker_recipient(m, mqw_slice_of(record->recipients))
-					: NULL,
-				.cause = record->cause});
-	}
-	mqw_buffer_done(&text);
-	if (sent)
+	if (said || mqw_act_say_late(s->instance, record))
 		mqw_act_alert_said(s->act, record->id, s->now, said ? "" : "said late");
 }
 
