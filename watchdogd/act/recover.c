@@ -38,6 +38,17 @@ static bool is_lost(
 	return r->address && (v == MQW_VERDICT_VANISHED || v == MQW_VERDICT_FALSE_NDR);
 }
 
+/* Whether a recipient is to do in the copy by another record than one that is done. */
+static bool is_to_do(
+	const struct mqw_message *m, const struct mqw_queue_file *f, const struct mqw_recipient *r)
+{
+	for (size_t k = 0; k < f->recipient_count; k++)
+		if (!f->recipients[k].done &&
+			mqw_tracker_recipient(m, mqw_slice_of(f->recipients[k].address)) == r)
+			return true;
+	return false;
+}
+
 /*
  * Takes out of keep those that the copy, as f, says are done. A report is made of what is done, too, so
  * that a false one proves nothing against it; but who is said to have vanished and is done was
@@ -52,7 +63,8 @@ static size_t drop_done(struct mqw_act_instance *i, const struct mqw_message *m,
 			: NULL;
 		size_t n = 0;
 
-		if (!r || mqw_tracker_judge(i->tracker, m, r).verdict != MQW_VERDICT_VANISHED)
+		if (!r || mqw_tracker_judge(i->tracker, m, r).verdict != MQW_VERDICT_VANISHED ||
+			is_to_do(m, f, r))
 			continue;
 		while (n < count && keep[n].ptr != r->address)
 			n++;
