@@ -89,6 +89,8 @@ struct mqw_control {
 struct mqw_control_ops {
 	/* What recover() does and keeps, and what the message loses by it: a sentence each. */
 	const char *recover_how, *recover_loses;
+	/* recover() gives a message that is in the queue the body that it has lost. */
+	bool completes;
 	/* Tries one message now. That it is not in the queue need not be noticed. */
 	int (*requeue)(
 		const struct mqw_control *c, const char *queue_id, char *ret_text, size_t size);
@@ -153,6 +155,15 @@ struct mqw_probe_ops {
 	/* There is one further file, and companion() gives the places where it may be. */
 	bool companion_places;
 	/*
+	 * The number of the further file that names, one a line, recipients that are delivered to and
+	 * that the envelope does not say so of yet; it need not be there. 0: there is none such.
+	 */
+	size_t journal;
+	/* Takes the name of that file below the queue's root apart; false when it is none. */
+	bool (*journal_name)(struct mqw_slice relative_path, struct mqw_slice *ret_id);
+	/* Marks those whom it names as done in the bytes of the envelope. 0, -EBADMSG or -ENOMEM. */
+	int (*add_journal)(struct mqw_buffer *file, struct mqw_slice journal);
+	/*
 	 * Whether a deferred message may lie in a queue of the same MTA that is not the one looked
 	 * at, by what its lines say; then that it is not in this one proves nothing. NULL: never.
 	 */
@@ -213,8 +224,8 @@ bool mqw_probe_companion(const struct mqw_probe_ops *probe, int root, struct mqw
 	size_t n, char *ret, size_t size);
 
 /*
- * Whether all further files of the message are there whose first is at path below the directory
- * root. A look that fails in another way than by ENOENT counts as there.
+ * Whether all further files of the message, but for its journal, are there whose first is at path
+ * below the directory root. A look that fails in another way than by ENOENT counts as there.
  */
 bool mqw_probe_is_whole(const struct mqw_probe_ops *probe, int root, struct mqw_slice path);
 
@@ -224,6 +235,13 @@ bool mqw_probe_is_whole(const struct mqw_probe_ops *probe, int root, struct mqw_
  */
 int mqw_probe_files(const struct mqw_probe_ops *probe, struct mqw_slice content,
 	struct mqw_slice ret[MQW_BUNDLE_MAX]);
+
+/*
+ * Of these files, of which there are count, the envelope with what its journal says, if there is one:
+ * added to ret, which is empty. 0, -EBADMSG or -ENOMEM.
+ */
+int mqw_probe_envelope(const struct mqw_probe_ops *probe, const struct mqw_slice *files,
+	size_t count, struct mqw_buffer *ret);
 
 /* The probe of that name, or NULL. */
 const struct mqw_probe_ops *mqw_probe_find(struct mqw_slice name);

@@ -72,7 +72,7 @@ bool mqw_probe_is_whole(const struct mqw_probe_ops *probe, int root, struct mqw_
 	char name[PATH_MAX];
 
 	for (size_t n = 0; mqw_probe_companion(probe, root, path, n, name, sizeof(name)); n++)
-		if (!is_there(root, name))
+		if (!(n && n == probe->journal) && !is_there(root, name))
 			return false;
 	return true;
 }
@@ -91,6 +91,17 @@ int mqw_probe_files(const struct mqw_probe_ops *probe, struct mqw_slice content,
 		return mqw_bundle_split(content, ret);
 	ret[0] = content;
 	return 1;
+}
+
+int mqw_probe_envelope(const struct mqw_probe_ops *probe, const struct mqw_slice *files,
+	size_t count, struct mqw_buffer *ret)
+{
+	mqw_buffer_add(ret, files[0]);
+	if (ret->failed)
+		return -ENOMEM;
+	if (!probe->journal || count <= probe->journal + 1)
+		return 0;
+	return probe->add_journal(ret, files[probe->journal + 1]);
 }
 
 void mqw_queue_file_done(struct mqw_queue_file *f)

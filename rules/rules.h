@@ -6,6 +6,7 @@
 #ifndef MQW_RULES_RULES_H
 #define MQW_RULES_RULES_H
 
+#include "rules/window_record.h"
 #include "watchdogd/config/config.h"
 #include "watchdogd/track/tracker.h"
 
@@ -92,18 +93,7 @@ void mqw_rules_match(struct mqw_rules *r, const struct mqw_finding *f,
 	void (*fire)(void *ctx, const struct mqw_rule *rule, const struct mqw_finding *f),
 	void *ctx);
 
-/*
- * Windows outlive a restart and a reload: what they count is given out as records, to be kept, and
- * taken back. A record belongs to its rule as long as that has the same name and conditions.
- */
-struct mqw_window_record {
-	const char *rule; /* its name */
-	uint64_t conditions; /* what they are, as a number */
-	struct mqw_slice key; /* which of its windows */
-	struct mqw_slice entries; /* printable */
-};
-
-/* Where records are kept. Each returns 0 or a negative errno. */
+/* Where records of windows (rules/window_record.h) are kept. Each returns 0 or a negative errno. */
 struct mqw_window_store {
 	/* Forgets the records of a rule; NULL: of all. */
 	int (*forget)(void *ctx, const char *rule);

@@ -40,12 +40,16 @@ extern const char *const mqw_exim_queue_directories[];
 extern const struct mqw_queue_file_form mqw_exim_queue_file_forms[];
 bool mqw_exim_queue_name(struct mqw_slice relative_path, struct mqw_queue_name *ret);
 bool mqw_exim_companion(struct mqw_slice path, size_t n, char *ret, size_t size);
+#define MQW_EXIM_JOURNAL 1 /* ID-J, behind ID-D */
+bool mqw_exim_journal_name(struct mqw_slice relative_path, struct mqw_slice *ret_id);
 /* Reads the bytes of ID-H. */
 int mqw_exim_queue_file(struct mqw_slice content, struct mqw_queue_file *ret);
-/* Of ID-H and ID-D. */
+/* Of ID-H and ID-D, and perhaps ID-J. */
 int mqw_exim_mail(const struct mqw_slice *files, size_t count, struct mqw_buffer *ret);
 int mqw_exim_keep_recipients(
 	struct mqw_buffer *file, const struct mqw_slice *keep, size_t keep_count);
+
+int mqw_exim_add_journal(struct mqw_buffer *file, struct mqw_slice journal);
 
 /*
  * Adds the bytes of ID-H to ret as those of another message that arrives now: first line new_id,

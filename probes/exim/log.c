@@ -24,7 +24,7 @@ struct mqw_probe *mqw_exim_log_create(const char *const *next_hops, size_t next_
 	if (p) {
 		p->next_hops = next_hops;
 		p->next_hop_count = next_hop_count;
-		p->id_offset = MQW_TIME_NONE;
+		p->id_offset = p->started = MQW_TIME_NONE;
 	}
 	return p;
 }
@@ -353,6 +353,8 @@ static int read_saying(
 			continue;
 		e->kind = sayings[i].kind;
 		e->forced = sayings[i].forced;
+		if (e->kind == MQW_EVENT_REMOVED)
+			e->from = p->started;
 		if (sayings[i].reported)
 			note_failure(p, e->queue_id, e->time);
 		if (e->kind == MQW_EVENT_FILE_LOST)
@@ -371,6 +373,18 @@ static int read_saying(
 	return read_recipient_saying(s, e) ? give(out, e) : MQW_LINE_DULL;
 }
 
+/*
+ * "exim 4.96 daemon started: pid=1, ...". What ran before it may have been killed, as by a restart or with
+ * the machine, between a delivery and its line.
+ */
+static bool is_start(struct mqw_slice s)
+{
+	struct mqw_slice version;
+
+	return mqw_slice_skip(&s, MQW_LIT("exim 4.")) && mqw_slice_take_until(&s, ' ', &version) &&
+		mqw_slice_starts(s, MQW_LIT("daemon started: pid="));
+}
+
 /* A line behind stamp and pid, with an id of id_len bytes in front. */
 static int read_text(struct mqw_probe *p, const struct mqw_line *line, struct mqw_slice s,
 	size_t id_len, struct mqw_sink *out)
@@ -379,8 +393,11 @@ static int read_text(struct mqw_probe *p, const struct mqw_line *line, struct mq
 	enum mqw_exim_flag flag;
 	int r;
 
-	if (id_len == 0)
+	if (id_len == 0) {
+		if (is_start(s))
+			p->started = line->time;
 		return MQW_LINE_DULL; /* queue runs, refusals, sessions: no message */
+	}
 	e = mqw_event(MQW_EVENT_COUNT, line->time);
 	e.queue_id = mqw_slice_head(s, id_len);
 	e.realm = line->host;
@@ -404,44 +421,6 @@ static int read_text(struct mqw_probe *p, const struct mqw_line *line, struct mq
 	return give(out, &e);
 }
 
-/* The process's line in pieces; with first the one to give way where there is none. */
-static struct mqw_exim_pieced *pieced_of(struct mqw_probe *p, uint32_t pid, bool first)
-{
-	struct mqw_exim_pieced *oldest = &p->pieced[0];
-
-	for (size_t i = 0; i < MQW_EXIM_PIECED; i++) {
-		struct mqw_exim_pieced *l = &p->pieced[i];
-
-		if (l->next && l->pid == pid)
-			return l;
-		if (l->used < oldest->used)
-			oldest = l;
-	}
-	return first ? oldest : NULL;
-}
-
-static void add_piece(struct mqw_exim_pieced *l, struct mqw_slice s)
-{
-	s = mqw_slice_head(s, sizeof(l->text) - l->len);
-	if (s.len)
-		memcpy(l->text + l->len, s.ptr, s.len);
-	l->len += s.len;
-}
-
-/* "[1/3] " and "[2\3] ", the latter where the piece before ended with a line of its own. */
-static bool take_piece_head(struct mqw_slice *s, uint64_t *ret_number, uint64_t *ret_count)
-{
-	struct mqw_slice rest = *s;
-
-	if (!mqw_slice_skip(&rest, MQW_LIT("[")) || !mqw_slice_take_u64(&rest, ret_number) ||
-		(!mqw_slice_skip(&rest, MQW_LIT("/")) && !mqw_slice_skip(&rest, MQW_LIT("\\"))) ||
-		!mqw_slice_take_u64(&rest, ret_count) || !mqw_slice_skip(&rest, MQW_LIT("] ")) ||
-		*ret_number == 0 || *ret_number > *ret_count || *ret_count > 1000)
-		return false;
-	*s = rest;
-	return true;
-}
-
 /* Text through syslog: perhaps with stamp and pid once more. */
 static int read_syslog_text(
 	struct mqw_probe *p, const struct mqw_line *line, struct mqw_slice s, struct mqw_sink *out)
@@ -458,7 +437,7 @@ static int read_syslog_text(
 static int read_piece(struct mqw_probe *p, const struct mqw_line *line, struct mqw_slice s,
 	uint64_t number, uint64_t count, struct mqw_sink *out)
 {
-	struct mqw_exim_pieced *l = pieced_of(p, line->pid, number == 1);
+	struct mqw_exim_pieced *l = mqw_exim_pieced_of(p, line->pid, number == 1);
 
 	if (!l || (number > 1 && (l->next != number || l->count != count)))
 		return MQW_LINE_DULL;
@@ -468,7 +447,7 @@ static int read_piece(struct mqw_probe *p, const struct mqw_line *line, struct m
 	l->count = (unsigned int)count;
 	l->next = (unsigned int)number + 1;
 	l->used = ++p->pieces_seen;
-	add_piece(l, s);
+	mqw_exim_add_piece(l, s);
 	if (number > 1 && number < count)
 		return MQW_LINE_DULL;
 	if (number == count)
@@ -485,7 +464,7 @@ int mqw_exim_line(struct mqw_probe *p, const struct mqw_line *line, struct mqw_s
 		return read_text(p, line, s, line->id_len, out);
 	if (!mqw_exim_is_mine(line->tag))
 		return MQW_LINE_FOREIGN;
-	if (s.len && s.ptr[0] == '[' && take_piece_head(&s, &number, &count))
+	if (s.len && s.ptr[0] == '[' && mqw_exim_take_piece_head(&s, &number, &count))
 		return read_piece(p, line, s, number, count, out);
 	return read_syslog_text(p, line, s, out);
 }

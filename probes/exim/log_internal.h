@@ -30,6 +30,7 @@ struct mqw_probe {
 	size_t next_hop_count;
 	/* How far the stamps are ahead of the ids, whole quarters of an hour; NONE: not seen yet. */
 	int64_t id_offset;
+	int64_t started; /* when a daemon was, last; NONE: not seen */
 	uint64_t pieces_seen;
 	char recovered[MQW_EXIM_ID_MAX + 1]; /* the last message put back that was told of */
 	struct mqw_exim_failure failures[MQW_EXIM_FAILURES];
@@ -59,5 +60,11 @@ bool mqw_exim_read_attempt(const struct mqw_probe *p, const struct mqw_line *lin
  */
 bool mqw_exim_take_recipient(
 	struct mqw_slice *s, struct mqw_slice *ret_child, struct mqw_slice *ret_original);
+
+/* pieces.c: the process's line in pieces; with first the one to give way where there is none. */
+struct mqw_exim_pieced *mqw_exim_pieced_of(struct mqw_probe *p, uint32_t pid, bool first);
+void mqw_exim_add_piece(struct mqw_exim_pieced *l, struct mqw_slice s);
+/* "[1/3] " and "[2\3] ", the latter where the piece before ended with a line of its own. */
+bool mqw_exim_take_piece_head(struct mqw_slice *s, uint64_t *ret_number, uint64_t *ret_count);
 
 #endif

@@ -11,6 +11,9 @@
  *   XX, or a tree of those done         "YN ADDRESS": has a left child, has no right one
  *   COUNT, and as many recipients       done ones included
  *   (empty), and headers "NNNF text"    NNN bytes, flag F
+ * While a delivery runs, ID-J has a line for each address that is delivered to. It is merged into the tree
+ * and removed when the run ends; after a death it is there until the next run takes it into the tree,
+ * which says no more of them in the log (deliver.c of 4.96).
  */
 #include "probes/exim/queue_internal.h"
 
@@ -42,16 +45,17 @@ static bool skip_queue(struct mqw_slice *s, enum mqw_place *ret)
 	return true;
 }
 
-bool mqw_exim_queue_name(struct mqw_slice relative_path, struct mqw_queue_name *ret)
+/* A file of a message, named by its id and this ending. */
+static bool take_name(struct mqw_slice path, struct mqw_slice ending, struct mqw_queue_name *ret)
 {
-	struct mqw_slice s = relative_path, split, id;
+	struct mqw_slice s = path, split, id;
 	enum mqw_place place;
 
-	if (!skip_queue(&s, &place) || !mqw_slice_ends(s, MQW_LIT("-H")))
+	if (!skip_queue(&s, &place) || !mqw_slice_ends(s, ending))
 		return false;
 	if (!mqw_slice_take_until(&s, '/', &split))
 		split = MQW_SLICE_NULL;
-	id = mqw_slice_head(s, s.len - 2);
+	id = mqw_slice_head(s, s.len - ending.len);
 	if (!mqw_exim_valid_id(id) ||
 		(split.ptr && (split.len != 1 || split.ptr[0] != id.ptr[SPLIT_DIGIT])))
 		return false;
@@ -59,12 +63,27 @@ bool mqw_exim_queue_name(struct mqw_slice relative_path, struct mqw_queue_name *
 	return true;
 }
 
+bool mqw_exim_queue_name(struct mqw_slice relative_path, struct mqw_queue_name *ret)
+{
+	return take_name(relative_path, MQW_LIT("-H"), ret);
+}
+
+bool mqw_exim_journal_name(struct mqw_slice relative_path, struct mqw_slice *ret_id)
+{
+	struct mqw_queue_name name;
+
+	if (!take_name(relative_path, MQW_LIT("-J"), &name))
+		return false;
+	*ret_id = name.queue_id;
+	return true;
+}
+
 bool mqw_exim_companion(struct mqw_slice path, size_t n, char *ret, size_t size)
 {
-	if (n > 0 || path.len == 0 || path.len >= size)
+	if (n > MQW_EXIM_JOURNAL || path.len == 0 || path.len >= size)
 		return false;
 	memcpy(ret, path.ptr, path.len);
-	ret[path.len - 1] = 'D';
+	ret[path.len - 1] = n == MQW_EXIM_JOURNAL ? 'J' : 'D';
 	ret[path.len] = '\0';
 	return true;
 }
@@ -353,9 +372,9 @@ static void add_wire_body(struct mqw_buffer *b, struct mqw_slice body)
 int mqw_exim_mail(const struct mqw_slice *files, size_t count, struct mqw_buffer *ret)
 {
 	struct mqw_exim_envelope e;
-	struct mqw_slice s, header, name, body = count == 2 ? files[1] : MQW_SLICE_NULL;
+	struct mqw_slice s, header, name, body = count >= 2 ? files[1] : MQW_SLICE_NULL;
 	char flag;
-	int r = count == 2 ? mqw_exim_read_envelope(files[0], &e) : -EBADMSG;
+	int r = count >= 2 ? mqw_exim_read_envelope(files[0], &e) : -EBADMSG;
 
 	if (r < 0)
 		return r;

@@ -2,6 +2,7 @@
 /* Writes ID-H anew: with more recipients done, or as another message. */
 #include <errno.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "probes/exim/queue_internal.h"
 
@@ -64,6 +65,18 @@ static int compare_slices(const void *a, const void *b)
 	return mqw_slice_cmp(*(const struct mqw_slice *)a, *(const struct mqw_slice *)b);
 }
 
+/* Each once; how many these are. */
+static size_t sort_unique(struct mqw_slice *list, size_t count)
+{
+	size_t unique = 0;
+
+	qsort(list, count, sizeof(*list), compare_slices);
+	for (size_t i = 0; i < count; i++)
+		if (unique == 0 || !mqw_slice_eq(list[unique - 1], list[i]))
+			list[unique++] = list[i];
+	return unique;
+}
+
 /*
  * Makes the list that of all but those to be kept; how many of these there are. One that is kept is
  * to do even if the file says that it is done: so it says of what was reported as failed, too, and
@@ -73,7 +86,7 @@ static int mark_done(const struct mqw_exim_envelope *e, const struct mqw_slice *
 	size_t keep_count, struct mqw_slice *done, size_t *done_count)
 {
 	struct mqw_slice s = e->recipients, line;
-	size_t unique = 0, n = 0;
+	size_t n = 0;
 	int left = 0;
 
 	while (mqw_slice_take_until(&s, '\n', &line)) {
@@ -87,43 +100,108 @@ static int mark_done(const struct mqw_exim_envelope *e, const struct mqw_slice *
 	for (size_t i = 0; i < *done_count; i++)
 		if (!is_in(done[i], keep, keep_count))
 			done[n++] = done[i];
-	qsort(done, n, sizeof(*done), compare_slices);
-	for (size_t i = 0; i < n; i++)
-		if (unique == 0 || !mqw_slice_eq(done[unique - 1], done[i]))
-			done[unique++] = done[i];
-	*done_count = unique;
+	*done_count = sort_unique(done, n);
 	return left;
 }
 
-int mqw_exim_keep_recipients(
-	struct mqw_buffer *file, const struct mqw_slice *keep, size_t keep_count)
+/* Writes the file anew with this tree, sorted and without doubles. 0 or -ENOMEM; then it is as before. */
+static int set_tree(struct mqw_buffer *file, const struct mqw_exim_envelope *e,
+	const struct mqw_slice *done, size_t done_count)
 {
-	struct mqw_slice content = mqw_buffer_slice(file), *done = NULL;
+	struct mqw_slice content = mqw_buffer_slice(file);
 	struct mqw_buffer changed = {0};
-	struct mqw_exim_envelope e;
-	size_t done_count = 0;
-	int r = mqw_exim_read_envelope(content, &e), left;
 
-	if (r == 0)
-		r = mqw_exim_done_list(&e, e.recipient_count, &done, &done_count);
-	if (r < 0 || !done)
-		return r < 0 ? r : -ENOMEM;
-	left = mark_done(&e, keep, keep_count, done, &done_count);
 	mqw_buffer_add(&changed,
-		mqw_slice(content.ptr, (size_t)(e.options.ptr + e.options.len - content.ptr)));
+		mqw_slice(content.ptr, (size_t)(e->options.ptr + e->options.len - content.ptr)));
 	add_tree(&changed, done, done_count);
-	mqw_buffer_printf(&changed, "%zu\n", e.recipient_count);
+	mqw_buffer_printf(&changed, "%zu\n", e->recipient_count);
 	mqw_buffer_add(&changed,
-		mqw_slice(
-			e.recipients.ptr, (size_t)(content.ptr + content.len - e.recipients.ptr)));
-	free(done);
+		mqw_slice(e->recipients.ptr,
+			(size_t)(content.ptr + content.len - e->recipients.ptr)));
 	if (changed.failed) {
 		mqw_buffer_done(&changed);
 		return -ENOMEM;
 	}
 	mqw_buffer_done(file);
 	*file = changed;
-	return left;
+	return 0;
+}
+
+int mqw_exim_keep_recipients(
+	struct mqw_buffer *file, const struct mqw_slice *keep, size_t keep_count)
+{
+	struct mqw_slice *done = NULL;
+	struct mqw_exim_envelope e;
+	size_t done_count = 0;
+	int r = mqw_exim_read_envelope(mqw_buffer_slice(file), &e), left;
+
+	if (r == 0)
+		r = mqw_exim_done_list(&e, e.recipient_count, &done, &done_count);
+	if (r < 0)
+		return r;
+	left = mark_done(&e, keep, keep_count, done, &done_count);
+	r = set_tree(file, &e, done, done_count);
+	free(done);
+	return r < 0 ? r : left;
+}
+
+static size_t count_lines(struct mqw_slice s)
+{
+	struct mqw_slice line;
+	size_t n = 0;
+
+	while (mqw_slice_take_until(&s, '\n', &line))
+		n++;
+	return n;
+}
+
+static int compare_nocase(const void *a, const void *b)
+{
+	const struct mqw_slice *x = a, *y = b;
+	size_t len = x->len < y->len ? x->len : y->len;
+	int r = len ? strncasecmp(x->ptr, y->ptr, len) : 0;
+
+	return r ? r : (x->len > y->len) - (x->len < y->len);
+}
+
+/*
+ * Exim writes there what it compares addresses by, which has the domain and sometimes the local part in
+ * small letters: each recipient that it may stand for is done in its own spelling, too.
+ */
+int mqw_exim_add_journal(struct mqw_buffer *file, struct mqw_slice journal)
+{
+	struct mqw_slice *done = NULL, *named, s = journal, line;
+	size_t named_count = 0, done_count = 0;
+	struct mqw_exim_envelope e;
+	int r = mqw_exim_read_envelope(mqw_buffer_slice(file), &e);
+
+	if (r < 0)
+		return r;
+	named = calloc(count_lines(journal) + 1, sizeof(*named));
+	if (!named)
+		return -ENOMEM;
+	/* Without a NUL, which would be the end of it for Exim; a last line without an end is not whole. */
+	while (mqw_slice_take_until(&s, '\n', &line))
+		if (line.len && mqw_slice_chr(line, '\0') == line.len)
+			named[named_count++] = line;
+	qsort(named, named_count, sizeof(*named), compare_nocase);
+	r = mqw_exim_done_list(&e, named_count + e.recipient_count, &done, &done_count);
+	for (size_t i = 0; r == 0 && i < named_count; i++)
+		done[done_count++] = named[i];
+	s = e.recipients;
+	while (r == 0 && mqw_slice_take_until(&s, '\n', &line)) {
+		line = mqw_exim_recipient_address(line);
+		if (named_count &&
+			bsearch(&line, named, named_count, sizeof(*named), compare_nocase))
+			done[done_count++] = line;
+	}
+	if (r == 0) {
+		done_count = sort_unique(done, done_count);
+		r = set_tree(file, &e, done, done_count);
+	}
+	free(done);
+	free(named);
+	return r;
 }
 
 /* Lines that tell of the former life; the values of -acl... are not looked into. */

@@ -111,6 +111,7 @@ const struct mqw_control_ops mqw_sendmail_control = {
 		       "begins anew; where only the body was gone, it alone",
 	.recover_loses = "its queue id, when it arrived first, and the user as whom programs would "
 			 "be run: recipients that are programs or files are refused",
+	.completes = true,
 	.requeue = requeue,
 	.flush = flush,
 	.healthy = mqw_sendmail_healthy,

@@ -29,7 +29,8 @@ static bool is_genuine(
 
 /*
  * What a user's sendmail command sends is first in the client's queue, mqueue-client, and goes from
- * there to the daemon of the same host: that is what a relay of the loopback means, mostly.
+ * there to the daemon of the same host (FEATURE(`msp')): that is what a relay of this address means,
+ * mostly. Other addresses of the loopback are those of filters and the like.
  */
 static bool in_other_queue(const struct mqw_message *m)
 {
@@ -37,7 +38,7 @@ static bool in_other_queue(const struct mqw_message *m)
 		struct mqw_slice relay = mqw_slice_of(r->relay);
 
 		if (r->state == MQW_RECIPIENT_DEFERRED &&
-			(mqw_slice_find(relay, MQW_LIT("[127.")) < relay.len ||
+			(mqw_slice_find(relay, MQW_LIT("[127.0.0.1]")) < relay.len ||
 				mqw_slice_find(relay, MQW_LIT("[IPv6:::1]")) < relay.len ||
 				mqw_slice_starts(relay, MQW_LIT("localhost"))))
 			return true;

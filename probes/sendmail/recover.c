@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -207,16 +208,54 @@ static bool find_place(int root, struct mqw_slice envelope_path, char *ret, size
 }
 
 /*
- * The envelope is in the queue. Where its body is not, the message was as good as lost, and is whole
- * again with the body; the envelope, of which Sendmail has kept the account, stays as it is.
+ * What is done to a message that is in the queue is done under the lock that Sendmail takes for it, on
+ * its envelope. The descriptor, -EAGAIN when Sendmail works on it, or another negative errno.
+ */
+static int lock_envelope(int root, struct mqw_slice envelope_path)
+{
+	struct stat is, was;
+	char path[PATH_MAX];
+	int fd, r = 0;
+
+	snprintf(path, sizeof(path), "%.*s", (int)envelope_path.len, envelope_path.ptr);
+	fd = openat(root, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &was) < 0)
+		r = -errno;
+	else if (fstatat(root, path, &is, AT_SYMLINK_NOFOLLOW) < 0 || is.st_ino != was.st_ino)
+		r = -EAGAIN; /* it was written anew meanwhile */
+	if (r == 0)
+		return fd;
+	close(fd);
+	return r;
+}
+
+/* A run that misses a body makes an empty one, and mails that. */
+static bool is_cut(int root, struct mqw_slice envelope_path, struct mqw_slice body)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	return mqw_probe_companion(
+		       &mqw_probe_sendmail, root, envelope_path, 0, path, sizeof(path)) &&
+		fstatat(root, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+		(uint64_t)st.st_size < body.len;
+}
+
+/*
+ * The envelope is in the queue. Where its body is not, or not all of it, the message was as good as
+ * lost, and is whole again with the body; the envelope, of which Sendmail has kept the account, stays as
+ * it is.
  */
 static int restore_body(int root, const char *queue_id, struct mqw_slice envelope_path,
 	struct mqw_slice body, char *ret_text, size_t size)
 {
+	bool cut = is_cut(root, envelope_path, body);
 	char path[PATH_MAX], name[64], *slash;
-	int dir, r;
+	int dir, lock, r;
 
-	if (mqw_probe_is_whole(&mqw_probe_sendmail, root, envelope_path)) {
+	if (!cut && mqw_probe_is_whole(&mqw_probe_sendmail, root, envelope_path)) {
 		snprintf(ret_text, size, "%s is in the queue: it was not lost", queue_id);
 		return -EBUSY;
 	}
@@ -229,7 +268,11 @@ static int restore_body(int root, const char *queue_id, struct mqw_slice envelop
 	if (dir < 0)
 		return mqw_control_fail(-errno, ret_text, size, "the directory of the body");
 	snprintf(name, sizeof(name), "df%s", queue_id);
-	r = put_file(dir, name, body, false);
+	lock = lock_envelope(root, envelope_path);
+	/* Under the lock nobody has made it whole since. */
+	r = lock < 0 ? lock : put_file(dir, name, body, is_cut(root, envelope_path, body));
+	if (lock >= 0)
+		close(lock);
 	close(dir);
 	if (r == -EEXIST)
 		return 1;

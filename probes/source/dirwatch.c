@@ -174,7 +174,9 @@ static int list(struct mqw_dirwatch *w, struct tree *t, unsigned depth)
 			else
 				t->ops->name(t->userdata, name, true);
 		} else if (depth < DEPTH_MAX) {
-			(void)list(w, t, depth + 1);
+			if (mqw_places_lead(t->directories,
+				    mqw_slice_from(mqw_buffer_slice(&w->path), root)))
+				(void)list(w, t, depth + 1);
 		} else {
 			w->incomplete = true;
 		}
@@ -226,6 +228,7 @@ static void handle_directory(struct mqw_dirwatch *w, struct tree *t, bool presen
 static void handle(struct mqw_dirwatch *w, const struct inotify_event *e)
 {
 	const char *directory;
+	struct mqw_slice name;
 	struct tree *t;
 	bool present = e->mask & (IN_CREATE | IN_MOVED_TO);
 
@@ -248,11 +251,11 @@ static void handle(struct mqw_dirwatch *w, const struct inotify_event *e)
 	t = tree_of(w, mqw_buffer_slice(&w->path));
 	if (w->path.failed || !t)
 		return;
-	if (e->mask & IN_ISDIR)
+	name = mqw_slice_from(mqw_buffer_slice(&w->path), strlen(t->root) + 1);
+	if (!(e->mask & IN_ISDIR))
+		t->ops->name(t->userdata, name, present);
+	else if (mqw_places_lead(t->directories, name))
 		handle_directory(w, t, present);
-	else
-		t->ops->name(t->userdata,
-			mqw_slice_from(mqw_buffer_slice(&w->path), strlen(t->root) + 1), present);
 }
 
 /* True when the library may hold more: the descriptor does not tell. */

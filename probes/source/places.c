@@ -57,3 +57,31 @@ int mqw_places_each(int root, const char *const *patterns,
 					  : each(ctx, patterns[i]);
 	return r;
 }
+
+static bool leads(const char *pattern, struct mqw_slice directory)
+{
+	struct mqw_slice rest = mqw_slice_of(pattern), want, part;
+
+	while (rest.len && directory.len) {
+		if (!mqw_slice_take_until(&rest, '/', &want)) {
+			want = rest;
+			rest = MQW_SLICE_NULL;
+		}
+		if (!mqw_slice_take_until(&directory, '/', &part)) {
+			part = directory;
+			directory = MQW_SLICE_NULL;
+		}
+		if (mqw_slice_eq(want, MQW_LIT("*")) ? mqw_slice_starts(part, MQW_LIT("."))
+						     : !mqw_slice_eq(want, part))
+			return false;
+	}
+	return true;
+}
+
+bool mqw_places_lead(const char *const *patterns, struct mqw_slice directory)
+{
+	for (size_t i = 0; patterns[i]; i++)
+		if (leads(patterns[i], directory))
+			return true;
+	return false;
+}

@@ -7,6 +7,8 @@
 #ifndef MQW_PROBES_SOURCE_PLACES_H
 #define MQW_PROBES_SOURCE_PLACES_H
 
+#include "watchdogd/base/slice.h"
+
 /*
  * Calls each for every directory. One without a "*" in its pattern need not be there; of the others
  * only those are told that are. root is a descriptor of the root, patterns are NULL-terminated. 0; what
@@ -14,5 +16,8 @@
  */
 int mqw_places_each(int root, const char *const *patterns,
 	int (*each)(void *ctx, const char *directory), void *ctx);
+
+/* Whether a directory, relative to the root, is one of them, or one above or below such a one. */
+bool mqw_places_lead(const char *const *patterns, struct mqw_slice directory);
 
 #endif

@@ -100,6 +100,10 @@ expect "old log against a queue proves nothing" 0 "1 unknown" -- \
 	"$program" scan --queue queue lost.log
 log_of '-1 second' >fresh.log
 expect "what was logged just now is not gone yet" 0 "1 pending" -- "$program" scan --all --queue queue fresh.log
+touch -d '-1 day' queue/deferred/4/4l2kJW6Yltz91C2
+expect "what was logged just now is there" 0 '"verdict":"pending","confidence":"certain"' -- \
+	"$program" scan --all --format json --queue queue fresh.log
+rm queue/deferred/4/4l2kJW6Yltz91C2
 mkdir elsewhere
 expect "directory that is no queue" 2 "no queue of postfix is there" -- "$program" scan --queue elsewhere now.log
 expect "queue that is not there" 2 "queue cannot be read" -- "$program" scan --queue nowhere now.log

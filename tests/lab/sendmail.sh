@@ -106,6 +106,11 @@ sm_count() {
 		END { for (f in seen) n += (f in own); print n + 0 }' {} + | awk '{ sum += $1 } END { print sum + 0 }'
 }
 
+# sm_body M MESSAGE-ID: what follows the header, in the first copy that the receiver stored.
+sm_body() {
+	awk '/^$/ { body = 1; next } body' "$(grep -lirF "message-id: <$2>" "$(lab_root "$1")/var/mail-in/new" | head -1)"
+}
+
 # sm_delivered M MESSAGE-ID RECIPIENT
 sm_delivered() {
 	[ "$(sm_deliveries "$1" "$2" "$3")" -gt 0 ]

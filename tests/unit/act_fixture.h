@@ -183,8 +183,8 @@ static inline void record(struct mqw_buffer *b, char type, const char *data)
 	mqw_buffer_add_str(b, data);
 }
 
-/* Puts a queue file, for B and C and made at this time, into the vault. */
-static inline void keep_copy(const char *id, int64_t created)
+/* Puts a queue file, for B by these records and for C, made at this time, into the vault. */
+static inline void keep_copy_as(const char *id, int64_t created, const char *records)
 {
 	struct mqw_buffer b = {0};
 	char path[128], text[64];
@@ -199,7 +199,8 @@ static inline void keep_copy(const char *id, int64_t created)
 	snprintf(text, sizeof(text), "create_time=%lld", (long long)(created / MQW_SECOND));
 	record(&b, 'A', text);
 	record(&b, 'S', "a@example.com");
-	record(&b, 'R', B);
+	for (const char *type = records; *type; type++)
+		record(&b, *type, B);
 	record(&b, 'R', C);
 	record(&b, 'M', "");
 	content = b.len;
@@ -218,6 +219,11 @@ static inline void keep_copy(const char *id, int64_t created)
 	assert_int_equal(mqw_vault_copy_in(vault, root, id, mqw_slice_of(id), 0700, 4096), 1);
 	close(root);
 	mqw_buffer_done(&b);
+}
+
+static inline void keep_copy(const char *id, int64_t created)
+{
+	keep_copy_as(id, created, "R");
 }
 
 /* The rules are told what is judged of this recipient now, and what they want is begun. */

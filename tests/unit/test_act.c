@@ -98,6 +98,24 @@ static void test_no_copy(void **state)
 	assert_false(mqw_act_waiting(act));
 }
 
+/* The MTA's own account in the copy has him as done: the line of that is missing, not the mail. */
+static void test_done_in_the_copy(void **state)
+{
+	(void)state;
+	start_helper();
+	lose("A1", T0);
+	keep_copy_as("A1", T0, "D");
+	found("A1", B, NOW);
+	assert_actions("recover A1 refused\n");
+	/* Taken out by a milter, and put in again. */
+	lose("A2", T0);
+	keep_copy_as("A2", T0, "DR");
+	found("A2", B, NOW);
+	run(50);
+	assert_actions("recover A2 done\nrecover A1 refused\n");
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+}
+
 static void test_budget(void **state)
 {
 	(void)state;
@@ -517,6 +535,7 @@ int main(void)
 		TEST(test_recover),
 		TEST(test_observe),
 		TEST(test_no_copy),
+		TEST(test_done_in_the_copy),
 		TEST(test_budget),
 		TEST(test_many),
 		TEST(test_kept_as_not_reported),

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <sqlite3.h>
 
 #include "act_fixture.h"
 #include "memory_fixture.h"
@@ -56,6 +57,59 @@ static void test_alerts_come_first(void **state)
 	assert_actions("recover A1 intent\nalert A1 done\nalert A1 done\n");
 	run(50);
 	assert_actions("recover A1 done\nalert A1 done\nalert A1 done\n");
+}
+
+/* While it is set the ledger takes no intent of that kind. */
+static void refuse_intents(const char *kind)
+{
+	char path[96], sql[200];
+	sqlite3 *db;
+
+	snprintf(path, sizeof(path), "%s/ledger.db", dir);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	snprintf(sql, sizeof(sql),
+		kind ? "CREATE TRIGGER no BEFORE INSERT ON action WHEN NEW.kind = '%s'"
+		       " BEGIN SELECT RAISE(FAIL, 'no'); END"
+		     : "DROP TRIGGER no",
+		kind);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+/* A death after the first intent of two: the second is made at the next start, and then both are done. */
+static void test_dies_between_two_intents(void **state)
+{
+	(void)state;
+	start_helper();
+	load_rules("  - {name: both, when: {verdict: vanished}, do: [recover, restart]}\n");
+	lose("A1");
+	mqw_tracker_tick(t, NOW);
+	refuse_intents("restart");
+	match("A1", B);
+	mqw_act_settle(act, NOW);
+	run(3);
+	assert_actions("recover A1 intent\n");
+	/* What is put back would not be found again. */
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 0);
+	refuse_intents(NULL);
+	restart_act();
+	/* The log has been read again, the queue not yet: nobody was told of it yet. */
+	begin(true);
+	mqw_tracker_hold(t, true);
+	instance.tracker = t;
+	lose("A1");
+	mqw_act_resolve(act, &instance, NOW + MQW_MINUTE);
+	run(3);
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 0);
+	mqw_tracker_hold(t, false);
+	match("A1", B);
+	mqw_act_settle(act, NOW + MQW_MINUTE);
+	run(50);
+	assert_int_equal(helper->asked[MQW_HELPER_RESTART], 1);
+	mqw_act_resolve(act, &instance, NOW + 2 * MQW_MINUTE);
+	run(50);
+	assert_int_equal(helper->asked[MQW_HELPER_RECOVER], 1);
+	assert_actions("restart - done\nrecover A1 done\n");
 }
 
 /* A helper that answers too late, or for the second time, is not asked what the log has said. */
@@ -173,6 +227,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, act_setup, act_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_alerts_come_first),
+		TEST(test_dies_between_two_intents),
 		TEST(test_log_is_faster),
 		TEST(test_untold),
 		TEST(test_vault_comes_later),

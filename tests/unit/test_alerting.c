@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <jansson.h>
+#include <sqlite3.h>
 
 #include "act_fixture.h"
 #include "watchdogd/ledger/outbox.h"
@@ -179,6 +180,77 @@ static void a_locked_ledger_delays_only(void **state)
 	assert_null(got(1));
 }
 
+/* What is said on standard error from here on goes to the file. */
+static int begin_listening(const char *file)
+{
+	int before = dup(2), fd = open(file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	assert_true(before >= 0 && fd >= 0);
+	fflush(stderr);
+	assert_int_equal(dup2(fd, 2), 2);
+	close(fd);
+	return before;
+}
+
+static void end_listening(int before, const char *file, char *ret, size_t size)
+{
+	ssize_t n;
+	int fd;
+
+	fflush(stderr);
+	assert_int_equal(dup2(before, 2), 2);
+	close(before);
+	fd = open(file, O_RDONLY);
+	n = read(fd, ret, size - 1);
+	close(fd);
+	assert_true(n >= 0);
+	ret[n] = '\0';
+}
+
+/* While it is so no action gets a result. */
+static void keep_open(bool keep)
+{
+	char path[96];
+	sqlite3 *db;
+
+	snprintf(path, sizeof(path), "%s/ledger.db", dir);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db,
+				 keep ? "CREATE TRIGGER no BEFORE UPDATE ON action"
+					" BEGIN SELECT RAISE(FAIL, 'no'); END"
+				      : "DROP TRIGGER no",
+				 NULL, NULL, NULL),
+		SQLITE_OK);
+	sqlite3_close(db);
+}
+
+/* Died before it was known as said: it is said once more, in the same words, of the same life of the id. */
+static void said_late_in_the_same_words(void **state)
+{
+	char file[96], first[600], late[600];
+	int before;
+
+	(void)state;
+	snprintf(file, sizeof(file), "%s/said", dir);
+	lose("A1");
+	keep_open(true);
+	before = begin_listening(file);
+	found("A1", B, NOW);
+	end_listening(before, file, first, sizeof(first));
+	assert_non_null(
+		strstr(first, "vanished: message A1 from <a@example.com> to <" B ">: last answer"));
+	/* The id was given to another message since. */
+	happens(MQW_EVENT_OPENED, "A1", NOW);
+	queued("A1", "else@example.com", NOW);
+	keep_open(false);
+	restart_act();
+	before = begin_listening(file);
+	mqw_act_resolve(act, &instance, NOW + MQW_MINUTE);
+	end_listening(before, file, late, sizeof(late));
+	assert_string_equal(late, first);
+	assert_actions("alert A1 done\n");
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup_alerts, act_teardown)
@@ -186,6 +258,7 @@ int main(void)
 		TEST(a_rule_tells_the_channel),
 		TEST(ten_thousand_are_counted_past_the_budget),
 		TEST(a_locked_ledger_delays_only),
+		TEST(said_late_in_the_same_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

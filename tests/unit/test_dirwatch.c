@@ -191,6 +191,16 @@ static void test_new_directory_of_a_pattern(void **state)
 	mqw_buffer_clear(&said);
 	sh(": > quick/input/A2");
 	assert_said("+quick/input/A2 ");
+	/* Nothing else in the root is a queue: what a pattern does not name, and what is put away. */
+	sh("mkdir -p db/A4 .away/input scan");
+	run(50000);
+	sh(": > db/A4/x; : > .away/input/A5; mkdir scan/A6 && : > scan/A6/x && rm -r scan/A6; mv "
+	   "quick .q");
+	run(50000);
+	assert_null(strstr(mqw_buffer_str(&said), "x"));
+	assert_null(strstr(mqw_buffer_str(&said), "A5"));
+	assert_null(strstr(mqw_buffer_str(&said), "+.q"));
+	mqw_buffer_clear(&said);
 }
 
 static void test_directory_made_again(void **state)

@@ -64,8 +64,11 @@ static void test_names(void **state)
 	assert_true(
 		mqw_exim_companion(MQW_LIT("input/t/" ID "-H"), 0, companion, sizeof(companion)));
 	assert_string_equal(companion, "input/t/" ID "-D");
-	assert_false(
+	assert_true(
 		mqw_exim_companion(MQW_LIT("input/t/" ID "-H"), 1, companion, sizeof(companion)));
+	assert_string_equal(companion, "input/t/" ID "-J");
+	assert_false(
+		mqw_exim_companion(MQW_LIT("input/t/" ID "-H"), 2, companion, sizeof(companion)));
 	assert_false(mqw_exim_companion(MQW_LIT("input/t/" ID "-H"), 0, companion, 8));
 }
 

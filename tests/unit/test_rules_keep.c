@@ -47,11 +47,7 @@ static int forget(void *ctx, const char *rule)
 
 static int keep(void *ctx, const struct mqw_window_record *w)
 {
-	return mqw_ledger_put_window(ctx,
-		&(struct mqw_window_row){.rule = w->rule,
-			.conditions = w->conditions,
-			.key = w->key,
-			.entries = w->entries});
+	return mqw_ledger_put_window(ctx, w);
 }
 
 static int save(struct run *t)
@@ -69,13 +65,11 @@ struct restoring {
 	int64_t now;
 };
 
-static int restore_one(void *ctx, const struct mqw_window_row *w)
+static int restore_one(void *ctx, const struct mqw_window_record *w)
 {
 	const struct restoring *r = ctx;
-	const struct mqw_window_record record = {
-		.rule = w->rule, .conditions = w->conditions, .key = w->key, .entries = w->entries};
 
-	return mqw_rules_restore(r->run->rules, &record, r->now);
+	return mqw_rules_restore(r->run->rules, w, r->now);
 }
 
 /* A run of the daemon: what it needs of the ledger at its start. */

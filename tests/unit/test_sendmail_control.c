@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -234,6 +235,7 @@ static void test_recover(void **state)
 static void test_recover_body(void **state)
 {
 	char text[200], got[200];
+	int fd;
 
 	(void)state;
 	write_file("sendmail.cf", "O PidFile=/nowhere\nO QueueDirectory=%s/q*\n", path_of("queue"));
@@ -251,6 +253,18 @@ static void test_recover_body(void **state)
 	assert_string_equal(got, DF);
 	read_back("queue/q1/qf" ID, got, sizeof(got));
 	assert_string_equal(got, "as it was");
+	/* A run has missed it before, and made an empty one; but not while a run is at work. */
+	write_file("queue/q1/df/df" ID, "\n");
+	fd = open(path_of("queue/q1/qf" ID), O_RDONLY);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	assert_int_equal(recover(QF, text), -EAGAIN);
+	read_back("queue/q1/df/df" ID, got, sizeof(got));
+	assert_string_equal(got, "\n");
+	close(fd);
+	assert_int_equal(recover(QF, text), 0);
+	read_back("queue/q1/df/df" ID, got, sizeof(got));
+	assert_string_equal(got, DF);
+	assert_int_equal(recover(QF, text), -EBUSY);
 	/* The same where envelopes have a directory, and bodies have none. */
 	unlink(path_of("queue/q1/df/df" ID));
 	assert_int_equal(rmdir(path_of("queue/q1/df")), 0);

@@ -161,7 +161,7 @@ static int add_alert(void *ctx, const struct mqw_outbox_record *r)
 	return mqw_ledger_outbox_each_finding(ledger, r->id, add_finding, ctx);
 }
 
-static int add_window(void *ctx, const struct mqw_window_row *w)
+static int add_window(void *ctx, const struct mqw_window_record *w)
 {
 	mqw_buffer_printf(ctx, "window %s %llx %.*s %.*s\n", w->rule,
 		(unsigned long long)w->conditions, (int)w->key.len, w->key.ptr, (int)w->entries.len,

@@ -187,6 +187,31 @@ static ino_t inode_of(const char *path)
 	return st.st_ino;
 }
 
+/* The MTA has missed the body, and made an empty one: the copy is the only one that there is. */
+static void keeps_the_body(void **state)
+{
+	static const char *const paths[] = {"qf", "df", "more"};
+	struct mqw_slice parts[MQW_BUNDLE_MAX];
+	struct mqw_buffer b = {0};
+
+	(void)state;
+	put_file("qf", MQW_LIT("envelope"), 0640);
+	put_file("df", MQW_LIT("a body\n"), 0640);
+	put_file("more", MQW_LIT("0123456789"), 0640);
+	assert_int_equal(mqw_vault_copy_bundle_in(v, root, paths, 3, ID, 0, NO_LIMIT), 1);
+	assert_int_equal(unlinkat(root, "df", 0), 0);
+	put_file("df", MQW_LIT("\n"), 0640);
+	put_file("qf", MQW_LIT("ENVELOPE"), 0640);
+	put_file("more", MQW_LIT("0"), 0640);
+	assert_int_equal(mqw_vault_copy_bundle_in(v, root, paths, 3, ID, 0, NO_LIMIT), 1);
+	assert_int_equal(mqw_vault_read_all(v, ID, 1000, &b), 0);
+	assert_int_equal(mqw_bundle_split(mqw_buffer_slice(&b), parts), 3);
+	assert_true(mqw_slice_eq(parts[0], MQW_LIT("ENVELOPE")));
+	assert_true(mqw_slice_eq(parts[1], MQW_LIT("a body\n")));
+	assert_true(mqw_slice_eq(parts[2], MQW_LIT("0")));
+	mqw_buffer_done(&b);
+}
+
 /* The envelope is rewritten at each try; the body is copied once, and goes with it. */
 static void copies_a_body_once(void **state)
 {
@@ -390,6 +415,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(copies_and_tells_what_is_fresh, setup, teardown),
 		cmocka_unit_test_setup_teardown(copies_large_and_empty, setup, teardown),
 		cmocka_unit_test_setup_teardown(copies_a_pair, setup, teardown),
+		cmocka_unit_test_setup_teardown(keeps_the_body, setup, teardown),
 		cmocka_unit_test_setup_teardown(copies_a_body_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(opens_to_read_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(refuses_what_is_no_queue_file, setup, teardown),

@@ -393,6 +393,43 @@ static struct mqw_wish **settle_wish(struct mqw_act *a, struct mqw_wish **p, int
 }
 
 /*
+ * Whether another action on the finding waits that an action on its message may be the end of. But for
+ * recoveries only the ledger can be the cause of that.
+ */
+static bool has_company(const struct mqw_act *a, const struct mqw_call *c)
+{
+	for (const struct mqw_wish *w = a->wishes; w; w = w->next)
+		if (w->instance == c->instance && w->first_seen == c->first_seen &&
+			w->action.kind != MQW_ACTION_RECOVER && !strcmp(w->found_on, c->queue_id))
+			return true;
+	return false;
+}
+
+/* The newest call is the first in the list. */
+static struct mqw_call *oldest_unasked(const struct mqw_act *a)
+{
+	struct mqw_call *oldest = NULL;
+
+	for (struct mqw_call *c = a->calls; c; c = c->next)
+		if (c->unasked && !(c->queue_id[0] && has_company(a, c)))
+			oldest = c;
+	return oldest;
+}
+
+void mqw_act_ask_all(struct mqw_act *a)
+{
+	struct mqw_call *c;
+
+	while ((c = oldest_unasked(a))) {
+		c->unasked = false;
+		if (c->kind == MQW_ACTION_RECOVER)
+			mqw_act_ask_recover(c);
+		else
+			mqw_act_ask_service(c);
+	}
+}
+
+/*
  * All alerts first: what is put back is lost no more, so that after a death between the two nobody
  * would be told.
  */
@@ -408,6 +445,7 @@ void mqw_act_settle(struct mqw_act *a, int64_t now)
 				p = &(*p)->next;
 		a->last_wish = p;
 	}
+	mqw_act_ask_all(a);
 }
 
 bool mqw_act_waiting(const struct mqw_act *a)

@@ -127,6 +127,7 @@ static json_t *serve(struct mqw_act *a, struct mqw_act_instance *i,
 		if (w) {
 			a->last_intent = 0;
 			mqw_act_service(a, w, now);
+			mqw_act_ask_all(a);
 			j = begun(a, "asked for");
 		}
 		mqw_wish_free(w);
@@ -200,6 +201,7 @@ static json_t *begin_recovery(struct mqw_act *a, struct mqw_act_instance *i,
 	w->again = again;
 	a->last_intent = 0;
 	mqw_act_recover(a, w, now);
+	mqw_act_ask_all(a);
 	j = begun(a,
 		over ? "it is put back now"
 		     : "the MTA is not done with it: it is put back when it has left the queue");
@@ -212,7 +214,7 @@ static json_t *recover(struct mqw_act *a, struct mqw_act_instance *i,
 {
 	struct mqw_action action = action_of(q->what);
 	struct mqw_buffer content = {0}, list = {0}, b = {0};
-	bool over = mqw_act_is_over(m, now);
+	bool over = mqw_act_is_over(i, m, now);
 	unsigned again = 0;
 	const char *why = mqw_act_prepare(i, m, &content, &list);
 	json_t *j;
@@ -314,7 +316,7 @@ static const char *drop_copy(
 	int64_t id;
 
 	mqw_act_recover_key(key, i, m->queue_id, 0, m->first_seen);
-	if (!i->vault || !mqw_act_is_over(m, now) ||
+	if (!i->vault || !mqw_act_is_over(i, m, now) || m->place == MQW_PLACE_QUEUED ||
 		mqw_ledger_find_action(a->ledger, key, &id, &state) < 0 ||
 		state == MQW_ACTION_STATE_INTENT ||
 		mqw_vault_has_recover(i->vault, mqw_slice_of(m->queue_id)))

@@ -23,7 +23,7 @@ struct mqw_wish {
 	unsigned again; /* of a recovery by hand: see mqw_act_recover_key() */
 };
 
-/* An action that the helper has been asked for. */
+/* An action that the helper has been asked for, or is about to be. */
 struct mqw_call {
 	struct mqw_call *next;
 	struct mqw_act *act;
@@ -38,6 +38,8 @@ struct mqw_call {
 	/* A result that the ledger would not keep yet; detail "" none. */
 	enum mqw_action_state state;
 	char detail[256];
+	bool unasked; /* see mqw_act_ask_all() */
+	int64_t first_seen; /* of the message that it was found on, while unasked */
 	bool overtaken; /* the result is known from the log: what the helper answers is none */
 };
 
@@ -89,12 +91,21 @@ int mqw_act_over_budget(struct mqw_act *a, const char *rule, const struct mqw_ac
 int mqw_act_conclude(struct mqw_act *a, const struct mqw_call *c, enum mqw_action_state state,
 	const char *detail);
 
+/*
+ * Asks for all whose intents are written. Not before: what is put back is lost no more, so that after a
+ * death between two intents of one finding nobody would find it again and make the other one. For the
+ * same reason nothing is asked for a message while another action on its finding waits for the ledger.
+ */
+void mqw_act_ask_all(struct mqw_act *a);
+
 /* A refusal that is worth one record, such as "there is no copy". */
 void mqw_act_refuse(
 	struct mqw_act *a, const struct mqw_wish *w, const char *key, const char *why, int64_t now);
 
 /* recover.c. 1 done with the wish, 0 try again later (not_before is set). */
 int mqw_act_recover(struct mqw_act *a, struct mqw_wish *w, int64_t now);
+/* Frees c, whose intent is looked after by mqw_act_resolve() where it cannot be asked for now. */
+void mqw_act_ask_recover(struct mqw_call *c);
 /*
  * Why there is nothing to put back of a message now; NULL, the narrowed copy in content and the
  * recipients in list, one a line, when there is.
@@ -108,8 +119,8 @@ const char *mqw_act_prepare(struct mqw_act_instance *i, const struct mqw_message
 #define MQW_RECOVER_KEY_SIZE 200
 void mqw_act_recover_key(char key[MQW_RECOVER_KEY_SIZE], const struct mqw_act_instance *i,
 	const char *queue_id, unsigned again, int64_t first_seen);
-/* Whether the MTA is done with a message, or has lost it: only then it can be put back. */
-bool mqw_act_is_over(const struct mqw_message *m, int64_t now);
+/* Whether the MTA is done with a message, or has lost it or a part of it: only then it can be put back. */
+bool mqw_act_is_over(const struct mqw_act_instance *i, const struct mqw_message *m, int64_t now);
 /*
  * Makes the file of a recovery whose intent is written, for who is lost as of now, and asks the
  * helper. NULL, or why there is nothing to put back. NULL too when that is not known now.
@@ -148,6 +159,7 @@ int mqw_act_alert(struct mqw_act *a, const struct mqw_wish *w, int64_t now);
 
 /* service.c: requeue, flush and restart. As recover. */
 int mqw_act_service(struct mqw_act *a, struct mqw_wish *w, int64_t now);
+void mqw_act_ask_service(struct mqw_call *c);
 
 /* A call for an action, linked in; NULL when memory is out. */
 struct mqw_call *mqw_call_create(struct mqw_act *a, struct mqw_act_instance *instance, int64_t id,
@@ -156,6 +168,8 @@ void mqw_call_free(struct mqw_call *c);
 
 /* An alert was said: concludes its intent, or remembers that it was said. */
 void mqw_act_alert_said(struct mqw_act *a, int64_t id, int64_t now, const char *detail);
+/* Says the alert of an open intent, as it would have been; false when memory was out. */
+bool mqw_act_say_late(const struct mqw_act_instance *i, const struct mqw_action_record *record);
 /* Whether it was said by this process. */
 bool mqw_act_was_said(const struct mqw_act *a, int64_t id);
 

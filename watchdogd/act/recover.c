@@ -38,84 +38,164 @@ static bool is_lost(
 	return r->address && (v == MQW_VERDICT_VANISHED || v == MQW_VERDICT_FALSE_NDR);
 }
 
-/* The lost recipients, one a line into list; *ret_keep (for the caller to free) points into m. */
+/* Whether a recipient is to do in the copy by another record than one that is done. */
+static bool is_to_do(
+	const struct mqw_message *m, const struct mqw_queue_file *f, const struct mqw_recipient *r)
+{
+	for (size_t k = 0; k < f->recipient_count; k++)
+		if (!f->recipients[k].done &&
+			mqw_tracker_recipient(m, mqw_slice_of(f->recipients[k].address)) == r)
+			return true;
+	return false;
+}
+
+/*
+ * Takes out of keep those that the copy, as f, says are done. A report is made of what is done, too, so
+ * that a false one proves nothing against it; but who is said to have vanished and is done was
+ * delivered to, and the log lacks the line.
+ */
+static size_t drop_done(struct mqw_act_instance *i, const struct mqw_message *m,
+	const struct mqw_queue_file *f, struct mqw_slice *keep, size_t count)
+{
+	for (size_t k = 0; k < f->recipient_count; k++) {
+		const struct mqw_recipient *r = f->recipients[k].done
+			? mqw_tracker_recipient(m, mqw_slice_of(f->recipients[k].address))
+			: NULL;
+		size_t n = 0;
+
+		if (!r || mqw_tracker_judge(i->tracker, m, r).verdict != MQW_VERDICT_VANISHED ||
+			is_to_do(m, f, r))
+			continue;
+		while (n < count && keep[n].ptr != r->address)
+			n++;
+		if (n < count)
+			memmove(keep + n, keep + n + 1, (--count - n) * sizeof(*keep));
+	}
+	return count;
+}
+
+/*
+ * The recipients that are lost and to do in the copy, f, one a line into list; *ret_keep (for the
+ * caller to free) points into m. -ENODATA: none is lost any more; *ret_count 0: none of them is to do.
+ */
 static int gather(struct mqw_act_instance *i, const struct mqw_message *m,
-	struct mqw_slice **ret_keep, size_t *ret_count, struct mqw_buffer *list)
+	const struct mqw_queue_file *f, struct mqw_slice **ret_keep, size_t *ret_count,
+	struct mqw_buffer *list)
 {
 	struct mqw_slice *keep = calloc(m->recipient_count + 1, sizeof(*keep));
 	size_t n = 0;
 
 	if (!keep)
 		return -ENOMEM;
-	for (const struct mqw_recipient *r = m->recipients; r; r = r->next) {
-		if (!is_lost(i, m, r))
-			continue;
-		keep[n++] = mqw_slice_of(r->address);
-		mqw_buffer_printf(list, "%s\n", r->address);
-	}
 	*ret_keep = keep;
-	*ret_count = n;
+	for (const struct mqw_recipient *r = m->recipients; r; r = r->next)
+		if (is_lost(i, m, r))
+			keep[n++] = mqw_slice_of(r->address);
+	/* Where the log never named the recipients, all that the copy has to do are lost. */
+	if (n == 0 && m->recipients)
+		return -ENODATA;
+	*ret_count = drop_done(i, m, f, keep, n);
+	for (size_t k = 0; k < *ret_count; k++)
+		mqw_buffer_printf(list, "%s\n", keep[k].ptr);
 	return list->failed ? -ENOMEM : 0;
 }
 
-bool mqw_act_is_over(const struct mqw_message *m, int64_t now)
+bool mqw_act_is_over(const struct mqw_act_instance *i, const struct mqw_message *m, int64_t now)
 {
+	const struct mqw_control_ops *ops = i->probe->control;
+
+	if (ops && ops->completes && m->file_lost && m->place == MQW_PLACE_QUEUED)
+		return true;
 	return m->queue_gone || m->place == MQW_PLACE_DAMAGED ||
 		(m->removed && now - m->closed_at >= LAST_LINES);
 }
 
-/* How many of these recipients the copy has still to do; the others are marked as done in it. */
-static int keep_recipients(const struct mqw_act_instance *i, struct mqw_buffer *content,
-	const struct mqw_slice *keep, size_t count)
-{
-	struct mqw_buffer envelope = {0}, changed = {0};
-	struct mqw_slice files[MQW_BUNDLE_MAX];
-	uint64_t lengths[MQW_BUNDLE_MAX];
-	int n, r;
+/* The copy's files, the envelope with what its journal says in a buffer of its own. */
+struct copy {
+	struct mqw_buffer envelope;
+	struct mqw_slice files[MQW_BUNDLE_MAX]; /* the first is not used */
+	size_t count;
+	struct mqw_queue_file f;
+};
 
-	if (!i->probe->companion)
-		return i->probe->keep_recipients(content, keep, count);
-	n = mqw_probe_files(i->probe, mqw_buffer_slice(content), files);
+/* content has to stay as long as the copy; one that is a single file, which may be large, is taken. */
+static int open_copy(const struct mqw_act_instance *i, struct mqw_buffer *content, struct copy *ret)
+{
+	int n = mqw_probe_files(i->probe, mqw_buffer_slice(content), ret->files), r = 0;
+
 	if (n < 0)
 		return n;
-	mqw_buffer_add(&envelope, files[0]);
-	r = envelope.failed ? -ENOMEM : i->probe->keep_recipients(&envelope, keep, count);
-	files[0] = mqw_buffer_slice(&envelope);
-	for (int f = 0; f < n; f++)
-		lengths[f] = files[f].len;
-	mqw_bundle_add_head(&changed, lengths, (size_t)n);
-	for (int f = 0; f < n; f++)
-		mqw_buffer_add(&changed, files[f]);
-	if (r >= 0 && changed.failed)
-		r = -ENOMEM;
-	mqw_buffer_done(&envelope);
+	ret->count = (size_t)n;
+	if (i->probe->companion) {
+		r = mqw_probe_envelope(i->probe, ret->files, ret->count, &ret->envelope);
+	} else {
+		ret->envelope = *content;
+		*content = (struct mqw_buffer){0};
+	}
+	/* The journal is in the envelope now, and is the last. */
+	if (i->probe->journal && ret->count > i->probe->journal + 1)
+		ret->count = i->probe->journal + 1;
+	return r < 0 ? r : i->probe->queue_file(mqw_buffer_slice(&ret->envelope), &ret->f);
+}
+
+static void close_copy(struct copy *c)
+{
+	mqw_buffer_done(&c->envelope);
+	mqw_queue_file_done(&c->f);
+}
+
+/* Puts the copy with its changed envelope together again, into content. 0 or -ENOMEM. */
+static int put_together(
+	const struct mqw_act_instance *i, struct copy *c, struct mqw_buffer *content)
+{
+	struct mqw_buffer changed = {0};
+	uint64_t lengths[MQW_BUNDLE_MAX];
+
+	if (!i->probe->companion) {
+		*content = c->envelope;
+		c->envelope = (struct mqw_buffer){0};
+		return 0;
+	}
+	c->files[0] = mqw_buffer_slice(&c->envelope);
+	for (size_t n = 0; n < c->count; n++)
+		lengths[n] = c->files[n].len;
+	mqw_bundle_add_head(&changed, lengths, c->count);
+	for (size_t n = 0; n < c->count; n++)
+		mqw_buffer_add(&changed, c->files[n]);
 	mqw_buffer_done(content);
 	*content = changed;
-	return r;
+	return changed.failed ? -ENOMEM : 0;
 }
 
 /* Ids are used again: a copy may be left of an earlier message that had this one's. */
-static bool is_of_earlier_life(const struct mqw_act_instance *i, const struct mqw_message *m,
-	const struct mqw_buffer *content)
+static bool is_of_earlier_life(const struct mqw_message *m, const struct mqw_queue_file *f)
 {
-	struct mqw_slice files[MQW_BUNDLE_MAX];
-	struct mqw_queue_file f;
-	bool earlier;
+	return m->opening_seen && !m->former_id && f->created_at != MQW_TIME_NONE &&
+		f->created_at < m->opened_at - EARLIER;
+}
 
-	if (!m->opening_seen || m->former_id ||
-		mqw_probe_files(i->probe, mqw_buffer_slice(content), files) < 0 ||
-		i->probe->queue_file(files[0], &f) < 0)
-		return false;
-	earlier = f.created_at != MQW_TIME_NONE && f.created_at < m->opened_at - EARLIER;
-	mqw_queue_file_done(&f);
-	return earlier;
+/* How many recipients are to do in the copy, which is narrowed to those in list; or -errno. */
+static int narrow(struct mqw_act_instance *i, const struct mqw_message *m, struct copy *c,
+	struct mqw_buffer *list)
+{
+	struct mqw_slice *keep = NULL;
+	size_t count = 0;
+	int r = gather(i, m, &c->f, &keep, &count, list);
+
+	if (r == 0 && m->recipients)
+		r = count ? i->probe->keep_recipients(&c->envelope, keep, count) : 0;
+	else if (r == 0)
+		for (size_t k = 0; k < c->f.recipient_count; k++)
+			r += !c->f.recipients[k].done;
+	free(keep);
+	return r;
 }
 
 const char *mqw_act_prepare(struct mqw_act_instance *i, const struct mqw_message *m,
 	struct mqw_buffer *content, struct mqw_buffer *list)
 {
-	struct mqw_slice *keep = NULL;
-	size_t count = 0;
+	struct copy c = {0};
+	const char *why = NULL;
 	int r;
 
 	if (!i->vault)
@@ -128,24 +208,23 @@ const char *mqw_act_prepare(struct mqw_act_instance *i, const struct mqw_message
 	r = mqw_vault_read_all(i->vault, mqw_slice_of(m->queue_id), COPY_MAX, content);
 	if (r < 0)
 		return r == -ENOENT ? "there is no copy of this message" : not_read;
-	if (is_of_earlier_life(i, m, content))
-		return "the copy is of an earlier message that had the same id";
-	r = gather(i, m, &keep, &count, list);
-	/* Where the log never named the recipients, all that the copy has to do are lost. */
-	if (r == 0 && m->recipients && count == 0)
-		r = -ENODATA;
-	if (r == 0 && count)
-		r = keep_recipients(i, content, keep, count);
-	free(keep);
+	r = open_copy(i, content, &c);
+	if (r == 0 && is_of_earlier_life(m, &c.f))
+		why = "the copy is of an earlier message that had the same id";
+	if (r == 0 && !why)
+		r = narrow(i, m, &c, list);
+	if (r > 0 && put_together(i, &c, content) < 0)
+		r = -ENOMEM;
+	close_copy(&c);
+	if (why)
+		return why;
 	if (r == -ENOMEM)
 		return no_memory;
 	if (r == -ENODATA)
 		return "no recipient of this message is lost any more";
 	if (r < 0)
 		return "the copy is no sound queue file";
-	if (r == 0 && count)
-		return "in the copy none of the lost recipients is still to do";
-	return NULL;
+	return r == 0 ? "in the copy none of the lost recipients is still to do" : NULL;
 }
 
 void mqw_act_forget_files(const struct mqw_act_instance *i, const char *queue_id)
@@ -264,6 +343,27 @@ void mqw_act_recover_key(char key[MQW_RECOVER_KEY_SIZE], const struct mqw_act_in
 		(long long)first_seen);
 }
 
+void mqw_act_ask_recover(struct mqw_call *c)
+{
+	const struct mqw_message *m = mqw_act_message(c->instance, c->queue_id, c->first_seen);
+
+	if (m)
+		(void)mqw_act_put_back(c->act, c->instance, m, c->id, c->rule);
+	mqw_call_free(c);
+}
+
+/* Without memory for it the intent is looked after by mqw_act_resolve(). */
+static void ask_later(struct mqw_act *a, const struct mqw_wish *w, int64_t id)
+{
+	struct mqw_call *c =
+		mqw_call_create(a, w->instance, id, MQW_ACTION_RECOVER, w->rule, w->queue_id);
+
+	if (!c)
+		return;
+	c->unasked = true;
+	c->first_seen = w->first_seen;
+}
+
 int mqw_act_recover(struct mqw_act *a, struct mqw_wish *w, int64_t now)
 {
 	struct mqw_act_instance *i = w->instance;
@@ -271,7 +371,7 @@ int mqw_act_recover(struct mqw_act *a, struct mqw_wish *w, int64_t now)
 	struct mqw_buffer content = {0}, list = {0};
 	struct mqw_intent intent = {.wish = w, .recipients = w->recipient};
 	/* While it is in the queue for other recipients, its name is not free. */
-	bool over = m && mqw_act_is_over(m, now);
+	bool over = m && mqw_act_is_over(i, m, now);
 	const char *why = NULL;
 	char key[MQW_RECOVER_KEY_SIZE];
 	int64_t id;
@@ -302,7 +402,7 @@ int mqw_act_recover(struct mqw_act *a, struct mqw_wish *w, int64_t now)
 		if (r == 1)
 			mqw_tell_intend(a, i, m, key, now);
 		if (r == 1 && over)
-			write_and_ask(a, i, id, w->rule, w->queue_id, &content);
+			ask_later(a, w, id);
 		if (r == -EDQUOT && now - w->since < PATIENCE)
 			w->not_before = now + NOT_NOW;
 		r = r < 0 && (r != -EDQUOT || w->not_before > now) ? 0 : 1;

@@ -84,6 +84,21 @@ static bool is_doubtful(const struct resolve *s, const struct mqw_message *m)
 	return doubtful;
 }
 
+/*
+ * Who is lost and was not told of yet has to be found first: once he is put back nobody would find him,
+ * and the other actions that a rule has for him would not be done.
+ */
+static bool is_told(const struct resolve *s, const struct mqw_message *m)
+{
+	for (const struct mqw_recipient *r = m->recipients; r; r = r->next) {
+		enum mqw_verdict v = mqw_tracker_judge(s->instance->tracker, m, r).verdict;
+
+		if (mqw_verdict_is_trouble(v) && r->reported != v)
+			return false;
+	}
+	return true;
+}
+
 static void put_back(struct resolve *s, const struct mqw_action_record *record,
 	const struct mqw_message *m, int64_t since)
 {
@@ -95,7 +110,7 @@ static void put_back(struct resolve *s, const struct mqw_action_record *record,
 	} else if (is_doubtful(s, m)) {
 		end_recover(s, record, MQW_ACTION_STATE_UNCLEAR,
 			"the log is incomplete since: whether it is still lost is not known");
-	} else if (s->act->mode == MQW_MODE_ACT) {
+	} else if (s->act->mode == MQW_MODE_ACT && is_told(s, m)) {
 		why = mqw_act_put_back(s->act, s->instance, m, record->id, record->rule);
 		if (why)
 			end_recover(s, record, MQW_ACTION_STATE_REFUSED, why);
@@ -114,7 +129,7 @@ static void look_after_asking(struct resolve *s, const struct mqw_action_record 
 	} else if (mqw_tracker_has_gap(s->instance->tracker, record->intended_at, s->now)) {
 		end_recover(s, record, MQW_ACTION_STATE_UNCLEAR,
 			"the log is incomplete since: whether it was taken up is not known");
-	} else if (mqw_act_is_over(m, s->now)) {
+	} else if (mqw_act_is_over(s->instance, m, s->now)) {
 		put_back(s, record, m, since);
 	}
 }
@@ -167,7 +182,7 @@ static void resolve_recover(struct resolve *s, const struct mqw_action_record *r
 	if (s->instance->vault &&
 		mqw_vault_has_recover(s->instance->vault, mqw_slice_of(record->queue_id))) {
 		look_after_asking(s, record, m, since);
-	} else if (mqw_act_is_over(m, s->now)) {
+	} else if (mqw_act_is_over(s->instance, m, s->now)) {
 		put_back(s, record, m, since);
 	} else if (s->now - record->intended_at > PATIENCE) {
 		end_recover(s, record, MQW_ACTION_STATE_REFUSED,
@@ -214,35 +229,21 @@ void mqw_act_farewell(struct mqw_act *a, struct mqw_act_instance *instance,
 {
 	struct farewell f = {.s = {.act = a, .instance = instance, .now = now}, .message = m};
 
+	/* Of all others nothing is known now that was not known before: most are forgotten so. */
+	if (!m->successor &&
+		(!instance->vault ||
+			mqw_vault_done_at(instance->vault, mqw_slice_of(m->queue_id)) ==
+				MQW_TIME_NONE))
+		return;
 	mqw_ledger_each_action(a->ledger, true, OPEN_MAX, resolve_last, &f);
 }
 
 /* After a restart said twice is better than not at all; by one process it is said once. */
 static void resolve_alert(struct resolve *s, const struct mqw_action_record *record)
 {
-	const struct mqw_message *m = mqw_act_message(s->instance, record->queue_id, MQW_TIME_NONE);
-	struct mqw_buffer text = {0};
-	bool said = mqw_act_was_said(s->act, record->id), sent = said;
+	bool said = mqw_act_was_said(s->act, record->id);
 
-	if (!said) {
-		mqw_buffer_printf(&text, "message %s to <%s>: %s (rule \"%s\")", record->queue_id,
-			record->recipients, record->cause, record->rule);
-		sent = !text.failed &&
-			mqw_alert_send(&(struct mqw_alert){.kind = MQW_ALERT_RULE,
-				.priority = LOG_ERR,
-				.text = mqw_buffer_str(&text),
-				.instance = s->instance->name,
-				.mta = s->instance->probe->name,
-				.rule = record->rule,
-				.queue_id = record->queue_id,
-				.message = m,
-				.recipient = m
-					? mqw_tracker_recipient(m, mqw_slice_of(record->recipients))
-					: NULL,
-				.cause = record->cause});
-	}
-	mqw_buffer_done(&text);
-	if (sent)
+	if (said || mqw_act_say_late(s->instance, record))
 		mqw_act_alert_said(s->act, record->id, s->now, said ? "" : "said late");
 }
 

@@ -97,32 +97,38 @@ static void on_answer(void *ctx, int error, const struct mqw_helper_answer *answ
 	mqw_call_free(c);
 }
 
-static void ask(struct mqw_act *a, struct mqw_wish *w, int64_t id)
+void mqw_act_ask_service(struct mqw_call *c)
 {
 	static const enum mqw_helper_op ops[MQW_ACTION_COUNT] = {
 		[MQW_ACTION_REQUEUE] = MQW_HELPER_REQUEUE,
 		[MQW_ACTION_FLUSH] = MQW_HELPER_FLUSH,
 		[MQW_ACTION_RESTART] = MQW_HELPER_RESTART,
 	};
+	int r = mqw_helper_call(c->act->helper, ops[c->kind], c->instance->name,
+		c->kind == MQW_ACTION_REQUEUE ? c->queue_id : "",
+		c->kind == MQW_ACTION_RESTART ? MQW_HELPER_TIMEOUT_RESTART : MQW_HELPER_TIMEOUT,
+		on_answer, c);
+
+	if (r < 0) {
+		/* Nothing was sent. */
+		mqw_act_conclude(
+			c->act, c, MQW_ACTION_STATE_FAILED, "the helper cannot be reached");
+		mqw_call_free(c);
+	}
+}
+
+static void ask_later(struct mqw_act *a, struct mqw_wish *w, int64_t id)
+{
 	struct mqw_call *c =
 		mqw_call_create(a, w->instance, id, w->action.kind, w->rule, w->queue_id);
-	int r;
 
 	if (!c)
 		return;
+	c->unasked = true;
+	c->first_seen = w->first_seen;
 	c->healthy_smtp = w->healthy_smtp;
 	w->healthy_smtp = NULL;
 	c->healthy_within = w->action.healthy_within ? w->action.healthy_within : HEALTHY_WITHIN;
-	r = mqw_helper_call(a->helper, ops[w->action.kind], w->instance->name,
-		w->action.kind == MQW_ACTION_REQUEUE ? w->queue_id : "",
-		w->action.kind == MQW_ACTION_RESTART ? MQW_HELPER_TIMEOUT_RESTART
-						     : MQW_HELPER_TIMEOUT,
-		on_answer, c);
-	if (r < 0) {
-		/* Nothing was sent. */
-		mqw_act_conclude(a, c, MQW_ACTION_STATE_FAILED, "the helper cannot be reached");
-		mqw_call_free(c);
-	}
 }
 
 /* One that is found again, after a death that came before it was kept, asks for nothing new. */
@@ -155,6 +161,6 @@ int mqw_act_service(struct mqw_act *a, struct mqw_wish *w, int64_t now)
 	r = key.failed ? -ENOMEM : mqw_act_intend(a, &intent, now, &id);
 	mqw_buffer_done(&key);
 	if (r == 1)
-		ask(a, w, id);
+		ask_later(a, w, id);
 	return r < 0 && r != -EDQUOT ? 0 : 1;
 }

@@ -204,16 +204,17 @@ static int tell_of(const struct mqw_queue_snapshot *s, struct mqw_tracker *t,
 {
 	const struct found *f = mqw_map_get(&s->ids, mqw_slice_of(m->queue_id));
 	struct mqw_event e = mqw_event(f ? MQW_EVENT_QUEUE_PRESENT : MQW_EVENT_QUEUE_GONE, now);
+	/* Since the look it may have come, moved on or been delivered, and been tried. */
+	bool moved = m->last_seen > s->time - SETTLE;
 
-	/* Since then it may have come, moved on or been delivered. */
-	if (!is_open(m) || m->last_seen > s->time - SETTLE ||
-		(!f && s->mta->in_other_queue && s->mta->in_other_queue(m)))
+	/* That it is not there proves nothing then. */
+	if (!is_open(m) || (!f && (moved || (s->mta->in_other_queue && s->mta->in_other_queue(m)))))
 		return 0;
 	e.realm = mqw_slice_of(m->realm);
 	e.queue_id = mqw_slice_of(m->queue_id);
 	if (f) {
 		e.place = f->place;
-		if (s->mta->mtime_is_retry)
+		if (s->mta->mtime_is_retry && !moved)
 			e.retry_at = f->mtime;
 	}
 	return mqw_tracker_event(t, &e);

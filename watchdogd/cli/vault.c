@@ -81,7 +81,7 @@ struct copy {
 	struct mqw_slice queue_id;
 	uint64_t size;
 	int64_t changed_at;
-	struct mqw_buffer content;
+	struct mqw_buffer content, envelope;
 	struct mqw_slice files[MQW_BUNDLE_MAX];
 	size_t file_count;
 	struct mqw_queue_file file;
@@ -96,7 +96,9 @@ static int read_copy(const struct mqw_vault *v, struct copy *c)
 		r = mqw_probe_files(c->probe, mqw_buffer_slice(&c->content), c->files);
 		c->file_count = r > 0 ? (size_t)r : 0;
 	}
-	return r < 0 ? r : c->probe->queue_file(c->files[0], &c->file);
+	if (r > 0)
+		r = mqw_probe_envelope(c->probe, c->files, c->file_count, &c->envelope);
+	return r < 0 ? r : c->probe->queue_file(mqw_buffer_slice(&c->envelope), &c->file);
 }
 
 static json_t *copy_json(const struct copy *c)
@@ -249,6 +251,7 @@ static void take_copy(struct ask *a, const struct mqw_vault *v, struct copy *c)
 	if (r == 0)
 		mqw_queue_file_done(&c->file);
 	mqw_buffer_done(&c->content);
+	mqw_buffer_done(&c->envelope);
 }
 
 /* The ids first: reading takes long, and the daemon goes on. */

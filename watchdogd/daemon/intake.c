@@ -271,14 +271,31 @@ static int tell_of_file(struct mqw_instance *i, struct mqw_slice id, const struc
 	return r;
 }
 
+/* The message's journal; -ENOENT where there is none, as mostly. */
+static int read_journal(struct mqw_instance *i, const char *path, struct mqw_buffer *ret)
+{
+	const struct mqw_probe_ops *probe = i->act.probe;
+	char name[PATH_MAX];
+
+	if (!probe->journal ||
+		!probe->companion(mqw_slice_of(path), probe->journal, name, sizeof(name)))
+		return -ENOENT;
+	return read_file(i, name, ret);
+}
+
 /* A waiting message that no line has named: it came before the log begins. */
 static void adopt(
 	struct mqw_instance *i, struct mqw_slice id, const char *path, const struct stat *st)
 {
-	struct mqw_buffer content = {0};
+	struct mqw_buffer content = {0}, journal = {0};
 	struct mqw_queue_file f;
-	int r = read_file(i, path, &content);
+	/* The journal first: what the MTA takes out of it is in the envelope then. */
+	int r = read_journal(i, path, &journal);
 
+	if (r == 0 || r == -ENOENT)
+		r = read_file(i, path, &content);
+	if (r == 0 && journal.len)
+		r = i->act.probe->add_journal(&content, mqw_buffer_slice(&journal));
 	if (r == 0)
 		r = i->act.probe->queue_file(mqw_buffer_slice(&content), &f);
 	if (r == 0) {
@@ -286,6 +303,32 @@ static void adopt(
 		mqw_queue_file_done(&f);
 	}
 	mqw_buffer_done(&content);
+	mqw_buffer_done(&journal);
+}
+
+/*
+ * Whom the journal names is delivered to, and if the MTA dies before its lines, none will ever say
+ * so: it counts him as done when it goes on. It may write addresses in small letters.
+ */
+static void take_journal(struct mqw_instance *i, const struct mqw_message *m, const char *path)
+{
+	struct mqw_event e = mqw_event(MQW_EVENT_ATTEMPT, mqw_clock_now());
+	struct mqw_buffer journal = {0};
+	struct mqw_slice rest, line;
+
+	if (read_journal(i, path, &journal) == 0) {
+		e.queue_id = mqw_slice_of(m->queue_id);
+		e.outcome = MQW_OUTCOME_SENT;
+		rest = mqw_buffer_slice(&journal);
+		while (mqw_slice_take_until(&rest, '\n', &line))
+			for (const struct mqw_recipient *r = m->recipients; r; r = r->next) {
+				e.recipient = mqw_slice_of(r->address);
+				if (r->state == MQW_RECIPIENT_DEFERRED &&
+					mqw_slice_eq_nocase(line, e.recipient))
+					mqw_instance_emit(i, &e);
+			}
+	}
+	mqw_buffer_done(&journal);
 }
 
 static int copy_files(struct mqw_instance *i, struct mqw_slice id, const char *path)
@@ -294,6 +337,7 @@ static int copy_files(struct mqw_instance *i, struct mqw_slice id, const char *p
 	char further[MQW_BUNDLE_MAX - 1][PATH_MAX];
 	const char *paths[MQW_BUNDLE_MAX] = {path};
 	size_t n = 0;
+	int r;
 
 	if (!probe->companion)
 		return mqw_vault_copy_in(i->act.vault, mqw_queue_watch_root(i->queue), path, id,
@@ -304,8 +348,13 @@ static int copy_files(struct mqw_instance *i, struct mqw_slice id, const char *p
 		paths[n + 1] = further[n];
 		n++;
 	}
-	return mqw_vault_copy_bundle_in(i->act.vault, mqw_queue_watch_root(i->queue), paths, n + 1,
-		id, probe->complete_mode, i->host.limits->largest);
+	r = mqw_vault_copy_bundle_in(i->act.vault, mqw_queue_watch_root(i->queue), paths, n + 1, id,
+		probe->complete_mode, i->host.limits->largest);
+	/* Mostly there is no journal, which is the last. */
+	if (r == -ENOENT && probe->journal)
+		r = mqw_vault_copy_bundle_in(i->act.vault, mqw_queue_watch_root(i->queue), paths, n,
+			id, probe->complete_mode, i->host.limits->largest);
+	return r;
 }
 
 /* deferred: the message had a temporary failure, where its place in the queue does not tell. */
@@ -369,6 +418,7 @@ void mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place p
 	if (place == MQW_PLACE_WAITING && i->act.probe->mtime_is_retry)
 		e.retry_at = (int64_t)st->st_mtim.tv_sec * MQW_SECOND;
 	mqw_instance_emit(i, &e);
+	take_journal(i, m, path);
 }
 
 bool mqw_instance_matters(void *ctx, struct mqw_slice queue_id)
@@ -437,8 +487,6 @@ void mqw_instance_expect(struct mqw_instance *i)
 
 		if (m->closed_at != MQW_TIME_NONE || m->place == MQW_PLACE_NONE || m->probe ||
 			(m->deferred_at == MQW_TIME_NONE && !m->held) ||
-			(m->place == MQW_PLACE_NONE && i->act.probe->in_other_queue &&
-				i->act.probe->in_other_queue(m)) ||
 			mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, id) != m)
 			continue;
 		mqw_queue_watch_expect(

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE /* O_PATH */
 #include "watchdogd/daemon/queue_watch.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -11,21 +10,23 @@
 #include <unistd.h>
 
 #include "probes/source/places.h"
+#include "watchdogd/daemon/queue_search.h"
 
 /* Only somebody else deletes a waiting file; the MTA itself deletes the one that it works on, and
  * then its last lines may still be on their way (facts on Postfix: qmgr deletes in active/). */
 #define GRACE_WAITING (10 * MQW_SECOND)
 #define GRACE_WORKED_ON (60 * MQW_SECOND)
-#define DEPTH_MAX 17
 #define LOOK_AGAIN (10 * MQW_SECOND)
 #define LOOKS 2 /* a message on its way from one directory to the next is missed by one look */
 
 struct entry {
-	struct entry *next_suspect;
+	struct entry *next_suspect, *next_worked_on;
 	char *path; /* NULL: expected, never seen */
 	enum mqw_place place;
 	uint32_t generation;
 	bool suspect; /* in the list of suspects */
+	bool worked_on; /* in that of those with a journal */
+	off_t journal_size; /* as it was looked at last */
 	int64_t missing_since; /* MQW_TIME_NONE: not missing */
 	int64_t look_at; /* not before, as the last look settled nothing */
 	char id[];
@@ -38,7 +39,7 @@ struct mqw_queue_watch {
 	char *root;
 	int fd;
 	struct mqw_map entries;
-	struct entry *suspects;
+	struct entry *suspects, *worked_on;
 	uint32_t generation;
 };
 
@@ -80,6 +81,12 @@ static void free_entry(struct entry *e)
 
 static void forget(struct mqw_queue_watch *w, struct entry *e)
 {
+	struct entry **p = &w->worked_on;
+
+	while (e->worked_on && *p != e)
+		p = &(*p)->next_worked_on;
+	if (e->worked_on)
+		*p = e->next_worked_on;
 	mqw_map_take(&w->entries, mqw_slice_of(e->id));
 	free_entry(e);
 }
@@ -97,13 +104,32 @@ static void suspect(struct mqw_queue_watch *w, struct entry *e, int64_t now)
 	w->suspects = e;
 }
 
+/* A message's journal is there: from now on it is looked at, since nothing tells when it grows. */
+static void note_journal(struct mqw_queue_watch *w, struct mqw_slice path)
+{
+	struct mqw_slice id;
+	struct entry *e =
+		w->probe->journal && w->probe->journal_name(path, &id) ? find(w, id) : NULL;
+
+	if (!e || !e->path || e->worked_on)
+		return;
+	e->worked_on = true;
+	e->journal_size = 0;
+	e->next_worked_on = w->worked_on;
+	w->worked_on = e;
+}
+
 static void seen(struct mqw_queue_watch *w, struct mqw_slice path, const struct stat *st)
 {
 	struct mqw_queue_name name;
 	struct entry *e;
 
-	if (!S_ISREG(st->st_mode) || !w->probe->queue_name(path, &name))
+	if (!S_ISREG(st->st_mode))
 		return;
+	if (!w->probe->queue_name(path, &name)) {
+		note_journal(w, path);
+		return;
+	}
 	e = find_or_add(w, name.queue_id);
 	if (!e)
 		return;
@@ -138,8 +164,13 @@ static void on_name(void *userdata, struct mqw_slice path, bool present)
 	struct stat st;
 	struct entry *e;
 
-	if (path.len >= sizeof(text) || !w->probe->queue_name(path, &name))
+	if (path.len >= sizeof(text))
 		return;
+	if (!w->probe->queue_name(path, &name)) {
+		if (present)
+			note_journal(w, path);
+		return;
+	}
 	if (present) {
 		memcpy(text, path.ptr, path.len);
 		text[path.len] = '\0';
@@ -234,81 +265,6 @@ struct mqw_queue_watch *mqw_queue_watch_free(struct mqw_queue_watch *w)
 	return NULL;
 }
 
-static void add_name(struct mqw_buffer *path, const char *name)
-{
-	mqw_buffer_printf(path, "%s%s", path->len ? "/" : "", name);
-}
-
-/* Looks for the message's file in the directory at fd. 1 and its name added to path, 0, -errno. */
-static int search_here(
-	const struct mqw_probe_ops *probe, int fd, const char *id, struct mqw_buffer *path)
-{
-	static const struct mqw_queue_file_form plain[] = {{"", ""}, {NULL, NULL}};
-	const struct mqw_queue_file_form *form =
-		probe->queue_file_forms ? probe->queue_file_forms : plain;
-	char name[NAME_MAX + 1];
-	struct stat st;
-
-	for (; form->prefix; form++) {
-		if (snprintf(name, sizeof(name), "%s%s%s", form->prefix, id, form->suffix) >=
-			(int)sizeof(name))
-			return -ENAMETOOLONG;
-		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-			add_name(path, name);
-			return 1;
-		}
-		if (errno != ENOENT)
-			return -errno;
-	}
-	return 0;
-}
-
-/*
- * Looks for id under the directory at fd, which it closes, and those in it: hash directories, or
- * qf/ and the like. 1 found and path completed, 0 not, -errno: cannot tell.
- */
-static int search(const struct mqw_probe_ops *probe, int fd, const char *id,
-	struct mqw_buffer *path, int depth)
-{
-	size_t base = path->len;
-	const struct dirent *entry;
-	DIR *dir;
-	int r = search_here(probe, fd, id, path);
-
-	dir = r == 0 ? fdopendir(fd) : NULL;
-	if (!dir) {
-		r = r == 0 ? -errno : r;
-		close(fd);
-		return r;
-	}
-	while (r == 0 && depth < DEPTH_MAX) {
-		int sub;
-
-		errno = 0;
-		entry = readdir(dir);
-		if (!entry) {
-			r = -errno;
-			break;
-		}
-		if (entry->d_name[0] == '.' ||
-			(entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN))
-			continue;
-		sub = openat(
-			dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (sub < 0) {
-			if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
-				r = -errno;
-			continue;
-		}
-		add_name(path, entry->d_name);
-		r = search(probe, sub, id, path, depth + 1);
-		if (r == 0)
-			path->len = base;
-	}
-	closedir(dir);
-	return r;
-}
-
 struct look {
 	struct mqw_queue_watch *w;
 	const struct entry *e;
@@ -332,7 +288,7 @@ static int look_into(void *ctx, const char *name)
 		(mqw_slice_skip(&rest, directory) && mqw_slice_starts(rest, MQW_LIT("/")));
 	mqw_buffer_clear(l->path);
 	mqw_buffer_add(l->path, directory);
-	return search(l->w->probe, fd, l->e->id, l->path, 0);
+	return mqw_queue_search(l->w->probe, fd, l->e->id, l->path);
 }
 
 /*
@@ -395,10 +351,45 @@ static bool settle_suspect(struct mqw_queue_watch *w, struct entry *e, int64_t n
 	return true;
 }
 
+/* What has grown is given once more; false: there is no journal any more. */
+static bool look_at_journal(struct mqw_queue_watch *w, struct entry *e)
+{
+	char name[PATH_MAX];
+	struct stat st;
+
+	if (mqw_queue_watch_root(w) < 0 ||
+		!w->probe->companion(
+			mqw_slice_of(e->path), w->probe->journal, name, sizeof(name)) ||
+		fstatat(w->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	if (st.st_size == e->journal_size)
+		return true;
+	e->journal_size = st.st_size;
+	mqw_queue_watch_look(w, mqw_slice_of(e->id));
+	return true;
+}
+
+static void look_at_journals(struct mqw_queue_watch *w)
+{
+	struct entry **p = &w->worked_on;
+
+	while (*p) {
+		struct entry *e = *p;
+
+		if (look_at_journal(w, e)) {
+			p = &e->next_worked_on;
+			continue;
+		}
+		e->worked_on = false;
+		*p = e->next_worked_on;
+	}
+}
+
 void mqw_queue_watch_tick(struct mqw_queue_watch *w, int64_t now)
 {
 	struct entry *list = w->suspects;
 
+	look_at_journals(w);
 	w->suspects = NULL;
 	while (list) {
 		struct entry *e = list;

@@ -39,7 +39,10 @@ int mqw_queue_watch_create(struct mqw_dirwatch *dirwatch, const char *root,
 	struct mqw_queue_watch **ret);
 struct mqw_queue_watch *mqw_queue_watch_free(struct mqw_queue_watch *w);
 
-/* Looks after what seems to be missing; call about once a second. */
+/*
+ * Looks after what seems to be missing, and calls present() for messages whose journal has grown; call
+ * about once a second.
+ */
 void mqw_queue_watch_tick(struct mqw_queue_watch *w, int64_t now);
 
 /* Calls present() for every file that is known, as if it were seen anew. */

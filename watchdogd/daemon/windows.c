@@ -15,10 +15,7 @@ static int forget(void *ctx, const char *rule)
 
 static int keep(void *ctx, const struct mqw_window_record *w)
 {
-	const struct mqw_window_row row = {
-		.rule = w->rule, .conditions = w->conditions, .key = w->key, .entries = w->entries};
-
-	return mqw_ledger_put_window(ctx, &row);
+	return mqw_ledger_put_window(ctx, w);
 }
 
 int mqw_engine_keep_windows(struct mqw_engine *e)
@@ -42,13 +39,11 @@ int mqw_engine_keep_windows(struct mqw_engine *e)
 	return r;
 }
 
-static int restore_one(void *ctx, const struct mqw_window_row *w)
+static int restore_one(void *ctx, const struct mqw_window_record *w)
 {
 	struct mqw_engine *e = ctx;
-	const struct mqw_window_record record = {
-		.rule = w->rule, .conditions = w->conditions, .key = w->key, .entries = w->entries};
 
-	if (mqw_rules_restore(e->rules, &record, mqw_clock_now()) < 0)
+	if (mqw_rules_restore(e->rules, w, mqw_clock_now()) < 0)
 		mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, NULL,
 			"what the rule \"%s\" had counted cannot be read in the ledger: it counts "
 			"from none again",

@@ -5,7 +5,7 @@
 
 #include "watchdogd/ledger/internal.h"
 
-int mqw_ledger_put_window(struct mqw_ledger *l, const struct mqw_window_row *w)
+int mqw_ledger_put_window(struct mqw_ledger *l, const struct mqw_window_record *w)
 {
 	struct mqw_binder b = mqw_bind(l, MQW_STATEMENT_WINDOW_PUT);
 	int r = mqw_ledger_writable(l);
@@ -38,7 +38,7 @@ static struct mqw_slice column_slice(sqlite3_stmt *stmt, int column)
 }
 
 int mqw_ledger_each_window(
-	struct mqw_ledger *l, int (*each)(void *ctx, const struct mqw_window_row *w), void *ctx)
+	struct mqw_ledger *l, int (*each)(void *ctx, const struct mqw_window_record *w), void *ctx)
 {
 	struct mqw_binder b = mqw_bind(l, MQW_STATEMENT_WINDOW_EACH);
 	int r;
@@ -46,7 +46,7 @@ int mqw_ledger_each_window(
 	if (sqlite3_stmt_busy(b.stmt))
 		return -EINPROGRESS;
 	while ((r = mqw_ledger_step(l, &b)) > 0) {
-		const struct mqw_window_row w = {.rule = mqw_column_text(b.stmt, 0),
+		const struct mqw_window_record w = {.rule = mqw_column_text(b.stmt, 0),
 			.conditions = (uint64_t)sqlite3_column_int64(b.stmt, 1),
 			.key = column_slice(b.stmt, 2),
 			.entries = column_slice(b.stmt, 3)};

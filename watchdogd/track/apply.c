@@ -55,12 +55,21 @@ static void drop_unreported(struct mqw_message *m)
 			r->state = MQW_RECIPIENT_BOUNCED;
 }
 
-static bool has_deferred_recipient(const struct mqw_message *m)
+/*
+ * Whether the MTA left a recipient without a last word. Where it was started since his last line it may
+ * have died before that word: what it has delivered to and not logged it counts as done when it goes on.
+ */
+static bool left_unsaid(const struct mqw_message *m, int64_t started)
 {
+	bool unsaid = false;
+
 	for (const struct mqw_recipient *r = m->recipients; r; r = r->next)
-		if (r->state == MQW_RECIPIENT_DEFERRED)
-			return true;
-	return false;
+		if (r->state == MQW_RECIPIENT_DEFERRED) {
+			if (started != MQW_TIME_NONE && started >= r->last_attempt)
+				return false;
+			unsaid = true;
+		}
+	return unsaid;
 }
 
 static void apply_attempt(struct mqw_tracker *t, struct mqw_message *m, struct mqw_recipient *r,
@@ -232,7 +241,7 @@ int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct
 		close_message(t, m, &m->removed, e->time);
 		if (e->whole_log)
 			drop_unreported(m);
-		if (e->whole_log && m->opening_seen && has_deferred_recipient(m)) {
+		if (e->whole_log && m->opening_seen && left_unsaid(m, e->from)) {
 			m->file_lost = true;
 			return mqw_string_set(&m->lost_how, MQW_LIT(LOST_UNSAID), REPLY_MAX)
 				? 0

@@ -83,7 +83,8 @@ struct mqw_event {
 	int64_t time;
 	int64_t delay; /* age of the message by the MTA's own account; MQW_TIME_NONE unknown */
 	int64_t retry_at; /* MQW_TIME_NONE unknown */
-	int64_t from, to; /* of a gap */
+	int64_t from,
+		to; /* of a gap; from of REMOVED: when the MTA was started last, NONE unknown */
 	struct mqw_evidence evidence;
 	struct mqw_slice realm; /* whose ids these are: the host that logged */
 	struct mqw_slice instance; /* name as shown: the log's own word for the MTA */

@@ -43,14 +43,6 @@ const char *mqw_confidence_name(enum mqw_confidence c)
 	return confidence_names[c];
 }
 
-enum mqw_confidence mqw_confidence_from_name(struct mqw_slice name)
-{
-	for (int c = 0; c < MQW_CONFIDENCE_COUNT; c++)
-		if (mqw_slice_eq(name, mqw_slice_of(confidence_names[c])))
-			return (enum mqw_confidence)c;
-	return MQW_CONFIDENCE_COUNT;
-}
-
 bool mqw_verdict_is_trouble(enum mqw_verdict v)
 {
 	return v == MQW_VERDICT_VANISHED || v == MQW_VERDICT_FALSE_NDR ||

@@ -39,9 +39,6 @@ enum mqw_verdict mqw_verdict_from_name(struct mqw_slice name);
 
 const char *mqw_confidence_name(enum mqw_confidence c);
 
-/* MQW_CONFIDENCE_COUNT when there is none such. */
-enum mqw_confidence mqw_confidence_from_name(struct mqw_slice name);
-
 /* Whether an operator has to act: vanished, false_ndr, overdue, lost_downstream. */
 bool mqw_verdict_is_trouble(enum mqw_verdict v);
 

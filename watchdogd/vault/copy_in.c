@@ -11,6 +11,7 @@
 #include "watchdogd/vault/internal.h"
 
 #define TRIES 3
+#define BODY 1 /* of the files of a message, the envelope being 0 */
 #define UNSURE (MQW_SECOND / 10)
 
 /* Whether the n-th file of the copy holds the source as st says it is. */
@@ -127,6 +128,18 @@ static int check_source(const struct parts *p, mode_t mode, uint64_t limit)
 	return 0;
 }
 
+/*
+ * Whether the copy of the body is to stay: bodies do not change. A shorter one was made by the MTA, which
+ * missed its file (Sendmail: readqf, then queueup), and the copy is all that is left of it.
+ */
+static bool keeps_body(const struct mqw_vault *v, struct mqw_slice queue_id, const struct stat *st)
+{
+	struct mqw_vault_name name;
+
+	return mqw_vault_make_name(queue_id, BODY, "", &name) &&
+		mqw_vault_size_of(v, name.text) > (uint64_t)st->st_size;
+}
+
 /* The envelope last: with it the copy is whole. */
 static int copy_parts(struct mqw_vault *v, const struct parts *p, struct mqw_slice queue_id,
 	mode_t mode, uint64_t limit)
@@ -140,6 +153,8 @@ static int copy_parts(struct mqw_vault *v, const struct parts *p, struct mqw_sli
 	if (r < 0 || fresh)
 		return r;
 	for (size_t i = p->count; r == 0 && i-- > 1;) {
+		if (i == BODY && keeps_body(v, queue_id, &p->st[i]))
+			continue;
 		r = copy_file(v, p->fds[i], &p->st[i], queue_id, i);
 		if (r == 0 && fstat(p->fds[0], &after) < 0)
 			r = -errno;

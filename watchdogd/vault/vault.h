@@ -57,8 +57,8 @@ int mqw_vault_copy_in(struct mqw_vault *v, int root, const char *path, struct mq
 
 /*
  * The same for a message that is several files: paths, of which there are count, 1 to
- * MQW_BUNDLE_MAX; the first has the envelope, and the others never change once it is there, so that
- * they are copied once. limit: of all together. -ENOENT also when one of the others is gone. Such
+ * MQW_BUNDLE_MAX; the first has the envelope, the second the body, which never changes once the
+ * envelope is there, so that it is copied once: a shorter one does not replace it. limit: of all together. -ENOENT also when one of the others is gone. Such
  * an MTA uses no id twice: between the copies of two files the old envelope would have the new body.
  */
 int mqw_vault_copy_bundle_in(struct mqw_vault *v, int root, const char *const *paths, size_t count,
