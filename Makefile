@@ -4,6 +4,8 @@
 CC ?= gcc
 BUILD ?= build
 PREFIX ?= /usr
+BENCH_LINES ?= 1000000
+BENCH_ROUNDS ?= 5
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 # journalctl reads this one folder, whatever the prefix is.
 CATALOGDIR ?= /usr/lib/systemd/catalog
@@ -39,8 +41,11 @@ UNIT_TESTS := $(UNIT_SRCS:tests/unit/%.c=$(BUILD)/tests/unit/%)
 CRASH_SRCS := $(wildcard tests/crash/*.c)
 CRASH_OBJS := $(CRASH_SRCS:%.c=$(BUILD)/%.o)
 CRASH := $(BUILD)/tests/crash/crash
+GENERATE_SRCS := $(wildcard tests/bench/generate/*.c)
+GENERATE_OBJS := $(GENERATE_SRCS:%.c=$(BUILD)/%.o)
+GENERATE := $(BUILD)/tests/bench/generate/generate
 C_FILES := $(SRCS) $(HEADERS) $(UNIT_SRCS) $(wildcard tests/unit/*.h tests/bench/*.c) \
-	$(CRASH_SRCS) $(wildcard tests/crash/*.h)
+	$(CRASH_SRCS) $(wildcard tests/crash/*.h) $(GENERATE_SRCS) $(wildcard tests/bench/generate/*.h)
 
 .PHONY: all
 all: $(PROGRAMS) ## build into build/
@@ -68,7 +73,11 @@ $(CRASH): $(CRASH_OBJS) $(LIB)
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -Wl,--wrap=mqw_instance_verdict -o $@ $(CRASH_OBJS) $(LIB) \
 		$(PKG_LIBS)
 
+$(GENERATE): $(GENERATE_OBJS) $(LIB)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(GENERATE_OBJS) $(LIB) $(PKG_LIBS)
+
 -include $(SRCS:%.c=$(BUILD)/%.d) $(CRASH_SRCS:%.c=$(BUILD)/%.d) $(UNIT_TESTS:%=%.d) \
+	$(GENERATE_SRCS:%.c=$(BUILD)/%.d) \
 	$(wildcard $(BUILD)/tests/bench/*.d)
 
 include packaging/deps.mk
@@ -122,6 +131,15 @@ check-asan: ## unit tests and cases under AddressSanitizer and UBSan
 $(BUILD)/tests/bench/%: tests/bench/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -MMD -MP -MF $@.d $(LDFLAGS_ALL) -o $@ $< $(LIB) $(PKG_LIBS)
+
+.PHONY: bench
+bench: all $(GENERATE) ## scan against what else reads such logs, verdicts checked (BENCH_LINES, BENCH_ROUNDS; make deps-bench first)
+	tests/bench/bench.py $(BUILD)/mailq-watchdog $(GENERATE) $(PEERS) \
+		--lines $(BENCH_LINES) --rounds $(BENCH_ROUNDS)
+
+.PHONY: bench-guard
+bench-guard: all $(GENERATE) ## instructions a line of a scan, against those kept (part of check)
+	@tests/bench/guard.sh $(BUILD)/mailq-watchdog $(GENERATE)
 
 .PHONY: bench-ledger
 bench-ledger: $(BUILD)/tests/bench/ledger ## a million open messages: start, memory, a batch (2 minutes, 1 GB in /var/tmp)
