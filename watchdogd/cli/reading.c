@@ -171,6 +171,7 @@ static int prepare(struct run *run, const struct mqw_fileset *files)
 
 		mqw_input_init(s, &files->sets[i], (uint32_t)r->name_count, r->year, &run->mta,
 			&r->errors);
+		s->ahead = r->ahead;
 		for (size_t f = 0; f < s->set->count; f++) {
 			r->names[r->name_count++] = s->set->files[f].path;
 			bytes += s->set->files[f].size;

@@ -142,12 +142,13 @@ static bool has_two_cpus(void)
 static int read_logs(struct scan *s)
 {
 	struct mqw_sink sink = {.emit = mqw_tracker_event, .ctx = s->tracker};
+	bool threads = s->options.jobs ? s->options.jobs > 1 : has_two_cpus();
 	int r, fault;
 
 	s->reading.time = on_time;
 	s->reading.time_ctx = s->tracker;
-	if ((s->options.jobs ? s->options.jobs > 1 : has_two_cpus()) &&
-		mqw_relay_start(&sink, on_time, s->tracker, &s->relay) == 0) {
+	s->reading.ahead = threads;
+	if (threads && mqw_relay_start(&sink, on_time, s->tracker, &s->relay) == 0) {
 		sink = (struct mqw_sink){.emit = mqw_relay_emit, .ctx = s->relay};
 		s->reading.time = mqw_relay_time;
 		s->reading.time_ctx = s->relay;
