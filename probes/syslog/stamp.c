@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#define _GNU_SOURCE /* tm_gmtoff */
 #include "probes/syslog/header.h"
 
 #include <time.h>
@@ -67,18 +68,33 @@ static bool hour_with(int year, int month, int day, int hour, int is_dst, int64_
 	return tm.tm_hour == hour && tm.tm_mday == day && (is_dst < 0 || tm.tm_isdst == is_dst);
 }
 
+/*
+ * Whether the zone's clock is changed within half a day of t. That no hour comes twice would be found
+ * out below as well, but mktime() looks through decades for a summer time that there is none of.
+ */
+static bool clock_changes(int64_t t)
+{
+	const time_t before = (time_t)((t - 12 * MQW_HOUR) / MQW_SECOND);
+	const time_t after = (time_t)((t + 12 * MQW_HOUR) / MQW_SECOND);
+	struct tm a, b;
+
+	return !localtime_r(&before, &a) || !localtime_r(&after, &b) ||
+		a.tm_gmtoff != b.tm_gmtoff || a.tm_isdst != b.tm_isdst;
+}
+
 /* The first one, of an hour that comes twice; *ret_fold: how much later the second is, or 0. */
 static int64_t local_hour(int year, int month, int day, int hour, int64_t *ret_fold)
 {
 	int64_t summer, winter, t;
 
 	*ret_fold = 0;
+	if (hour_with(year, month, day, hour, -1, &t) && !clock_changes(t))
+		return t;
 	if (hour_with(year, month, day, hour, 1, &summer) &&
 		hour_with(year, month, day, hour, 0, &winter) && summer < winter) {
 		*ret_fold = winter - summer;
 		return summer;
 	}
-	hour_with(year, month, day, hour, -1, &t);
 	return t;
 }
 

@@ -29,6 +29,13 @@ struct mqw_recipient *mqw_message_find_recipient(
 	const struct mqw_message *m, struct mqw_slice address);
 /* Replaces an owned string by a copy of s, cut at cap bytes. False when memory is out. */
 bool mqw_string_set(char **owned, struct mqw_slice s, size_t cap);
+/*
+ * The same of strings that nearly each message or recipient has: they have room in its own piece of
+ * memory. No other function may replace one of them.
+ */
+bool mqw_message_set_sender(struct mqw_message *m, struct mqw_slice s, size_t cap);
+bool mqw_message_set_message_id(struct mqw_message *m, struct mqw_slice s, size_t cap);
+bool mqw_recipient_set_relay(struct mqw_recipient *r, struct mqw_slice s, size_t cap);
 /* Whether the file has left the queue by a line that says so. */
 bool mqw_message_closed(const struct mqw_message *m);
 /* The message of a link that is not packed. */
@@ -106,6 +113,7 @@ struct mqw_greylist {
 	struct mqw_slice words; /* found anywhere in the reply, without regard to case */
 	int64_t min_delay; /* of its default; 0 unknown */
 };
+#define MQW_GREYLIST_DELAY_MAX (50 * MQW_MINUTE) /* none has a longer one */
 /* The first entry that fits, or NULL. */
 const struct mqw_greylist *mqw_greylist_find(struct mqw_slice reply);
 
