@@ -32,11 +32,16 @@ static void split_pid(struct mqw_slice tag, struct mqw_line *ret)
 {
 	size_t open = mqw_slice_chr(tag, '[');
 	struct mqw_slice number = mqw_slice_from(tag, open + 1);
+	const size_t safe = number.len < 9 ? number.len : 9; /* so many digits always fit */
 	uint64_t pid = 0;
+	size_t i = 0;
 
 	ret->tag = mqw_slice_head(tag, open);
-	if (open < tag.len && mqw_slice_take_u64(&number, &pid) && pid <= UINT32_MAX)
-		ret->pid = (uint32_t)pid;
+	for (; i < safe && (unsigned char)(number.ptr[i] - '0') <= 9; i++)
+		pid = pid * 10 + (unsigned char)(number.ptr[i] - '0');
+	if (i == 9 && (!mqw_slice_take_u64(&number, &pid) || pid > UINT32_MAX))
+		pid = 0;
+	ret->pid = (uint32_t)pid;
 }
 
 /* RFC 5424 section 6: HOSTNAME APP-NAME PROCID MSGID STRUCTURED-DATA [MSG]. */

@@ -291,9 +291,27 @@ static inline int64_t minute_and_second(const char *p)
 	return minute * MQW_MINUTE + second * MQW_SECOND;
 }
 
-/* ".NNNNNN" in microseconds, or -1. */
+/* ".NNNNNN" in microseconds, or -1. One byte more is there. */
 static inline int64_t six_digits(const char *p)
 {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	/* The digits above two zeros, then pairs of neighbours added three times over. */
+	const uint64_t zeros = 0x3030303030303030u;
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v)); /* '.', six digits, another byte */
+	v = (v >> 8 << 16) | 0x3030u;
+	/* None is below '0', and adding six brings none above it into the next sixteen. */
+	if (p[0] != '.' || (v & 0xf0f0f0f0f0f0f0f0u) != zeros ||
+		((v + 0x0606060606060606u) & 0xf0f0f0f0f0f0f0f0u) != zeros)
+		return -1;
+	v -= zeros;
+	v = v * 10 + (v >> 8);
+	v = ((v & 0x000000ff000000ffu) * 0x000f424000000064u +
+		    ((v >> 16) & 0x000000ff000000ffu) * 0x0000271000000001u) >>
+		32;
+	return (int64_t)v;
+#else
 	unsigned v = 0, bad = p[0] != '.';
 
 	for (int i = 1; i < 7; i++) {
@@ -303,6 +321,7 @@ static inline int64_t six_digits(const char *p)
 		v = v * 10 + d;
 	}
 	return bad ? -1 : (int64_t)v;
+#endif
 }
 
 /* Texts of n bytes, at least 8, in two steps. */

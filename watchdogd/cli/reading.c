@@ -27,6 +27,8 @@ static struct mqw_input *earliest(struct run *run)
 {
 	struct mqw_input *best = NULL;
 
+	if (run->input_count == 1)
+		return run->inputs[0].set ? run->inputs : NULL;
 	for (size_t i = 0; i < run->input_count; i++) {
 		struct mqw_input *s = &run->inputs[i];
 
@@ -97,7 +99,7 @@ static int give_line(struct run *run, struct mqw_input *s)
 	}
 	if (r->end == MQW_TIME_NONE || s->line.time > r->end)
 		r->end = s->line.time;
-	if (mqw_input_is_loggers(s) &&
+	if (mqw_loss_may_be(&s->line) && mqw_input_is_loggers(s) &&
 		mqw_loss_read(&run->loss, &s->line, r->mta ? r->mta->name : "", &gap)) {
 		result = run->sink->emit(run->sink->ctx, &gap);
 		return result < 0 ? result : 0;
