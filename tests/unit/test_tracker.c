@@ -219,13 +219,14 @@ static void test_late_lines(void **state)
 static void test_heap(void **state)
 {
 	struct mqw_message *m[200];
+	struct mqw_pieces pieces = {0};
 	struct mqw_heap h = {0};
 	unsigned int x = 12345;
 	size_t left = 0;
 
 	(void)state;
 	for (size_t i = 0; i < 200; i++) {
-		m[i] = mqw_message_create(MQW_SLICE_NULL, MQW_LIT("A1"));
+		m[i] = mqw_message_create(&pieces, MQW_SLICE_NULL, MQW_LIT("A1"));
 		x = x * 1103515245u + 12345u;
 		m[i]->link.due_at = (int64_t)(x >> 16 & 31);
 		assert_int_equal(mqw_heap_set(&h, &m[i]->link), 0);
@@ -263,7 +264,8 @@ static void test_heap(void **state)
 	}
 	mqw_heap_done(&h);
 	for (size_t i = 0; i < 200; i++)
-		mqw_message_free(m[i]);
+		mqw_message_free(&pieces, m[i]);
+	mqw_pieces_done(&pieces);
 }
 
 static void test_gaps(void **state)

@@ -191,7 +191,7 @@ int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct
 		if (e->outcome == MQW_OUTCOME_WITHDRAWN &&
 			!mqw_message_find_recipient(m, e->recipient))
 			withdraw_unknown(m);
-		r = mqw_message_recipient(m, e->recipient, t->options.max_recipients);
+		r = mqw_message_recipient(&t->pieces, m, e->recipient, t->options.max_recipients);
 		t->tried = r;
 		if (!r) {
 			if (!t->options.max_recipients ||

@@ -14,6 +14,61 @@
 #define SENDER_ROOM 48
 #define MESSAGE_ID_ROOM 80
 #define RELAY_ROOM 72
+/* Keys and addresses, with their NUL, for which a piece has always room: nearly all. */
+#define KEY_ROOM 64
+#define ADDRESS_ROOM 64
+
+static size_t message_size(size_t key_len)
+{
+	return sizeof(struct mqw_message) + SENDER_ROOM + MESSAGE_ID_ROOM +
+		(key_len < KEY_ROOM ? KEY_ROOM : key_len + 1);
+}
+
+static size_t recipient_size(size_t address_len)
+{
+	return sizeof(struct mqw_recipient) + RELAY_ROOM +
+		(address_len < ADDRESS_ROOM ? ADDRESS_ROOM : address_len + 1);
+}
+
+static void *take(void **pieces, bool fits, size_t size)
+{
+	void *piece = fits ? *pieces : NULL;
+
+	if (!piece)
+		return malloc(size);
+	*pieces = *(void **)piece;
+	return piece;
+}
+
+static void give_back(void **pieces, bool fits, void *piece)
+{
+#ifdef __SANITIZE_ADDRESS__
+	fits = false; /* who uses it after this shall be found */
+#endif
+	if (!fits) {
+		free(piece);
+		return;
+	}
+	*(void **)piece = *pieces;
+	*pieces = piece;
+}
+
+static void free_all(void *pieces)
+{
+	while (pieces) {
+		void *next = *(void **)pieces;
+
+		free(pieces);
+		pieces = next;
+	}
+}
+
+void mqw_pieces_done(struct mqw_pieces *p)
+{
+	free_all(p->messages);
+	free_all(p->recipients);
+	*p = (struct mqw_pieces){0};
+}
 
 static char *sender_room(const struct mqw_message *m)
 {
@@ -31,7 +86,8 @@ static char *relay_room(const struct mqw_recipient *r)
 }
 
 /* One piece, the key behind the message. Not by calloc(), whose fast path is none in glibc. */
-struct mqw_message *mqw_message_create(struct mqw_slice realm, struct mqw_slice queue_id)
+struct mqw_message *mqw_message_create(
+	struct mqw_pieces *p, struct mqw_slice realm, struct mqw_slice queue_id)
 {
 	struct mqw_message *m;
 	size_t key_len;
@@ -39,7 +95,7 @@ struct mqw_message *mqw_message_create(struct mqw_slice realm, struct mqw_slice 
 	realm = mqw_slice_head(realm, NAME_MAX_LEN);
 	queue_id = mqw_slice_head(queue_id, NAME_MAX_LEN);
 	key_len = realm.len + 1 + queue_id.len;
-	m = malloc(sizeof(*m) + SENDER_ROOM + MESSAGE_ID_ROOM + key_len + 1);
+	m = take(&p->messages, key_len < KEY_ROOM, message_size(key_len));
 	if (!m)
 		return NULL;
 	memset(m, 0, sizeof(*m));
@@ -68,22 +124,23 @@ static inline void drop(char *s, const char *room)
 		free(s);
 }
 
-static void free_recipient(struct mqw_recipient *r)
+static void free_recipient(struct mqw_pieces *p, struct mqw_recipient *r)
 {
 	drop(r->relay, relay_room(r));
 	drop(r->reply, NULL);
 	drop(r->successor, NULL);
-	free(r);
+	/* Where the address holds a NUL the piece is larger than it seems, which does no harm. */
+	give_back(&p->recipients, strlen(r->address) < ADDRESS_ROOM, r);
 }
 
-struct mqw_message *mqw_message_free(struct mqw_message *m)
+struct mqw_message *mqw_message_free(struct mqw_pieces *p, struct mqw_message *m)
 {
 	if (!m)
 		return NULL;
 	while (m->recipients) {
 		struct mqw_recipient *next = m->recipients->next;
 
-		free_recipient(m->recipients);
+		free_recipient(p, m->recipients);
 		m->recipients = next;
 	}
 	drop(m->sender, sender_room(m));
@@ -92,7 +149,7 @@ struct mqw_message *mqw_message_free(struct mqw_message *m)
 	drop(m->former_id, NULL);
 	drop(m->successor, NULL);
 	drop(m->lost_how, NULL);
-	free(m);
+	give_back(&p->messages, m->link.key_len < KEY_ROOM, m);
 	return NULL;
 }
 
@@ -170,21 +227,22 @@ const struct mqw_recipient *mqw_tracker_recipient(
 }
 
 struct mqw_recipient *mqw_message_recipient(
-	struct mqw_message *m, struct mqw_slice address, uint32_t cap)
+	struct mqw_pieces *p, struct mqw_message *m, struct mqw_slice address, uint32_t cap)
 {
 	struct mqw_recipient *r = mqw_message_find_recipient(m, address);
 
 	if (r || (cap && m->recipient_count >= cap))
 		return r;
-	return mqw_message_add_recipient(m, address);
+	return mqw_message_add_recipient(p, m, address);
 }
 
-struct mqw_recipient *mqw_message_add_recipient(struct mqw_message *m, struct mqw_slice address)
+struct mqw_recipient *mqw_message_add_recipient(
+	struct mqw_pieces *p, struct mqw_message *m, struct mqw_slice address)
 {
 	struct mqw_recipient *r;
 
 	address = mqw_slice_head(address, ADDRESS_MAX);
-	r = malloc(sizeof(*r) + RELAY_ROOM + address.len + 1);
+	r = take(&p->recipients, address.len < ADDRESS_ROOM, recipient_size(address.len));
 	if (!r)
 		return NULL;
 	memset(r, 0, sizeof(*r));

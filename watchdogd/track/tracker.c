@@ -64,7 +64,7 @@ struct mqw_tracker *mqw_tracker_free(struct mqw_tracker *t)
 	while (t->oldest) {
 		struct mqw_link *next = t->oldest->newer;
 
-		mqw_packed_free(t->oldest);
+		mqw_packed_free(t, t->oldest);
 		t->oldest = next;
 	}
 	while ((slot = mqw_map_next(&t->names, &cursor)))
@@ -80,6 +80,7 @@ struct mqw_tracker *mqw_tracker_free(struct mqw_tracker *t)
 	mqw_buffer_done(&t->packing);
 	mqw_buffer_done(&t->text);
 	mqw_pool_done(&t->pool);
+	mqw_pieces_done(&t->pieces);
 	free(t->loose);
 	free(t);
 	return NULL;
