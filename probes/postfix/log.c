@@ -380,10 +380,31 @@ static enum mqw_line_result read_without_id(struct mqw_probe *p, enum mqw_postfi
 	return program == PROGRAM_POSTSUPER ? read_summary(p, s, e) : read_file_lost(s, e);
 }
 
+/* The same by what was found out before; *ret_instance: the tag up to its first slash. */
+static enum mqw_postfix_program know_tag(
+	struct mqw_probe *p, struct mqw_slice tag, struct mqw_slice *ret_instance)
+{
+	struct mqw_postfix_tag *known;
+
+	if (tag.len == 0 || tag.len > sizeof(known->text)) {
+		*ret_instance = mqw_slice_head(tag, mqw_slice_chr(tag, '/'));
+		return mqw_postfix_program_of(tag);
+	}
+	known = &p->tags[(tag.len ^ (unsigned char)tag.ptr[tag.len - 1]) % MQW_POSTFIX_TAGS];
+	if (known->len != tag.len || !mqw_same_bytes(known->text, tag.ptr, tag.len)) {
+		memcpy(known->text, tag.ptr, tag.len);
+		known->len = (uint8_t)tag.len;
+		known->instance_len = (uint8_t)mqw_slice_chr(tag, '/');
+		known->program = (uint8_t)mqw_postfix_program_of(tag);
+	}
+	*ret_instance = mqw_slice(tag.ptr, known->instance_len);
+	return (enum mqw_postfix_program)known->program;
+}
+
 int mqw_postfix_line(struct mqw_probe *p, const struct mqw_line *line, struct mqw_sink *out)
 {
-	enum mqw_postfix_program program = mqw_postfix_program_of(line->tag);
-	struct mqw_slice s = line->text, id = MQW_SLICE_NULL;
+	struct mqw_slice s = line->text, id = MQW_SLICE_NULL, instance;
+	enum mqw_postfix_program program = know_tag(p, line->tag, &instance);
 	struct mqw_event e;
 	enum mqw_line_result result;
 	bool severe, has_id;
@@ -403,7 +424,7 @@ int mqw_postfix_line(struct mqw_probe *p, const struct mqw_line *line, struct mq
 	}
 	e = mqw_event(MQW_EVENT_COUNT, line->time);
 	e.realm = line->host;
-	e.instance = mqw_slice_head(line->tag, mqw_slice_chr(line->tag, '/'));
+	e.instance = instance;
 	e.evidence = line->evidence;
 	e.queue_id = id;
 	result =

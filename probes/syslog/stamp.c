@@ -324,20 +324,6 @@ static inline int64_t six_digits(const char *p)
 #endif
 }
 
-/* Texts of n bytes, at least 8, in two steps. */
-static inline bool same_text(const char *a, const char *b, size_t n)
-{
-	uint64_t a1, a2, b1, b2;
-
-	if (n > 16)
-		return memcmp(a, b, n) == 0;
-	memcpy(&a1, a, 8);
-	memcpy(&b1, b, 8);
-	memcpy(&a2, a + n - 8, 8);
-	memcpy(&b2, b + n - 8, 8);
-	return a1 == b1 && a2 == b2;
-}
-
 /*
  * A stamp of the same hour and the same look as the last one: nearly each is. False: perhaps it is
  * another one.
@@ -350,7 +336,8 @@ static inline bool take_alike(struct mqw_syslog_reader *r, struct mqw_slice *s, 
 
 	/* One byte more is looked at behind a blank, in case that it begins a zone. */
 	if (r->tail_len == 0 || s->len < LINE_MIN || s->len <= tail_at + r->tail_len ||
-		!same_text(p, r->hour_text, n) || memcmp(p + tail_at, r->tail, r->tail_len) != 0)
+		!mqw_same_bytes(p, r->hour_text, n) ||
+		(p[tail_at] != r->tail[0] || memcmp(p + tail_at, r->tail, r->tail_len) != 0))
 		return false;
 	us = minute_and_second(p + n);
 	if (r->tail_fraction)

@@ -35,8 +35,8 @@ static bool is_recent(
 
 	return m && m->link.key_len == realm.len + 1 + queue_id.len &&
 		m->queue_id == m->realm + realm.len + 1 &&
-		(realm.len == 0 || memcmp(m->realm, realm.ptr, realm.len) == 0) &&
-		(queue_id.len == 0 || memcmp(m->queue_id, queue_id.ptr, queue_id.len) == 0);
+		mqw_same_bytes(m->queue_id, queue_id.ptr, queue_id.len) &&
+		mqw_same_bytes(m->realm, realm.ptr, realm.len);
 }
 
 int mqw_identity_look(struct mqw_tracker *t, struct mqw_slice realm, struct mqw_slice queue_id,
