@@ -7,6 +7,9 @@
 #include "probes/source/ahead.h"
 #include "watchdogd/base/clock.h"
 
+/* What is read at once stays in the cache of the processor while its lines are read. */
+#define READ_MAX ((size_t)64 * 1024)
+
 struct mqw_reader {
 	struct mqw_stream *stream;
 	struct mqw_ahead *ahead; /* in front of the stream; NULL: none */
@@ -61,6 +64,7 @@ int mqw_reader_next(struct mqw_reader *r, struct mqw_raw_line *ret)
 
 		if (r->ended)
 			return r->fault ? r->fault : mqw_lines_last(&r->lines, ret);
+		room = room < READ_MAX ? room : READ_MAX;
 		n = r->ahead ? mqw_ahead_read(r->ahead, to, room)
 			     : mqw_stream_read(r->stream, to, room);
 		r->ended = n <= 0;

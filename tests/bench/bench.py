@@ -77,13 +77,16 @@ def old_stamps(log, peers):
     return log + ".old"
 
 
-def peers_of(form, log, peers, lines):
-    """(name, command, environment) of each that is there."""
+def peers_of(form, log, args):
+    """(name, command, environment) of each."""
+    peers = args.peers
     usr = os.path.join(peers, "usr")
     arch = platform.machine() + "-linux-gnu"
     perl = {"PERL5LIB": ":".join([usr + "/share/perl5"] + glob.glob(usr + "/lib/" + arch + "/perl5/*"))}
     rows = [("grep -c ''", ["grep", "-c", "", log], {"LC_ALL": "C"}),
             ("grep -cE deliveries", ["grep", "-cE", GREP[form], log], {"LC_ALL": "C"})]
+    if args.own:
+        return rows
     if form == "postfix":
         rows += [("pflogsumm", ["perl", usr + "/sbin/pflogsumm", log], perl),
                  # As it is run alone; the only one that knows no other stamps than those of old.
@@ -121,7 +124,7 @@ def measure(form, args, work):
     print("\n### %s: %d lines, %.0f MB, %d messages, %d recipients, in trouble %d: all found, none more\n" % (
         form, lines, size / 1e6, summary["messages"], summary["recipients"], sum(wanted[0].values())))
     commands = [("scan --jobs 1", scan + ["--jobs", "1"], {}), ("scan --jobs 2", scan + ["--jobs", "2"], {})]
-    for name, command, env in [] if args.own else peers_of(form, log, args.peers, lines):
+    for name, command, env in peers_of(form, log, args):
         program = next(a for a in command if a == "grep" or a.startswith("/"))
         if shutil.which(program) or os.path.exists(program):
             commands.append((name, command, env))
@@ -171,7 +174,7 @@ def main():
     p.add_argument("--hours", type=int, default=240)
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--only", choices=("postfix", "exim"))
-    p.add_argument("--own", action="store_true", help="without peers")
+    p.add_argument("--own", action="store_true", help="without peers but grep")
     args = p.parse_args()
     args.program, args.generate, args.peers = map(os.path.abspath, (args.program, args.generate, args.peers))
     say_machine(args)
