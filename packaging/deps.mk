@@ -8,9 +8,9 @@ DEPS_DNF := gcc make pkgconf-pkg-config inotify-tools-devel systemd-devel libsec
 	libzstd-devel bzip2-devel xxhash-devel
 # For the tests and the demo, beyond what a build needs.
 DEPS_TEST_APT := libcmocka-dev python3 debootstrap systemd-container iproute2 util-linux \
-	bzip2 xz-utils zstd openssl clang
+	bzip2 xz-utils zstd openssl clang valgrind
 DEPS_TEST_DNF := libcmocka-devel python3 debootstrap systemd-container iproute util-linux \
-	bzip2 xz zstd openssl clang
+	bzip2 xz zstd openssl clang valgrind
 DEPS_LINT_APT := clang clang-format cppcheck
 DEPS_LINT_DNF := clang clang-tools-extra cppcheck
 
@@ -44,3 +44,14 @@ deps-test: deps ## install what the tests and the demo need besides
 .PHONY: deps-lint
 deps-lint: deps ## install what `make lint` needs besides
 	$(call install_packages,$(DEPS_LINT_APT),$(DEPS_LINT_DNF))
+
+# What `make bench` compares with. Unpacked and not installed: some would bring an MTA or a service along.
+PEERS := $(BUILD)/peers
+DEPS_BENCH := pflogsumm libdate-calc-perl libbit-vector-perl libcarp-clan-perl logwatch mtail fail2ban exim4-base
+
+.PHONY: deps-bench
+deps-bench: deps-test ## unpack what `make bench` compares with into build/peers; nothing is installed (apt only)
+	@mkdir -p $(PEERS)/debs
+	@command -v apt-get >/dev/null || { echo "deps-bench: needs apt-get; the bench runs without peers" >&2; exit 1; }
+	cd $(PEERS)/debs && apt-get download -q $(DEPS_BENCH)
+	for d in $(PEERS)/debs/*.deb; do dpkg-deb -x $$d $(PEERS) || exit 1; done

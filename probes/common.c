@@ -27,14 +27,23 @@ bool mqw_take_path(struct mqw_slice *s, struct mqw_slice *ret)
 
 	if (s->len < 2 || s->ptr[0] != '<')
 		return false;
+	/* Only a local part is quoted, and it begins the address (RFC 5321 4.1.2). */
+	if (s->ptr[1] != '"') {
+		size_t end = mqw_slice_chr(*s, '>');
+
+		if (end == s->len)
+			return false;
+		*ret = mqw_slice(s->ptr + 1, end - 1);
+		*s = mqw_slice_from(*s, end + 1);
+		return true;
+	}
 	for (size_t i = 1; i < s->len; i++) {
 		char c = s->ptr[i];
 
 		if (quoted && c == '\\') {
 			i++;
 		} else if (c == '"') {
-			/* Only a local part is quoted, and it begins the address (RFC 5321 4.1.2). */
-			quoted = quoted ? false : i == 1;
+			quoted = !quoted && i == 1;
 		} else if (c == '>' && !quoted) {
 			*ret = mqw_slice(s->ptr + 1, i - 1);
 			*s = mqw_slice_from(*s, i + 1);

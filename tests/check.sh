@@ -118,6 +118,9 @@ if step "build without a warning (gcc)" make -s -j"$jobs" all unit-tests; then
 	counted "command line" tests/corpus/cli.sh build/mailq-watchdog
 	counted "time in logs" tests/corpus/time.sh build/mailq-watchdog
 	counted "public logs" tests/corpus/public.sh build/mailq-watchdog
+	if step "log generator builds" make -s build/tests/bench/generate/generate; then
+		step "instructions a line" tests/bench/guard.sh build/mailq-watchdog build/tests/bench/generate/generate
+	fi
 	# A death at each of 2,000 places takes two minutes of two cores.
 	if step "crash test builds" make -s build/tests/crash/crash; then
 		counted "crash test, deaths" build/tests/crash/crash --points 2000

@@ -183,11 +183,24 @@ static bool read_status(struct mqw_probe *p, const struct mqw_line *line,
 	return false;
 }
 
+/* Up to ", ", and drops that too. */
+static inline struct mqw_slice take_value(struct mqw_slice *s)
+{
+	const char *p = s->ptr, *end = s->ptr + s->len;
+	struct mqw_slice value = *s;
+
+	while (p < end && (p = memchr(p, ',', (size_t)(end - p))) && (p + 1 == end || p[1] != ' '))
+		p++;
+	if (p && p < end)
+		value.len = (size_t)(p - s->ptr);
+	*s = mqw_slice_from(*s, value.len + 2);
+	return value;
+}
+
 bool mqw_postfix_read_attempt(struct mqw_probe *p, const struct mqw_line *line,
 	enum mqw_postfix_program program, struct mqw_slice text, struct mqw_event *e)
 {
-	struct mqw_slice s = text, key, value;
-	size_t equals;
+	struct mqw_slice s = text, value;
 
 	if (!mqw_slice_skip(&s, MQW_LIT("to=")) || !mqw_take_path(&s, &e->recipient) ||
 		!mqw_slice_skip(&s, MQW_LIT(", ")))
@@ -196,19 +209,18 @@ bool mqw_postfix_read_attempt(struct mqw_probe *p, const struct mqw_line *line,
 		(!mqw_take_path(&s, &value) || !mqw_slice_skip(&s, MQW_LIT(", "))))
 		return false;
 	while (s.len) {
-		equals = mqw_slice_chr(s, '=');
-		key = mqw_slice_head(s, equals);
-		s = mqw_slice_from(s, equals + 1);
-		if (mqw_slice_eq(key, MQW_LIT("status")))
+		if (mqw_slice_skip(&s, MQW_LIT("status=")))
 			return read_status(p, line, program, s, e);
-		value = mqw_slice_head(s, mqw_slice_find(s, MQW_LIT(", ")));
-		s = mqw_slice_from(s, value.len + 2);
-		if (mqw_slice_eq(key, MQW_LIT("relay")))
-			e->relay = value;
-		else if (mqw_slice_eq(key, MQW_LIT("delay")))
-			e->delay = seconds_of(value);
-		else if (mqw_slice_eq(key, MQW_LIT("dsn")))
-			e->status = value;
+		if (mqw_slice_skip(&s, MQW_LIT("relay="))) {
+			e->relay = take_value(&s);
+		} else if (mqw_slice_skip(&s, MQW_LIT("delay="))) {
+			e->delay = seconds_of(take_value(&s));
+		} else if (mqw_slice_skip(&s, MQW_LIT("dsn="))) {
+			e->status = take_value(&s);
+		} else {
+			s = mqw_slice_from(s, mqw_slice_chr(s, '=') + 1);
+			take_value(&s);
+		}
 	}
 	return false;
 }

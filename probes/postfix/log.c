@@ -82,8 +82,8 @@ enum mqw_postfix_program mqw_postfix_program_of(struct mqw_slice tag)
 	if (!slash)
 		return mqw_slice_eq(tag, MQW_LIT("postfix")) ? PROGRAM_OTHER : PROGRAM_NONE;
 	name = mqw_slice_from(tag, (size_t)(slash - tag.ptr) + 1);
-	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
-		if (mqw_slice_eq(name, programs[i].name))
+	for (size_t i = 0; name.len && i < sizeof(programs) / sizeof(programs[0]); i++)
+		if (name.ptr[0] == programs[i].name.ptr[0] && mqw_slice_eq(name, programs[i].name))
 			return programs[i].program;
 	/* A delivery service of the operator's own, run under Postfix's plain name. */
 	return mqw_slice_starts(tag, MQW_LIT("postfix")) ? PROGRAM_OTHER : PROGRAM_NONE;
@@ -96,9 +96,20 @@ bool mqw_postfix_is_mine(struct mqw_slice tag)
 
 static bool skip_severity(struct mqw_slice *s)
 {
+	if (s->len == 0 || s->ptr[0] < 'e')
+		return false; /* an id, nearly always */
 	return mqw_slice_skip(s, MQW_LIT("warning: ")) || mqw_slice_skip(s, MQW_LIT("error: ")) ||
 		mqw_slice_skip(s, MQW_LIT("fatal: ")) || mqw_slice_skip(s, MQW_LIT("panic: "));
 }
+
+/* What a byte says about an id that it is part of; 0: it is part of none. */
+enum { ID_HEX = 1, ID_DIGIT = 2, ID_NO_HEX = 4 };
+static const unsigned char id_bytes[256] = {
+	['0' ... '9'] = ID_HEX | ID_DIGIT,
+	['A' ... 'F'] = ID_HEX,
+	['G' ... 'Z'] = ID_NO_HEX,
+	['a' ... 'z'] = ID_NO_HEX,
+};
 
 /*
  * Takes "ID: " from the front. Wider than mqw_postfix_valid_id(): anonymised logs carry ids of
@@ -107,24 +118,15 @@ static bool skip_severity(struct mqw_slice *s)
  */
 static bool take_queue_id(struct mqw_slice *s, struct mqw_slice *ret)
 {
-	bool hex = true, has_digit = false;
+	const size_t most = s->len < 64 ? s->len : 64;
+	unsigned char what, seen = 0;
 	size_t n = 0;
 
-	for (; n < s->len && n < 64; n++) {
-		char c = s->ptr[n];
-
-		if (c >= '0' && c <= '9')
-			has_digit = true;
-		else if (c >= 'G' && c <= 'Z')
-			hex = false;
-		else if (c >= 'a' && c <= 'z')
-			hex = false;
-		else if (c < 'A' || c > 'F')
-			break;
-	}
+	for (; n < most && (what = id_bytes[(unsigned char)s->ptr[n]]); n++)
+		seen |= what;
 	if (n < 6 || n + 1 >= s->len || s->ptr[n] != ':' || s->ptr[n + 1] != ' ')
 		return false;
-	if (!hex && (n < 10 || !has_digit))
+	if ((seen & ID_NO_HEX) && (n < 10 || !(seen & ID_DIGIT)))
 		return false;
 	*ret = mqw_slice_head(*s, n);
 	*s = mqw_slice_from(*s, n + 2);
@@ -137,6 +139,15 @@ static enum mqw_line_result cut_angle(struct mqw_slice s, struct mqw_slice *ret)
 		s = mqw_slice(s.ptr + 1, s.len - 2);
 	*ret = s;
 	return MQW_LINE_USED;
+}
+
+/* ", size=1234, " where "nrcpt=" follows, as it does in every version so far. */
+static bool skip_size(struct mqw_slice *s)
+{
+	uint64_t size;
+
+	return mqw_slice_skip(s, MQW_LIT(", size=")) && mqw_slice_take_u64(s, &size) &&
+		mqw_slice_skip(s, MQW_LIT(", ")) && mqw_slice_starts(*s, MQW_LIT("nrcpt="));
 }
 
 static enum mqw_line_result read_qmgr(struct mqw_slice s, struct mqw_event *e)
@@ -159,7 +170,9 @@ static enum mqw_line_result read_qmgr(struct mqw_slice s, struct mqw_event *e)
 	}
 	if (!mqw_slice_starts(s, MQW_LIT(", size=")))
 		return MQW_LINE_STRANGE;
-	rest = mqw_slice_from(s, mqw_slice_find(s, MQW_LIT("nrcpt=")));
+	rest = s;
+	if (!skip_size(&rest))
+		rest = mqw_slice_from(s, mqw_slice_find(s, MQW_LIT("nrcpt=")));
 	if (mqw_slice_skip(&rest, MQW_LIT("nrcpt=")))
 		mqw_slice_take_u64(&rest, &e->count);
 	e->kind = MQW_EVENT_QUEUED;
@@ -361,42 +374,61 @@ static enum mqw_line_result read_with_id(struct mqw_probe *p, const struct mqw_l
 	return MQW_LINE_DULL; /* what happened at one MX, handing over between transports... */
 }
 
-static enum mqw_line_result read_without_id(struct mqw_probe *p, const struct mqw_line *line,
-	enum mqw_postfix_program program, bool severe, struct mqw_slice s, struct mqw_event *e)
+static enum mqw_line_result read_without_id(struct mqw_probe *p, enum mqw_postfix_program program,
+	struct mqw_slice s, struct mqw_event *e)
 {
-	if (program == PROGRAM_POSTSUPER)
-		return read_summary(p, s, e);
-	if (severe)
-		return read_file_lost(s, e);
-	if (program == PROGRAM_AGENT)
-		mqw_postfix_note_rewrite(p, line);
-	return MQW_LINE_DULL;
+	return program == PROGRAM_POSTSUPER ? read_summary(p, s, e) : read_file_lost(s, e);
+}
+
+/* The same by what was found out before; *ret_instance: the tag up to its first slash. */
+static enum mqw_postfix_program know_tag(
+	struct mqw_probe *p, struct mqw_slice tag, struct mqw_slice *ret_instance)
+{
+	struct mqw_postfix_tag *known;
+
+	if (tag.len == 0 || tag.len > sizeof(known->text)) {
+		*ret_instance = mqw_slice_head(tag, mqw_slice_chr(tag, '/'));
+		return mqw_postfix_program_of(tag);
+	}
+	known = &p->tags[(tag.len ^ (unsigned char)tag.ptr[tag.len - 1]) % MQW_POSTFIX_TAGS];
+	if (known->len != tag.len || !mqw_same_bytes(known->text, tag.ptr, tag.len)) {
+		memcpy(known->text, tag.ptr, tag.len);
+		known->len = (uint8_t)tag.len;
+		known->instance_len = (uint8_t)mqw_slice_chr(tag, '/');
+		known->program = (uint8_t)mqw_postfix_program_of(tag);
+	}
+	*ret_instance = mqw_slice(tag.ptr, known->instance_len);
+	return (enum mqw_postfix_program)known->program;
 }
 
 int mqw_postfix_line(struct mqw_probe *p, const struct mqw_line *line, struct mqw_sink *out)
 {
-	enum mqw_postfix_program program = mqw_postfix_program_of(line->tag);
-	struct mqw_event e = mqw_event(MQW_EVENT_COUNT, line->time);
-	struct mqw_slice s = line->text, id = MQW_SLICE_NULL;
+	struct mqw_slice s = line->text, id = MQW_SLICE_NULL, instance;
+	enum mqw_postfix_program program = know_tag(p, line->tag, &instance);
+	struct mqw_event e;
 	enum mqw_line_result result;
-	bool severe;
+	bool severe, has_id;
 	int r;
 
 	if (program == PROGRAM_NONE)
 		return MQW_LINE_FOREIGN;
 	severe = skip_severity(&s);
-	e.realm = line->host;
-	e.instance = mqw_slice_head(line->tag, mqw_slice_chr(line->tag, '/'));
-	e.evidence = line->evidence;
-	if (take_queue_id(&s, &id)) {
-		e.queue_id = id;
-		/* "warning: ID: message rejected: ..." explains; the deed has a line of its own. */
-		if (severe)
-			return MQW_LINE_DULL;
-		result = read_with_id(p, line, program, s, &e);
-	} else {
-		result = read_without_id(p, line, program, severe, s, &e);
+	has_id = take_queue_id(&s, &id);
+	/* "warning: ID: message rejected: ..." explains; the deed has a line of its own. */
+	if (has_id && severe)
+		return MQW_LINE_DULL;
+	if (!has_id && !severe && program != PROGRAM_POSTSUPER) {
+		if (program == PROGRAM_AGENT)
+			mqw_postfix_note_rewrite(p, line);
+		return MQW_LINE_DULL;
 	}
+	e = mqw_event(MQW_EVENT_COUNT, line->time);
+	e.realm = line->host;
+	e.instance = instance;
+	e.evidence = line->evidence;
+	e.queue_id = id;
+	result =
+		has_id ? read_with_id(p, line, program, s, &e) : read_without_id(p, program, s, &e);
 	if (result != MQW_LINE_USED)
 		return (int)result;
 	r = out->emit(out->ctx, &e);

@@ -30,11 +30,22 @@ struct mqw_postfix_rewrite {
 
 #define MQW_POSTFIX_REWRITES 256 /* by pid; far more than smtp processes that filter at once */
 
+/* What a tag stands for; those of a log are few, and each line has one. */
+struct mqw_postfix_tag {
+	char text[24];
+	uint8_t len; /* 0: unused */
+	uint8_t instance_len; /* of its text */
+	uint8_t program; /* enum mqw_postfix_program */
+};
+
+#define MQW_POSTFIX_TAGS 16
+
 struct mqw_probe {
 	const char *const *next_hops; /* borrowed */
 	size_t next_hop_count;
 	/* Lines with an id since the last summary of postsuper: what the summary says more is unnamed. */
 	uint64_t named_removed, named_held, named_requeued;
+	struct mqw_postfix_tag tags[MQW_POSTFIX_TAGS];
 	struct mqw_postfix_rewrite rewrites[MQW_POSTFIX_REWRITES];
 };
 

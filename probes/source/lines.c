@@ -72,7 +72,7 @@ static void yield(struct mqw_lines *l, size_t len, size_t to, struct mqw_raw_lin
 	advance(l, to);
 }
 
-bool mqw_lines_next(struct mqw_lines *l, struct mqw_raw_line *ret)
+bool mqw_lines_next_odd(struct mqw_lines *l, struct mqw_raw_line *ret)
 {
 	const char *nl;
 	size_t end;

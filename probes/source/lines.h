@@ -53,7 +53,7 @@ void mqw_lines_filled(struct mqw_lines *l, size_t n);
  * The next line that is complete (or too long to wait for its end); false when more bytes are
  * needed. The line is valid until the next call of any function here.
  */
-bool mqw_lines_next(struct mqw_lines *l, struct mqw_raw_line *ret);
+static inline bool mqw_lines_next(struct mqw_lines *l, struct mqw_raw_line *ret);
 
 /* At the end of the stream: what is left without a newline, if anything is. */
 bool mqw_lines_last(struct mqw_lines *l, struct mqw_raw_line *ret);
@@ -62,6 +62,29 @@ bool mqw_lines_last(struct mqw_lines *l, struct mqw_raw_line *ret);
 static inline size_t mqw_lines_pending(const struct mqw_lines *l)
 {
 	return l->end - l->start;
+}
+
+/* The same, of what is not a line of usual length that is there as a whole. */
+bool mqw_lines_next_odd(struct mqw_lines *l, struct mqw_raw_line *ret);
+
+static inline bool mqw_lines_next(struct mqw_lines *l, struct mqw_raw_line *ret)
+{
+	const char *line = l->buf + l->start, *nl;
+	size_t len;
+
+	if (l->skipping || l->scanned == l->end)
+		return mqw_lines_next_odd(l, ret);
+	nl = memchr(l->buf + l->scanned, '\n', l->end - l->scanned);
+	if (!nl || nl == line || (size_t)(nl - line) > MQW_LINE_MAX)
+		return mqw_lines_next_odd(l, ret);
+	len = (size_t)(nl - line);
+	ret->text = mqw_slice(line, len - (nl[-1] == '\r'));
+	ret->number = ++l->number;
+	ret->offset = l->offset;
+	ret->cut = ret->unterminated = false;
+	l->offset += len + 1;
+	l->start = l->scanned = l->start + len + 1;
+	return true;
 }
 
 #endif

@@ -4,10 +4,15 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "probes/source/stream.h"
+#include "probes/source/ahead.h"
+#include "watchdogd/base/clock.h"
+
+/* What is read at once stays in the cache of the processor while its lines are read. */
+#define READ_MAX ((size_t)64 * 1024)
 
 struct mqw_reader {
 	struct mqw_stream *stream;
+	struct mqw_ahead *ahead; /* in front of the stream; NULL: none */
 	struct mqw_lines lines;
 	bool ended; /* nothing more comes out of the stream */
 	int fault; /* -errno to say once the lines are used up */
@@ -31,10 +36,19 @@ int mqw_reader_open(const char *path, struct mqw_reader **ret)
 	return 0;
 }
 
+void mqw_reader_read_ahead(struct mqw_reader *r)
+{
+	/* A pipe may block for ever, and with it the end of the thread. */
+	if (mqw_stream_mtime(r->stream) == MQW_TIME_NONE || !mqw_stream_is_compressed(r->stream) ||
+		mqw_ahead_start(r->stream, &r->ahead) < 0)
+		r->ahead = NULL;
+}
+
 struct mqw_reader *mqw_reader_close(struct mqw_reader *r)
 {
 	if (!r)
 		return NULL;
+	mqw_ahead_stop(r->ahead);
 	mqw_stream_close(r->stream);
 	mqw_lines_done(&r->lines);
 	free(r);
@@ -50,7 +64,9 @@ int mqw_reader_next(struct mqw_reader *r, struct mqw_raw_line *ret)
 
 		if (r->ended)
 			return r->fault ? r->fault : mqw_lines_last(&r->lines, ret);
-		n = mqw_stream_read(r->stream, to, room);
+		room = room < READ_MAX ? room : READ_MAX;
+		n = r->ahead ? mqw_ahead_read(r->ahead, to, room)
+			     : mqw_stream_read(r->stream, to, room);
 		r->ended = n <= 0;
 		if (n < 0)
 			r->fault = (int)n;
@@ -67,7 +83,7 @@ const char *mqw_reader_error(const struct mqw_reader *r)
 
 uint64_t mqw_reader_consumed(const struct mqw_reader *r)
 {
-	return mqw_stream_consumed(r->stream);
+	return r->ahead ? mqw_ahead_consumed(r->ahead) : mqw_stream_consumed(r->stream);
 }
 
 uint64_t mqw_reader_size(const struct mqw_reader *r)

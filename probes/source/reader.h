@@ -18,6 +18,12 @@ struct mqw_reader;
  */
 int mqw_reader_open(const char *path, struct mqw_reader **ret);
 
+/*
+ * Before the first line: a compressed file is decompressed in a thread of its own, where one can be
+ * had. What comes out is the same. No effect on what is no regular file.
+ */
+void mqw_reader_read_ahead(struct mqw_reader *r);
+
 /* Closes (not standard input) and frees; NULL is taken. Returns NULL. */
 struct mqw_reader *mqw_reader_close(struct mqw_reader *r);
 

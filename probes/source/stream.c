@@ -191,6 +191,15 @@ static ssize_t read_decompressed(struct mqw_stream *s, char *buf, size_t len)
 	return got || e == 0 ? (ssize_t)got : e;
 }
 
+bool mqw_stream_is_compressed(struct mqw_stream *s)
+{
+	int e = s->begun || s->fault ? 0 : begin(s);
+
+	if (e < 0)
+		fault_set(s, e);
+	return s->decompress != NULL;
+}
+
 ssize_t mqw_stream_read(struct mqw_stream *s, char *buf, size_t len)
 {
 	ssize_t n;

@@ -31,6 +31,9 @@ struct mqw_stream *mqw_stream_close(struct mqw_stream *s);
  */
 ssize_t mqw_stream_read(struct mqw_stream *s, char *buf, size_t len);
 
+/* Whether its bytes have to be decompressed. Reads the first of them where none was read yet. */
+bool mqw_stream_is_compressed(struct mqw_stream *s);
+
 /* What went wrong, as a clause to put behind "PATH: "; "" while nothing did. Borrowed. */
 const char *mqw_stream_error(const struct mqw_stream *s);
 

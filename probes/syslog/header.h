@@ -5,7 +5,8 @@
  *   Nov 25 03:41:21 host tag[pid]: text                     traditional, no year, no zone
  *   2013 Jun 10 06:38:17.123 host tag[pid]: text            the same with a year in front
  *   <22>... and <22>1 ...                                   any of them behind a PRI, RFC 5424
- * The reader remembers the last second and the last hour seen, so that most stamps cost a memcmp.
+ * The reader remembers the last hour and what stamps look like behind the second, so that most of them
+ * cost two comparisons and some digits.
  */
 #ifndef MQW_PROBES_SYSLOG_HEADER_H
 #define MQW_PROBES_SYSLOG_HEADER_H
@@ -26,9 +27,14 @@ struct mqw_syslog_reader {
 	int64_t hour_start;
 	int64_t hour_local; /* the same figures on the local clock; MQW_TIME_NONE: not asked yet */
 	int64_t hour_fold; /* in an hour that comes twice: from the first to the second; or 0 */
-	char second_text[24]; /* the same up to the second, which second_start stands for */
-	size_t second_len;
-	int64_t second_start;
+	/* What the last stamp of that hour had behind its second, apart from a fraction of six digits. */
+	char tail[8]; /* zone and blank, as text */
+	size_t tail_len; /* 0: not known, or not always the same */
+	bool tail_fraction; /* there was a fraction, between second and tail */
+	bool tail_zoneless;
+	int64_t tail_shift; /* from the hour's own figures to UTC */
+	char host[64]; /* of the last line; host_len 0: none, or longer */
+	size_t host_len;
 };
 
 /*

@@ -14,6 +14,13 @@ struct mqw_loss_reader {
 
 void mqw_loss_reader_init(struct mqw_loss_reader *r);
 
+/* Whether a line is worth the look: the tags of those that confess have these lengths. */
+static inline bool mqw_loss_may_be(const struct mqw_line *line)
+{
+	return line->tag.len == sizeof("rsyslogd") - 1 ||
+		line->tag.len == sizeof("systemd-journald") - 1;
+}
+
 /*
  * When the line confesses a loss that may concern the MTA, fills *ret with a gap event and says
  * true. mta: the probe's name; what journald suppressed from a unit of another name is no matter.

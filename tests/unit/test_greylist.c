@@ -43,6 +43,8 @@ static void test_names(void **state)
 	assert_string_equal(name_of("451 4.3.0 mailbox busy"), "");
 	assert_string_equal(name_of(""), "");
 	assert_null(mqw_greylist_find(MQW_SLICE_NULL));
+	for (size_t i = 0; i < ROWS; i++)
+		assert_true(table[i].min_delay <= MQW_GREYLIST_DELAY_MAX);
 }
 
 /* Replies made of the beginnings and ends of the words that are known. */

@@ -39,11 +39,15 @@ static void sh(const char *command)
 	free(line);
 }
 
+static bool ahead; /* decompressed in a thread of its own: all has to be the same */
+
 static struct mqw_reader *reader(void)
 {
 	struct mqw_reader *r;
 
 	assert_int_equal(mqw_reader_open(path, &r), 0);
+	if (ahead)
+		mqw_reader_read_ahead(r);
 	return r;
 }
 
@@ -421,6 +425,8 @@ int main(void)
 		cmocka_unit_test(test_stdin_slow),
 		cmocka_unit_test(test_magic),
 	};
+	int failed = cmocka_run_group_tests_name("in one thread", tests, setup, teardown);
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	ahead = true;
+	return failed + cmocka_run_group_tests_name("read ahead", tests, setup, teardown);
 }

@@ -243,10 +243,81 @@ static void test_hour_that_is_missing(void **state)
 	mqw_syslog_reader_init(&r, 0, at("2027-03-29T00:00:00Z"));
 	assert_stamp(&r, NULL, "Mar 28 01:59:59", "2027-03-28T00:59:59Z");
 	assert_stamp(&r, NULL, "Mar 28 03:00:00", "2027-03-28T01:00:00Z");
-	r.hour_len = 0;
+	mqw_syslog_reader_next_file(&r, at("2027-03-29T00:00:00Z"));
 	assert_in_range(parse(&r, "Mar 28 02:30:00 mx p/q[1]: x").time, at("2027-03-28T00:30:00Z"),
 		at("2027-03-28T01:30:00Z"));
 	zone("UTC");
+}
+
+static const char *one_of(const char *const *texts, size_t count)
+{
+	return texts[(size_t)rand() % count];
+}
+
+/* A head as any logger may write it, most of them alike, and now and then one that is damaged. */
+static size_t some_head(char *buf, size_t size)
+{
+	static const char *const days[] = {
+		"2026-11-25T", "2026-11-25 ", "Nov 25 ", "Nov  5 ", "2026 Nov 25 "};
+	static const char *const fractions[] = {"", "", ".123456", ".000001", ",123456", ".5", "."};
+	static const char *const zones[] = {"+00:00 ", "+00:00 ", "Z ", "+0100 ", " -0530 ", " ",
+		"  ", " +", "", "+02:00", " +12 "};
+	static const char *const hosts[] = {"mx", "mx", "mx1.example.com", "", "m", "mx [1]:"};
+	static const char *const tags[] = {"postfix/smtp[12]: ", "postfix/qmgr[4294967296]: ",
+		"a: ", "a[b[3]: ", "[7]: ", "exim ", "p/q[99999999999999999999999]: "};
+	static size_t day, fraction, zone;
+	int n;
+
+	if (rand() % 8 == 0) {
+		day = (size_t)rand() % (sizeof(days) / sizeof(*days));
+		fraction = (size_t)rand() % (sizeof(fractions) / sizeof(*fractions));
+		zone = (size_t)rand() % (sizeof(zones) / sizeof(*zones));
+	}
+	n = snprintf(buf, size, "%s%02d:%02d:%02d%s%s%s %sA1: text", days[day], rand() % 3,
+		rand() % 62, rand() % 63, fractions[fraction], zones[zone],
+		one_of(hosts, sizeof(hosts) / sizeof(*hosts)),
+		one_of(tags, sizeof(tags) / sizeof(*tags)));
+	if (rand() % 4 == 0)
+		buf[rand() % n] = (char)(rand() % 8 ? " 0:[+.-9"[rand() % 8] : rand());
+	return rand() % 16 ? (size_t)n : (size_t)(rand() % n);
+}
+
+/* What is remembered from line to line saves time and changes nothing: its twin remembers nothing. */
+static void test_memory_changes_nothing(void **state)
+{
+	struct mqw_syslog_reader r;
+	int parsed = 0;
+
+	(void)state;
+	mqw_syslog_reader_init(&r, 2026, MQW_TIME_NONE);
+	srand(1);
+	for (int i = 0; i < 300000; i++) {
+		struct mqw_line with = {0}, without = {0};
+		struct mqw_syslog_reader fresh;
+		char text[256], *exact;
+		size_t len = some_head(text, sizeof(text));
+		bool good;
+
+		/* Of its very length, so that a look behind its end shows under a sanitizer. */
+		exact = malloc(len ? len : 1);
+		memcpy(exact, text, len);
+		mqw_syslog_reader_init(&fresh, 2026, MQW_TIME_NONE);
+		good = mqw_syslog_parse(&fresh, mqw_slice(exact, len), &without);
+		assert_int_equal(mqw_syslog_parse(&r, mqw_slice(exact, len), &with), good);
+		if (good) {
+			assert_true(with.time == without.time);
+			assert_true(with.host.ptr == without.host.ptr &&
+				with.host.len == without.host.len);
+			assert_true(
+				with.tag.ptr == without.tag.ptr && with.tag.len == without.tag.len);
+			assert_true(with.text.ptr == without.text.ptr &&
+				with.text.len == without.text.len);
+			assert_int_equal(with.pid, without.pid);
+			parsed++;
+		}
+		free(exact);
+	}
+	assert_true(parsed > 100000);
 }
 
 static void test_leap_second(void **state)
@@ -308,6 +379,7 @@ int main(void)
 		cmocka_unit_test(test_year_of_a_file),
 		cmocka_unit_test(test_hour_that_comes_twice),
 		cmocka_unit_test(test_hour_that_is_missing),
+		cmocka_unit_test(test_memory_changes_nothing),
 		cmocka_unit_test(test_leap_second),
 		cmocka_unit_test(test_losses),
 	};

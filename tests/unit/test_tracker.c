@@ -219,13 +219,14 @@ static void test_late_lines(void **state)
 static void test_heap(void **state)
 {
 	struct mqw_message *m[200];
+	struct mqw_pieces pieces = {0};
 	struct mqw_heap h = {0};
 	unsigned int x = 12345;
 	size_t left = 0;
 
 	(void)state;
 	for (size_t i = 0; i < 200; i++) {
-		m[i] = mqw_message_create(MQW_SLICE_NULL, MQW_LIT("A1"));
+		m[i] = mqw_message_create(&pieces, MQW_SLICE_NULL, MQW_LIT("A1"));
 		x = x * 1103515245u + 12345u;
 		m[i]->link.due_at = (int64_t)(x >> 16 & 31);
 		assert_int_equal(mqw_heap_set(&h, &m[i]->link), 0);
@@ -263,7 +264,8 @@ static void test_heap(void **state)
 	}
 	mqw_heap_done(&h);
 	for (size_t i = 0; i < 200; i++)
-		mqw_message_free(m[i]);
+		mqw_message_free(&pieces, m[i]);
+	mqw_pieces_done(&pieces);
 }
 
 static void test_gaps(void **state)
@@ -363,6 +365,47 @@ static void tell_much(uint64_t seed)
 	mqw_tracker_finish(t, T0 + 40 * MQW_DAY);
 }
 
+/* What is in no trouble is counted, and not told; texts are as long as they are. */
+static void test_quiet(void **state)
+{
+	char long_name[600];
+	struct mqw_event e;
+
+	(void)state;
+	options.quiet = true;
+	begin(false);
+	accepted("A1", T0);
+	memset(long_name, 'l', sizeof(long_name));
+	for (int n = 1; n < 600; n += 13) {
+		e = about(MQW_EVENT_QUEUED, "A1", T0);
+		e.sender = mqw_slice(long_name, (size_t)n % 100);
+		feed(e);
+		e = about(MQW_EVENT_ATTEMPT, "A1", T0 + n);
+		e.recipient = MQW_LIT(B);
+		e.outcome = MQW_OUTCOME_DEFERRED;
+		e.relay = mqw_slice(long_name, (size_t)n);
+		feed(e);
+		assert_int_equal(
+			strlen(mqw_tracker_find(t, realm, MQW_LIT("A1"))->sender), n % 100);
+		assert_int_equal(
+			strlen(mqw_tracker_find(t, realm, MQW_LIT("A1"))->recipients->relay),
+			n < 512 ? n : 512);
+	}
+	tried("A1", B, MQW_OUTCOME_SENT, 250, T0 + 1000);
+	tried("A1", C, MQW_OUTCOME_BOUNCED, 550, T0 + 1000);
+	tried("A1", "d@example.net", MQW_OUTCOME_BOUNCED, 450, T0 + 1000);
+	happens(MQW_EVENT_REMOVED, "A1", T0 + 1001);
+	accepted("A2", T0 + 1);
+	deferred("A2", T0 + 2);
+	happens(MQW_EVENT_REMOVED, "A2", T0 + 1001);
+	mqw_tracker_finish(t, T0 + MQW_DAY);
+	assert_said("A1 d@example.net false_ndr certain\nA1 forgotten\n"
+		    "A2 " B " unknown unproven\nA2 forgotten\n");
+	assert_int_equal(mqw_tracker_counts(t)->recipients, 4);
+	assert_int_equal(mqw_tracker_counts(t)->verdicts[MQW_VERDICT_DELIVERED], 1);
+	assert_int_equal(mqw_tracker_counts(t)->verdicts[MQW_VERDICT_BOUNCED], 1);
+}
+
 static void test_same_every_time(void **state)
 {
 	char *first;
@@ -423,6 +466,7 @@ int main(void)
 		TEST(test_gaps),
 		TEST(test_cap_of_messages),
 		TEST(test_cap_of_recipients),
+		TEST(test_quiet),
 		TEST(test_same_every_time),
 		TEST(own_mail_is_not_judged),
 	};

@@ -42,7 +42,8 @@ static size_t find(const struct mqw_map *m, uint64_t hash, struct mqw_slice key)
 	size_t mask = m->cap - 1, i = (size_t)hash & mask;
 
 	while (m->slots[i].value &&
-		(m->slots[i].hash != hash || !mqw_slice_eq(m->slots[i].key, key)))
+		(m->slots[i].hash != hash || m->slots[i].key.len != key.len ||
+			!mqw_same_bytes(m->slots[i].key.ptr, key.ptr, key.len)))
 		i = (i + 1) & mask;
 	return i;
 }

@@ -121,10 +121,13 @@ int mqw_slice_cmp(struct mqw_slice a, struct mqw_slice b)
 
 bool mqw_slice_take_u64(struct mqw_slice *s, uint64_t *ret)
 {
+	const size_t safe = s->len < 19 ? s->len : 19; /* so many digits always fit */
 	uint64_t v = 0;
 	size_t i = 0;
 
-	for (; i < s->len && s->ptr[i] >= '0' && s->ptr[i] <= '9'; i++)
+	for (; i < safe && (unsigned char)(s->ptr[i] - '0') <= 9; i++)
+		v = v * 10 + (unsigned char)(s->ptr[i] - '0');
+	for (; i >= 19 && i < s->len && s->ptr[i] >= '0' && s->ptr[i] <= '9'; i++)
 		if (__builtin_mul_overflow(v, 10u, &v) ||
 			__builtin_add_overflow(v, (uint64_t)(s->ptr[i] - '0'), &v))
 			return false;

@@ -32,6 +32,20 @@ static inline struct mqw_slice mqw_slice_of(const char *s)
 	return (struct mqw_slice){s, s ? strlen(s) : 0};
 }
 
+/* Whether n bytes are the same; without a call where they are 8 to 16, as many a short text is. */
+static inline bool mqw_same_bytes(const char *a, const char *b, size_t n)
+{
+	uint64_t a1, a2, b1, b2;
+
+	if (n < 8 || n > 16)
+		return n == 0 || memcmp(a, b, n) == 0;
+	memcpy(&a1, a, 8);
+	memcpy(&b1, b, 8);
+	memcpy(&a2, a + n - 8, 8);
+	memcpy(&b2, b + n - 8, 8);
+	return a1 == b1 && a2 == b2;
+}
+
 static inline bool mqw_slice_eq(struct mqw_slice a, struct mqw_slice b)
 {
 	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);

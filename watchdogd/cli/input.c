@@ -66,6 +66,8 @@ static int open_file(struct mqw_input *s, const struct mqw_log_file *f)
 
 	if (r < 0)
 		return r;
+	if (s->ahead)
+		mqw_reader_read_ahead(s->reader);
 	if (f->hole_before)
 		make_hole(s, "a rotated file of the set is missing");
 	mqw_syslog_reader_next_file(&s->syslog, mqw_reader_mtime(s->reader));

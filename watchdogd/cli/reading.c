@@ -27,6 +27,8 @@ static struct mqw_input *earliest(struct run *run)
 {
 	struct mqw_input *best = NULL;
 
+	if (run->input_count == 1)
+		return run->inputs[0].set ? run->inputs : NULL;
 	for (size_t i = 0; i < run->input_count; i++) {
 		struct mqw_input *s = &run->inputs[i];
 
@@ -97,7 +99,7 @@ static int give_line(struct run *run, struct mqw_input *s)
 	}
 	if (r->end == MQW_TIME_NONE || s->line.time > r->end)
 		r->end = s->line.time;
-	if (mqw_input_is_loggers(s) &&
+	if (mqw_loss_may_be(&s->line) && mqw_input_is_loggers(s) &&
 		mqw_loss_read(&run->loss, &s->line, r->mta ? r->mta->name : "", &gap)) {
 		result = run->sink->emit(run->sink->ctx, &gap);
 		return result < 0 ? result : 0;
@@ -171,6 +173,7 @@ static int prepare(struct run *run, const struct mqw_fileset *files)
 
 		mqw_input_init(s, &files->sets[i], (uint32_t)r->name_count, r->year, &run->mta,
 			&r->errors);
+		s->ahead = r->ahead;
 		for (size_t f = 0; f < s->set->count; f++) {
 			r->names[r->name_count++] = s->set->files[f].path;
 			bytes += s->set->files[f].size;

@@ -16,6 +16,7 @@ struct mqw_reading {
 	const struct mqw_probe_ops *mta; /* NULL: recognised from the lines, and set */
 	int year; /* of the first year-less stamp; 0: from the file's time */
 	int64_t until; /* lines after it are not read; MQW_TIME_NONE: all are */
+	bool ahead; /* decompress in threads of their own */
 	bool progress; /* show a bar on standard error */
 	/* Called after each line with a stamp, in order; may be NULL. */
 	void (*time)(void *ctx, int64_t now);

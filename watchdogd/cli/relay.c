@@ -7,14 +7,15 @@
 
 #define BATCHES 4 /* one is filled, one is worked on, and others even out */
 #define EVENTS 512
+#define TIMES 1024
 #define TEXT ((size_t)128 * 1024)
 
-/* A time alone goes as an event of no kind. */
-#define TIME MQW_EVENT_COUNT
-
+/* Of most lines only the time goes over: with an event's room for each, most of that would be empty. */
 struct batch {
 	struct mqw_event events[EVENTS];
-	size_t count, used;
+	int64_t times[TIMES];
+	bool is_event[EVENTS + TIMES]; /* in the order in which they came */
+	size_t count, event_count, time_count, used;
 	char text[TEXT];
 };
 
@@ -64,8 +65,9 @@ static size_t text_length(const struct mqw_event *e)
 /* There is room for it. */
 static void add(struct batch *b, const struct mqw_event *e)
 {
-	struct mqw_event *copy = &b->events[b->count++];
+	struct mqw_event *copy = &b->events[b->event_count++];
 
+	b->is_event[b->count++] = true;
 	*copy = *e;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct mqw_slice *s = text_of(copy, i);
@@ -79,13 +81,23 @@ static void add(struct batch *b, const struct mqw_event *e)
 	}
 }
 
-static int take(struct mqw_relay *r, const struct mqw_event *e)
+static int take(struct mqw_relay *r, const struct batch *b)
 {
-	if (e->kind != TIME)
-		return r->to.emit(r->to.ctx, e);
-	if (r->time)
-		r->time(r->time_ctx, e->time);
-	return 0;
+	size_t event = 0, time = 0;
+	int fault = 0;
+
+	for (size_t i = 0; fault >= 0 && i < b->count; i++) {
+		if (b->is_event[i])
+			fault = r->to.emit(r->to.ctx, &b->events[event++]);
+		else if (r->time)
+			r->time(r->time_ctx, b->times[time++]);
+	}
+	return fault;
+}
+
+static void empty(struct batch *b)
+{
+	b->count = b->event_count = b->time_count = b->used = 0;
 }
 
 static void *work(void *relay)
@@ -104,8 +116,8 @@ static void *work(void *relay)
 			continue;
 		}
 		pthread_mutex_unlock(&r->lock);
-		for (size_t i = 0; fault >= 0 && i < b->count; i++)
-			fault = take(r, &b->events[i]);
+		if (fault >= 0)
+			fault = take(r, b);
 		pthread_mutex_lock(&r->lock);
 		r->fault = fault < 0 ? fault : 0;
 		r->first = (r->first + 1) % BATCHES;
@@ -132,7 +144,7 @@ static int hand_on(struct mqw_relay *r, unsigned int most)
 	fault = r->fault;
 	pthread_mutex_unlock(&r->lock);
 	r->filling = &r->batches[r->next];
-	r->filling->count = r->filling->used = 0;
+	empty(r->filling);
 	return fault;
 }
 
@@ -151,7 +163,7 @@ int mqw_relay_start(const struct mqw_sink *to, void (*time)(void *ctx, int64_t n
 	r->newest = MQW_TIME_NONE;
 	r->next = r->first = r->full = 0;
 	r->filling = r->batches;
-	r->filling->count = r->filling->used = 0;
+	empty(r->filling);
 	r->ending = false;
 	r->fault = 0;
 	pthread_mutex_init(&r->lock, NULL);
@@ -176,9 +188,9 @@ int mqw_relay_emit(void *relay, const struct mqw_event *e)
 	if (len > TEXT) {
 		/* Texts of one event may be the same bytes of a line many times over. */
 		fault = hand_on(r, 0);
-		return fault < 0 ? fault : take(r, e);
+		return fault < 0 ? fault : r->to.emit(r->to.ctx, e);
 	}
-	if (r->filling->count == EVENTS || len > TEXT - r->filling->used)
+	if (r->filling->event_count == EVENTS || len > TEXT - r->filling->used)
 		fault = hand_on(r, BATCHES - 1);
 	add(r->filling, e);
 	return fault;
@@ -187,17 +199,17 @@ int mqw_relay_emit(void *relay, const struct mqw_event *e)
 void mqw_relay_time(void *relay, int64_t now)
 {
 	struct mqw_relay *r = relay;
-	struct mqw_event *e;
+	struct batch *b;
 
 	/* A time that is not later says nothing. */
 	if (now <= r->newest)
 		return;
 	r->newest = now;
-	if (r->filling->count == EVENTS)
+	if (r->filling->time_count == TIMES)
 		hand_on(r, BATCHES - 1);
-	e = &r->filling->events[r->filling->count++];
-	e->kind = TIME;
-	e->time = now;
+	b = r->filling;
+	b->is_event[b->count++] = false;
+	b->times[b->time_count++] = now;
 }
 
 int mqw_relay_drain(struct mqw_relay *r)

@@ -55,6 +55,15 @@ static void on_time(void *ctx, int64_t now)
 	mqw_tracker_tick(ctx, now);
 }
 
+static struct mqw_tracker_options tracker_options(const struct scan *s)
+{
+	struct mqw_tracker_options o = mqw_cli_tracker_options(&s->options);
+
+	/* What --since leaves out has to be told, to be counted. */
+	o.quiet = !s->options.all && s->options.since == MQW_TIME_NONE;
+	return o;
+}
+
 /*
  * Before the log's lines are followed, as soon as it is known whose queue it is. What cannot be
  * read has been noted.
@@ -79,7 +88,7 @@ static void on_recognised(void *ctx, const struct mqw_probe_ops *mta)
 	if (s->relay)
 		mqw_relay_drain(s->relay);
 	s->options.mta = mta;
-	options = mqw_cli_tracker_options(&s->options);
+	options = tracker_options(s);
 	mqw_tracker_set_options(s->tracker, &options);
 	look_at_queue(s);
 }
@@ -142,12 +151,13 @@ static bool has_two_cpus(void)
 static int read_logs(struct scan *s)
 {
 	struct mqw_sink sink = {.emit = mqw_tracker_event, .ctx = s->tracker};
+	bool threads = s->options.jobs ? s->options.jobs > 1 : has_two_cpus();
 	int r, fault;
 
 	s->reading.time = on_time;
 	s->reading.time_ctx = s->tracker;
-	if ((s->options.jobs ? s->options.jobs > 1 : has_two_cpus()) &&
-		mqw_relay_start(&sink, on_time, s->tracker, &s->relay) == 0) {
+	s->reading.ahead = threads;
+	if (threads && mqw_relay_start(&sink, on_time, s->tracker, &s->relay) == 0) {
 		sink = (struct mqw_sink){.emit = mqw_relay_emit, .ctx = s->relay};
 		s->reading.time = mqw_relay_time;
 		s->reading.time_ctx = s->relay;
@@ -165,7 +175,7 @@ static int run(struct scan *s)
 	struct mqw_tracker_counts counts;
 	int r;
 
-	options = mqw_cli_tracker_options(&s->options);
+	options = tracker_options(s);
 	s->tracker = mqw_tracker_create(&options, &ops, false);
 	if (!s->tracker)
 		return -ENOMEM;

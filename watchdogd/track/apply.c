@@ -108,7 +108,7 @@ static void apply_attempt(struct mqw_tracker *t, struct mqw_message *m, struct m
 		r->status[e->status.len] = '\0';
 	}
 	if (e->relay.len && !mqw_slice_eq(e->relay, MQW_LIT("none")))
-		mqw_string_set(&r->relay, e->relay, REPLY_MAX);
+		mqw_recipient_set_relay(r, e->relay, REPLY_MAX);
 	if (e->reply.len)
 		mqw_string_set(&r->reply, e->reply, REPLY_MAX);
 	if (e->outcome == MQW_OUTCOME_HANDED_OFF && e->other_id.len) {
@@ -118,7 +118,9 @@ static void apply_attempt(struct mqw_tracker *t, struct mqw_message *m, struct m
 	if (e->outcome == MQW_OUTCOME_DEFERRED) {
 		mqw_silence_deferred(&t->silence, m->deferred_at, e->time);
 		m->deferred_at = e->time;
-		g = r->attempts > 1 ? mqw_greylist_find(e->reply) : NULL;
+		g = r->attempts > 1 && r->last_attempt - r->first_attempt < MQW_GREYLIST_DELAY_MAX
+			? mqw_greylist_find(e->reply)
+			: NULL;
 		r->hasty = g && r->last_attempt - r->first_attempt < g->min_delay;
 	}
 }
@@ -135,7 +137,7 @@ static int apply_opened(struct mqw_tracker *t, struct mqw_message *m, const stru
 	if (e->time < m->opened_at)
 		m->opened_at = e->time;
 	if (e->sender.ptr)
-		mqw_string_set(&m->sender, e->sender, REPLY_MAX);
+		mqw_message_set_sender(m, e->sender, REPLY_MAX);
 	if (e->other_id.len == 0)
 		return 0;
 	former = mqw_identity_find(t, e->realm, e->other_id);
@@ -145,10 +147,10 @@ static int apply_opened(struct mqw_tracker *t, struct mqw_message *m, const stru
 	if (!mqw_string_set(&former->successor, e->queue_id, ID_MAX))
 		return -ENOMEM;
 	if (!m->sender && former->sender &&
-		!mqw_string_set(&m->sender, mqw_slice_of(former->sender), REPLY_MAX))
+		!mqw_message_set_sender(m, mqw_slice_of(former->sender), REPLY_MAX))
 		return -ENOMEM;
 	if (!m->message_id && former->message_id &&
-		!mqw_string_set(&m->message_id, mqw_slice_of(former->message_id), REPLY_MAX))
+		!mqw_message_set_message_id(m, mqw_slice_of(former->message_id), REPLY_MAX))
 		return -ENOMEM;
 	if (!mqw_string_set(&m->former_id, e->other_id, ID_MAX))
 		return -ENOMEM;
@@ -182,7 +184,7 @@ int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct
 		if (!m->queued && !m->recipients)
 			m->opening_seen = m->age_known = true;
 		m->probe = m->probe || e->own;
-		return mqw_string_set(&m->message_id, e->message_id, REPLY_MAX) ? 0 : -ENOMEM;
+		return mqw_message_set_message_id(m, e->message_id, REPLY_MAX) ? 0 : -ENOMEM;
 	case MQW_EVENT_QUEUED:
 		/* Where a try has been seen its first such line was before all that is known. */
 		if (!m->taken_on)
@@ -191,14 +193,14 @@ int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct
 		m->queued = true;
 		m->announced = e->count > UINT32_MAX ? UINT32_MAX : (uint32_t)e->count;
 		m->held = false;
-		return !e->sender.ptr || mqw_string_set(&m->sender, e->sender, REPLY_MAX) ? 0
-											  : -ENOMEM;
+		return !e->sender.ptr || mqw_message_set_sender(m, e->sender, REPLY_MAX) ? 0
+											 : -ENOMEM;
 	case MQW_EVENT_ATTEMPT:
 		m->queued = m->taken_on = true;
 		if (e->outcome == MQW_OUTCOME_WITHDRAWN &&
 			!mqw_message_find_recipient(m, e->recipient))
 			withdraw_unknown(m);
-		r = mqw_message_recipient(m, e->recipient, t->options.max_recipients);
+		r = mqw_message_recipient(&t->pieces, m, e->recipient, t->options.max_recipients);
 		t->tried = r;
 		if (!r) {
 			if (!t->options.max_recipients ||

@@ -35,8 +35,8 @@ static bool is_recent(
 
 	return m && m->link.key_len == realm.len + 1 + queue_id.len &&
 		m->queue_id == m->realm + realm.len + 1 &&
-		(realm.len == 0 || memcmp(m->realm, realm.ptr, realm.len) == 0) &&
-		(queue_id.len == 0 || memcmp(m->queue_id, queue_id.ptr, queue_id.len) == 0);
+		mqw_same_bytes(m->queue_id, queue_id.ptr, queue_id.len) &&
+		mqw_same_bytes(m->realm, realm.ptr, realm.len);
 }
 
 int mqw_identity_look(struct mqw_tracker *t, struct mqw_slice realm, struct mqw_slice queue_id,
@@ -139,16 +139,16 @@ struct mqw_message *mqw_identity_add(struct mqw_tracker *t, struct mqw_slice rea
 
 	if (mqw_identity_make_room(t) && mqw_identity_look(t, realm, queue_id, &earlier) < 0)
 		return NULL;
-	m = mqw_message_create(realm, queue_id);
+	m = mqw_message_create(&t->pieces, realm, queue_id);
 	if (!m)
 		return NULL;
 	m->instance = mqw_identity_name(t, instance);
 	m->earlier = earlier;
 	if (mqw_packed_begin(t, m) < 0)
-		return mqw_message_free(m);
+		return mqw_message_free(&t->pieces, m);
 	if (mqw_map_put(&t->messages, mqw_slice(m->key, m->link.key_len), &m->link) < 0) {
 		mqw_packed_end(t, m);
-		return mqw_message_free(m);
+		return mqw_message_free(&t->pieces, m);
 	}
 	if (earlier)
 		earlier->has_later = true;
@@ -209,7 +209,7 @@ void mqw_identity_drop(struct mqw_tracker *t, struct mqw_message *m)
 	mqw_heap_remove(&t->heap, &m->link);
 	mqw_packed_end(t, m);
 	t->counts.open--;
-	mqw_message_free(m);
+	mqw_message_free(&t->pieces, m);
 }
 
 /* What each kind of event may do to the table of messages. */

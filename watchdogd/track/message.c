@@ -7,8 +7,87 @@
 #define NAME_MAX_LEN 4096 /* of a realm and of a queue id: far beyond any */
 #define ADDRESS_MAX 1024 /* RFC 5321 4.5.3.1.3 allows 256; quoted forms are longer */
 
+/*
+ * Room behind a message for what each has, and behind a recipient for its relay, so that these need no
+ * memory of their own; what is longer does. A string is in its room or owned.
+ */
+#define SENDER_ROOM 48
+#define MESSAGE_ID_ROOM 80
+#define RELAY_ROOM 72
+/* Keys and addresses, with their NUL, for which a piece has always room: nearly all. */
+#define KEY_ROOM 64
+#define ADDRESS_ROOM 64
+
+static size_t message_size(size_t key_len)
+{
+	return sizeof(struct mqw_message) + SENDER_ROOM + MESSAGE_ID_ROOM +
+		(key_len < KEY_ROOM ? KEY_ROOM : key_len + 1);
+}
+
+static size_t recipient_size(size_t address_len)
+{
+	return sizeof(struct mqw_recipient) + RELAY_ROOM +
+		(address_len < ADDRESS_ROOM ? ADDRESS_ROOM : address_len + 1);
+}
+
+static void *take(void **pieces, bool fits, size_t size)
+{
+	void *piece = fits ? *pieces : NULL;
+
+	if (!piece)
+		return malloc(size);
+	*pieces = *(void **)piece;
+	return piece;
+}
+
+static void give_back(void **pieces, bool fits, void *piece)
+{
+#ifdef __SANITIZE_ADDRESS__
+	fits = false; /* who uses it after this shall be found */
+#endif
+	if (!fits) {
+		free(piece);
+		return;
+	}
+	*(void **)piece = *pieces;
+	*pieces = piece;
+}
+
+static void free_all(void *pieces)
+{
+	while (pieces) {
+		void *next = *(void **)pieces;
+
+		free(pieces);
+		pieces = next;
+	}
+}
+
+void mqw_pieces_done(struct mqw_pieces *p)
+{
+	free_all(p->messages);
+	free_all(p->recipients);
+	*p = (struct mqw_pieces){0};
+}
+
+static char *sender_room(const struct mqw_message *m)
+{
+	return (char *)(uintptr_t)(m + 1);
+}
+
+static char *message_id_room(const struct mqw_message *m)
+{
+	return sender_room(m) + SENDER_ROOM;
+}
+
+static char *relay_room(const struct mqw_recipient *r)
+{
+	return (char *)(uintptr_t)(r + 1);
+}
+
 /* One piece, the key behind the message. Not by calloc(), whose fast path is none in glibc. */
-struct mqw_message *mqw_message_create(struct mqw_slice realm, struct mqw_slice queue_id)
+struct mqw_message *mqw_message_create(
+	struct mqw_pieces *p, struct mqw_slice realm, struct mqw_slice queue_id)
 {
 	struct mqw_message *m;
 	size_t key_len;
@@ -16,11 +95,11 @@ struct mqw_message *mqw_message_create(struct mqw_slice realm, struct mqw_slice 
 	realm = mqw_slice_head(realm, NAME_MAX_LEN);
 	queue_id = mqw_slice_head(queue_id, NAME_MAX_LEN);
 	key_len = realm.len + 1 + queue_id.len;
-	m = malloc(sizeof(*m) + key_len + 1);
+	m = take(&p->messages, key_len < KEY_ROOM, message_size(key_len));
 	if (!m)
 		return NULL;
 	memset(m, 0, sizeof(*m));
-	m->key = (char *)(m + 1);
+	m->key = message_id_room(m) + MESSAGE_ID_ROOM;
 	m->link.key_len = (uint16_t)key_len;
 	if (realm.len)
 		memcpy(m->key, realm.ptr, realm.len);
@@ -39,54 +118,82 @@ struct mqw_message *mqw_message_create(struct mqw_slice realm, struct mqw_slice 
 }
 
 /* Most of what could be there is not: that is seen without a call. */
-static inline void drop(char *s)
+static inline void drop(char *s, const char *room)
 {
-	if (s)
+	if (s && s != room)
 		free(s);
 }
 
-static void free_recipient(struct mqw_recipient *r)
+static void free_recipient(struct mqw_pieces *p, struct mqw_recipient *r)
 {
-	drop(r->relay);
-	drop(r->reply);
-	drop(r->successor);
-	free(r);
+	drop(r->relay, relay_room(r));
+	drop(r->reply, NULL);
+	drop(r->successor, NULL);
+	/* Where the address holds a NUL the piece is larger than it seems, which does no harm. */
+	give_back(&p->recipients, strlen(r->address) < ADDRESS_ROOM, r);
 }
 
-struct mqw_message *mqw_message_free(struct mqw_message *m)
+struct mqw_message *mqw_message_free(struct mqw_pieces *p, struct mqw_message *m)
 {
 	if (!m)
 		return NULL;
 	while (m->recipients) {
 		struct mqw_recipient *next = m->recipients->next;
 
-		free_recipient(m->recipients);
+		free_recipient(p, m->recipients);
 		m->recipients = next;
 	}
-	drop(m->sender);
-	drop(m->message_id);
-	drop(m->ndr_id);
-	drop(m->former_id);
-	drop(m->successor);
-	drop(m->lost_how);
-	free(m);
+	drop(m->sender, sender_room(m));
+	drop(m->message_id, message_id_room(m));
+	drop(m->ndr_id, NULL);
+	drop(m->former_id, NULL);
+	drop(m->successor, NULL);
+	drop(m->lost_how, NULL);
+	give_back(&p->messages, m->link.key_len < KEY_ROOM, m);
 	return NULL;
+}
+
+/* room: of that size, where the string may be instead of memory of its own; NULL: nowhere. */
+static bool set(char **owned, char *room, size_t size, struct mqw_slice s)
+{
+	char *copy;
+
+	/* Several lines say the same. */
+	if (*owned && mqw_slice_eq(mqw_slice_of(*owned), s))
+		return true;
+	if (s.len < size && (!*owned || *owned == room)) {
+		if (s.len)
+			memcpy(room, s.ptr, s.len);
+		room[s.len] = '\0';
+		*owned = room;
+		return true;
+	}
+	copy = mqw_slice_dup(s);
+	if (!copy)
+		return false;
+	drop(*owned, room);
+	*owned = copy;
+	return true;
 }
 
 bool mqw_string_set(char **owned, struct mqw_slice s, size_t cap)
 {
-	char *copy;
+	return set(owned, NULL, 0, mqw_slice_head(s, cap));
+}
 
-	s = mqw_slice_head(s, cap);
-	/* Several lines say the same. */
-	if (*owned && mqw_slice_eq(mqw_slice_of(*owned), s))
-		return true;
-	copy = mqw_slice_dup(s);
-	if (!copy)
-		return false;
-	free(*owned);
-	*owned = copy;
-	return true;
+bool mqw_message_set_sender(struct mqw_message *m, struct mqw_slice s, size_t cap)
+{
+	return set(&m->sender, sender_room(m), SENDER_ROOM, mqw_slice_head(s, cap));
+}
+
+bool mqw_message_set_message_id(struct mqw_message *m, struct mqw_slice s, size_t cap)
+{
+	return set(&m->message_id, message_id_room(m), MESSAGE_ID_ROOM, mqw_slice_head(s, cap));
+}
+
+bool mqw_recipient_set_relay(struct mqw_recipient *r, struct mqw_slice s, size_t cap)
+{
+	return set(&r->relay, relay_room(r), RELAY_ROOM, mqw_slice_head(s, cap));
 }
 
 /* The domain is compared without case, the local part exactly (RFC 5321 2.4). */
@@ -120,25 +227,26 @@ const struct mqw_recipient *mqw_tracker_recipient(
 }
 
 struct mqw_recipient *mqw_message_recipient(
-	struct mqw_message *m, struct mqw_slice address, uint32_t cap)
+	struct mqw_pieces *p, struct mqw_message *m, struct mqw_slice address, uint32_t cap)
 {
 	struct mqw_recipient *r = mqw_message_find_recipient(m, address);
 
 	if (r || (cap && m->recipient_count >= cap))
 		return r;
-	return mqw_message_add_recipient(m, address);
+	return mqw_message_add_recipient(p, m, address);
 }
 
-struct mqw_recipient *mqw_message_add_recipient(struct mqw_message *m, struct mqw_slice address)
+struct mqw_recipient *mqw_message_add_recipient(
+	struct mqw_pieces *p, struct mqw_message *m, struct mqw_slice address)
 {
 	struct mqw_recipient *r;
 
 	address = mqw_slice_head(address, ADDRESS_MAX);
-	r = malloc(sizeof(*r) + address.len + 1);
+	r = take(&p->recipients, address.len < ADDRESS_ROOM, recipient_size(address.len));
 	if (!r)
 		return NULL;
 	memset(r, 0, sizeof(*r));
-	r->address = (char *)(r + 1);
+	r->address = relay_room(r) + RELAY_ROOM;
 	if (address.len)
 		memcpy(r->address, address.ptr, address.len);
 	r->address[address.len] = '\0';

@@ -102,7 +102,7 @@ static void pack(struct mqw_tracker *t, struct mqw_message *m)
 	if (t->recent == m)
 		t->recent = NULL;
 	leave_row(t, m);
-	mqw_message_free(m);
+	mqw_message_free(&t->pieces, m);
 }
 
 struct mqw_message *mqw_packed_open(struct mqw_tracker *t, struct mqw_link *l)
@@ -116,9 +116,9 @@ struct mqw_message *mqw_packed_open(struct mqw_tracker *t, struct mqw_link *l)
 	}
 	key = mqw_slice(bytes_of(l), l->key_len);
 	mqw_slice_take_until(&key, '\0', &realm);
-	m = mqw_message_create(realm, key);
+	m = mqw_message_create(&t->pieces, realm, key);
 	if (!m || !mqw_unpack(t, bytes_of(l) + l->key_len, m) || enter_row(t, m) < 0)
-		return mqw_message_free(m);
+		return mqw_message_free(&t->pieces, m);
 	replace(t, l, &m->link, mqw_slice(m->key, l->key_len));
 	m->link.packed = false;
 	mqw_pack_drop(t, bytes_of(l) + l->key_len);
@@ -132,12 +132,12 @@ int64_t mqw_packed_last_seen(const struct mqw_link *l)
 			 : ((const struct mqw_message *)l)->last_seen;
 }
 
-void mqw_packed_free(struct mqw_link *l)
+void mqw_packed_free(struct mqw_tracker *t, struct mqw_link *l)
 {
 	if (l->packed)
 		free(l);
 	else
-		mqw_message_free(mqw_message_of(l));
+		mqw_message_free(&t->pieces, mqw_message_of(l));
 }
 
 int mqw_packed_add(struct mqw_tracker *t, const struct mqw_message *from, const char *instance)

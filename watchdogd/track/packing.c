@@ -214,7 +214,7 @@ static bool unpack_recipient(
 	struct mqw_tracker *t, const char **p, struct mqw_message *m, int64_t base)
 {
 	uint64_t bits = take_number(p);
-	struct mqw_recipient *r = mqw_message_add_recipient(m, peek_text(t, p));
+	struct mqw_recipient *r = mqw_message_add_recipient(&t->pieces, m, peek_text(t, p));
 	struct mqw_slice reply, status;
 	bool good;
 

@@ -9,9 +9,11 @@ static bool copy_string(char **to, const char *from)
 	return !from || mqw_string_set(to, mqw_slice_of(from), SIZE_MAX);
 }
 
-static bool copy_recipient(struct mqw_message *m, const struct mqw_recipient *from)
+static bool copy_recipient(
+	struct mqw_tracker *t, struct mqw_message *m, const struct mqw_recipient *from)
 {
-	struct mqw_recipient *to = mqw_message_add_recipient(m, mqw_slice_of(from->address));
+	struct mqw_recipient *to =
+		mqw_message_add_recipient(&t->pieces, m, mqw_slice_of(from->address));
 
 	if (!to || !copy_string(&to->relay, from->relay) || !copy_string(&to->reply, from->reply) ||
 		!copy_string(&to->successor, from->successor))
@@ -31,7 +33,8 @@ static bool copy_recipient(struct mqw_message *m, const struct mqw_recipient *fr
 	return true;
 }
 
-static bool copy_message(struct mqw_message *to, const struct mqw_message *from)
+static bool copy_message(
+	struct mqw_tracker *t, struct mqw_message *to, const struct mqw_message *from)
 {
 	if (!copy_string(&to->sender, from->sender) ||
 		!copy_string(&to->message_id, from->message_id) ||
@@ -69,7 +72,7 @@ static bool copy_message(struct mqw_message *to, const struct mqw_message *from)
 	to->closed_at = from->closed_at;
 	to->retry_at = from->retry_at;
 	for (const struct mqw_recipient *r = from->recipients; r; r = r->next)
-		if (!copy_recipient(to, r))
+		if (!copy_recipient(t, to, r))
 			return false;
 	return true;
 }
@@ -99,7 +102,7 @@ static int restore_later_life(
 		mqw_slice_of(from->instance), there);
 	if (!m)
 		return -ENOMEM;
-	if (!copy_message(m, from)) {
+	if (!copy_message(t, m, from)) {
 		mqw_identity_drop(t, m);
 		return -ENOMEM;
 	}

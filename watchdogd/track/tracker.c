@@ -64,7 +64,7 @@ struct mqw_tracker *mqw_tracker_free(struct mqw_tracker *t)
 	while (t->oldest) {
 		struct mqw_link *next = t->oldest->newer;
 
-		mqw_packed_free(t->oldest);
+		mqw_packed_free(t, t->oldest);
 		t->oldest = next;
 	}
 	while ((slot = mqw_map_next(&t->names, &cursor)))
@@ -80,6 +80,7 @@ struct mqw_tracker *mqw_tracker_free(struct mqw_tracker *t)
 	mqw_buffer_done(&t->packing);
 	mqw_buffer_done(&t->text);
 	mqw_pool_done(&t->pool);
+	mqw_pieces_done(&t->pieces);
 	free(t->loose);
 	free(t);
 	return NULL;
@@ -195,6 +196,18 @@ static const char *greylisting_of(const struct mqw_recipient *r)
 	return g ? g->name : NULL;
 }
 
+/* Nearly every recipient of all mail, at the end of a scan that does not show it. */
+static bool is_plainly_delivered(
+	const struct mqw_tracker *t, const struct mqw_message *m, const struct mqw_recipient *r)
+{
+	return t->options.quiet && r->state == MQW_RECIPIENT_SENT && !m->probe && !r->reported;
+}
+
+static bool is_wanted(const struct mqw_tracker *t, enum mqw_verdict v)
+{
+	return !t->options.quiet || mqw_verdict_is_trouble(v) || v == MQW_VERDICT_UNKNOWN;
+}
+
 bool mqw_tracker_review(struct mqw_tracker *t, struct mqw_message *m, bool final)
 {
 	struct mqw_recipient stand_in = {.first_attempt = MQW_TIME_NONE,
@@ -211,9 +224,15 @@ bool mqw_tracker_review(struct mqw_tracker *t, struct mqw_message *m, bool final
 		return false;
 	m->untold = false;
 	for (; r; r = r->next) {
-		struct mqw_judgement j = mqw_judge(t, m, r);
+		struct mqw_judgement j;
 		enum mqw_verdict previous = (enum mqw_verdict)r->reported;
 
+		if (final && is_plainly_delivered(t, m, r)) {
+			t->counts.verdicts[MQW_VERDICT_DELIVERED]++;
+			t->counts.recipients++;
+			continue;
+		}
+		j = mqw_judge(t, m, r);
 		if (r == &stand_in && !mqw_verdict_is_trouble(j.verdict) && !previous)
 			j.verdict = MQW_VERDICT_NONE;
 		if (final) {
@@ -225,7 +244,7 @@ bool mqw_tracker_review(struct mqw_tracker *t, struct mqw_message *m, bool final
 		j.again = is_surer(r, &j);
 		j.before = (enum mqw_confidence)(r->sure ? r->sure - 1 : 0);
 		if ((j.verdict == previous && !j.again) ||
-			(j.verdict == MQW_VERDICT_NONE && !t->live))
+			(j.verdict == MQW_VERDICT_NONE && !t->live) || !is_wanted(t, j.verdict))
 			continue;
 		sure = r->sure;
 		r->reported = (uint8_t)j.verdict;

@@ -134,6 +134,11 @@ struct mqw_tracker_options {
 	 * that leaves the queue, nor for one whose lifetime ends and whose sender wants no report.
 	 */
 	bool removal_unlogged;
+	/*
+	 * A scan that shows trouble alone: of recipients in none, whose verdict is no unknown either,
+	 * the verdict is counted and not told.
+	 */
+	bool quiet;
 	uint64_t max_messages; /* at the cap the oldest settled, then the oldest go; 0: no cap */
 	uint32_t max_recipients; /* of one message; 0: no cap */
 	uint32_t loose_messages; /* more than so many are packed */

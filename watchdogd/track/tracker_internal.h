@@ -16,19 +16,37 @@ enum mqw_recipient_state mqw_recipient_step(
 
 /* message.c: messages and recipients as objects; no logic. */
 
+/*
+ * Pieces of memory that held a message or a recipient and wait for the next: mail comes and goes all the
+ * time. Never more than were in use at one time. Zeroed, it is empty.
+ */
+struct mqw_pieces {
+	void *messages, *recipients; /* each begins with the address of the next */
+};
+void mqw_pieces_done(struct mqw_pieces *p);
+
 /* NULL when memory is out. */
-struct mqw_message *mqw_message_create(struct mqw_slice realm, struct mqw_slice queue_id);
+struct mqw_message *mqw_message_create(
+	struct mqw_pieces *p, struct mqw_slice realm, struct mqw_slice queue_id);
 /* Frees it with its recipients; unlinking is the caller's. NULL in, NULL out. */
-struct mqw_message *mqw_message_free(struct mqw_message *m);
+struct mqw_message *mqw_message_free(struct mqw_pieces *p, struct mqw_message *m);
 /* A recipient that is known to be new; NULL when memory is out. */
-struct mqw_recipient *mqw_message_add_recipient(struct mqw_message *m, struct mqw_slice address);
+struct mqw_recipient *mqw_message_add_recipient(
+	struct mqw_pieces *p, struct mqw_message *m, struct mqw_slice address);
 /* The recipient of that address, made when new (and below the cap); NULL: no memory or over cap. */
 struct mqw_recipient *mqw_message_recipient(
-	struct mqw_message *m, struct mqw_slice address, uint32_t cap);
+	struct mqw_pieces *p, struct mqw_message *m, struct mqw_slice address, uint32_t cap);
 struct mqw_recipient *mqw_message_find_recipient(
 	const struct mqw_message *m, struct mqw_slice address);
 /* Replaces an owned string by a copy of s, cut at cap bytes. False when memory is out. */
 bool mqw_string_set(char **owned, struct mqw_slice s, size_t cap);
+/*
+ * The same of strings that nearly each message or recipient has: they have room in its own piece of
+ * memory. No other function may replace one of them.
+ */
+bool mqw_message_set_sender(struct mqw_message *m, struct mqw_slice s, size_t cap);
+bool mqw_message_set_message_id(struct mqw_message *m, struct mqw_slice s, size_t cap);
+bool mqw_recipient_set_relay(struct mqw_recipient *r, struct mqw_slice s, size_t cap);
 /* Whether the file has left the queue by a line that says so. */
 bool mqw_message_closed(const struct mqw_message *m);
 /* The message of a link that is not packed. */
@@ -106,6 +124,7 @@ struct mqw_greylist {
 	struct mqw_slice words; /* found anywhere in the reply, without regard to case */
 	int64_t min_delay; /* of its default; 0 unknown */
 };
+#define MQW_GREYLIST_DELAY_MAX (50 * MQW_MINUTE) /* none has a longer one */
 /* The first entry that fits, or NULL. */
 const struct mqw_greylist *mqw_greylist_find(struct mqw_slice reply);
 
@@ -153,6 +172,7 @@ struct mqw_tracker {
 	struct mqw_message **loose; /* those that are not packed */
 	size_t loose_count, loose_cap, hand;
 	struct mqw_pool pool;
+	struct mqw_pieces pieces;
 	struct mqw_message *dirty_first, *dirty_last;
 	struct mqw_heap heap;
 	struct mqw_gaps gaps;
@@ -198,7 +218,7 @@ int mqw_packed_add(struct mqw_tracker *t, const struct mqw_message *from, const 
 /* When the message of a link was last heard of, whichever form it has. */
 int64_t mqw_packed_last_seen(const struct mqw_link *l);
 /* Frees either form; unlinking is the caller's. */
-void mqw_packed_free(struct mqw_link *l);
+void mqw_packed_free(struct mqw_tracker *t, struct mqw_link *l);
 
 /* identity.c */
 
