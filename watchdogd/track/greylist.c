@@ -56,3 +56,11 @@ const struct mqw_greylist *mqw_greylist_find(struct mqw_slice reply)
 			g = &table[i];
 	return g;
 }
+
+const char *mqw_greylisting_of(struct mqw_slice reply, int64_t *ret_delay)
+{
+	const struct mqw_greylist *g = mqw_greylist_find(reply);
+
+	*ret_delay = g ? g->min_delay : 0;
+	return g ? g->name : NULL;
+}
