@@ -15,12 +15,14 @@ void mqw_syslog_reader_init(struct mqw_syslog_reader *r, int year, int64_t refer
 		.now = MQW_TIME_NONE,
 		.newest = MQW_TIME_NONE,
 		.last = MQW_TIME_NONE};
+	mqw_columns_init(&r->columns);
 }
 
 void mqw_syslog_reader_next_file(struct mqw_syslog_reader *r, int64_t reference)
 {
 	r->reference = reference;
 	r->hour_len = r->second_len = 0;
+	mqw_columns_init(&r->columns);
 }
 
 static bool digit(char c)
@@ -377,6 +379,7 @@ bool mqw_syslog_parse(struct mqw_syslog_reader *r, struct mqw_slice raw, struct 
 	uint64_t pri;
 
 	ret->pid = 0;
+	ret->columns = NULL;
 	ret->tag = ret->host = ret->text = MQW_SLICE_NULL;
 	if (s.len && s.ptr[0] == '<') {
 		s = mqw_slice_from(s, 1);

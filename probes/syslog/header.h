@@ -11,6 +11,7 @@
 #define MQW_PROBES_SYSLOG_HEADER_H
 
 #include "probes/probe.h"
+#include "probes/windows/columns.h"
 
 struct mqw_syslog_reader {
 	int year; /* of the newest year-less stamp; 0: not known yet */
@@ -29,6 +30,7 @@ struct mqw_syslog_reader {
 	char second_text[24]; /* the same up to the second, which second_start stands for */
 	size_t second_len;
 	int64_t second_start;
+	struct mqw_columns columns; /* of the file at hand, where its lines name them */
 };
 
 /*

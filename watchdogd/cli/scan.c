@@ -202,7 +202,8 @@ int mqw_cli_scan(int argc, char **argv)
 		fputs("mailq-watchdog scan: no log named; see --help\n", stderr);
 		return 2;
 	}
-	r = mqw_fileset_build(argv + first, (size_t)(argc - first), &s.files);
+	r = mqw_fileset_find(argv + first, (size_t)(argc - first),
+		s.options.mta ? s.options.mta->log_name : NULL, &s.files);
 	if (r == 0)
 		r = run(&s);
 	print_errors(&s.files.errors);

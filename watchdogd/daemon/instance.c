@@ -47,6 +47,7 @@ static void settle_options(struct mqw_instance *i, struct mqw_tracker_options *o
 	o->seed = mqw_map_random_seed();
 	o->remedy = i->act.probe->remedy;
 	o->removal_unlogged = i->act.probe->removal_unlogged;
+	o->answers_alone = i->act.probe->answers_alone;
 	if (c->queue)
 		i->queue_root = mqw_slice_dup(mqw_slice_of(c->queue));
 	else if (told.queue_directory)

@@ -115,9 +115,11 @@ static void on_line(void *ctx, const struct mqw_raw_line *raw, struct mqw_eviden
 	struct mqw_instance *i = ctx;
 	const struct mqw_probe_ops *mta = i->act.probe;
 	struct mqw_line line = {.evidence = evidence};
+	enum mqw_form form;
 
 	i->syslog.now = mqw_clock_now();
-	if (mqw_probe_parse(&mta, &i->syslog, raw->text, &line))
+	form = mqw_probe_parse(&mta, &i->syslog, raw->text, &line);
+	if (form != MQW_FORM_NONE && form != MQW_FORM_HEAD)
 		take_line(i, &line);
 	else
 		i->moved = true;
