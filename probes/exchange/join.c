@@ -144,6 +144,7 @@ void mqw_join_wait(struct mqw_join *j, const struct mqw_event *answer)
 	struct mqw_answer *a = slot_of(j, hash);
 	size_t used = 0;
 
+	j->answer_count += a->recipient == 0;
 	a->recipient = hash;
 	a->time = answer->time;
 	a->outcome = answer->outcome;
@@ -157,11 +158,16 @@ void mqw_join_wait(struct mqw_join *j, const struct mqw_event *answer)
 const struct mqw_answer *mqw_join_take(
 	struct mqw_join *j, struct mqw_slice recipient, const struct mqw_delivery *d)
 {
-	uint64_t hash = hash_of(j, recipient);
-	struct mqw_answer *a = slot_of(j, hash);
+	uint64_t hash;
+	struct mqw_answer *a;
 
+	if (!j->answer_count)
+		return NULL;
+	hash = hash_of(j, recipient);
+	a = slot_of(j, hash);
 	if (a->recipient != hash || a->time < d->seen - MQW_JOIN_SKEW)
 		return NULL;
 	a->recipient = 0;
+	j->answer_count--;
 	return a;
 }

@@ -46,6 +46,7 @@ struct mqw_join {
 	uint64_t recipients[MQW_JOIN_ROWS][MQW_JOIN_WAYS];
 	struct mqw_delivery deliveries[MQW_JOIN_ROWS][MQW_JOIN_WAYS];
 	struct mqw_answer answers[MQW_JOIN_ANSWERS];
+	size_t answer_count;
 };
 
 void mqw_join_init(struct mqw_join *j, uint64_t seed);

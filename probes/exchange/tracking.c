@@ -6,14 +6,14 @@
  */
 #include "probes/exchange/internal.h"
 
+/* From 1, as Microsoft counts them. */
 enum field {
-	FIELD_RECIPIENT = 7,
-	FIELD_EVENT = 8,
-	FIELD_ID = 9,
-	FIELD_COUNT = 13,
-	FIELD_ORIGIN = 14,
-	FIELD_LINKED = 17,
-	FIELDS_IN_FRONT = 18, /* of the subject */
+	FIELD_RECIPIENT = 8,
+	FIELD_EVENT = 9,
+	FIELD_ID = 10,
+	FIELD_COUNT = 14,
+	FIELD_ORIGIN = 15,
+	FIELD_LINKED = 18,
 };
 
 /* What an event means for the recipient. */
@@ -77,30 +77,68 @@ static enum meaning meaning_of(uint64_t event, const char **ret_words)
 	}
 }
 
+/* A line, taken apart as far as its event asks for. */
 struct row {
-	struct mqw_slice fields[FIELDS_IN_FRONT];
-	struct mqw_slice sender; /* ptr NULL not said */
+	struct mqw_slice recipient, id;
+	uint64_t event;
+	struct mqw_slice rest; /* behind the id */
 };
+
+static bool take_fields(struct mqw_slice *s, size_t n, struct mqw_slice *ret_last)
+{
+	const char *p = s->ptr, *end = p + s->len, *from = p;
+
+	/* Fields are short: a call for each takes longer than looking at its bytes. */
+	for (; p < end; p++) {
+		if (*p != '\t')
+			continue;
+		if (--n == 0)
+			break;
+		from = p + 1;
+	}
+	if (p == end)
+		return false;
+	*ret_last = mqw_slice(from, (size_t)(p - from));
+	*s = mqw_slice(p + 1, (size_t)(end - p) - 1);
+	return true;
+}
 
 static bool split(struct mqw_slice s, struct row *ret)
 {
-	size_t at;
+	struct mqw_slice event;
 
-	for (size_t i = 0; i < FIELDS_IN_FRONT; i++)
-		if (!mqw_slice_take_until(&s, '\t', &ret->fields[i]))
-			return false;
-	/* Now SUBJECT TAB SENDER [TAB -]. */
-	if (mqw_slice_ends(s, MQW_LIT("\t-")) && mqw_slice_chr(s, '\t') < s.len - 2)
-		s.len -= 2;
-	for (at = s.len; at && s.ptr[at - 1] != '\t'; at--)
-		;
+	if (!take_fields(&s, FIELD_RECIPIENT, &ret->recipient) ||
+		!take_fields(&s, FIELD_EVENT - FIELD_RECIPIENT, &event) ||
+		!take_fields(&s, FIELD_ID - FIELD_EVENT, &ret->id))
+		return false;
+	ret->rest = s;
+	return mqw_slice_take_u64(&event, &ret->event) && event.len == 0;
+}
+
+/* The field of that number, behind the id; empty when it says nothing. */
+static struct mqw_slice field_of(const struct row *row, enum field field)
+{
+	struct mqw_slice rest = row->rest, value;
+
+	if (!take_fields(&rest, field - FIELD_ID, &value) || mqw_slice_eq(value, MQW_LIT("-")))
+		return MQW_SLICE_NULL;
+	return value;
+}
+
+/* From the end: SUBJECT TAB SENDER [TAB -]. ptr NULL: not said; the null sender is "<>". */
+static struct mqw_slice sender_of(const struct row *row)
+{
+	struct mqw_slice s = row->rest;
+	size_t at = s.len;
+
+	if (mqw_slice_ends(s, MQW_LIT("\t-")))
+		at = s.len -= 2;
+	while (at && s.ptr[at - 1] != '\t')
+		at--;
 	s = mqw_slice_from(s, at);
-	ret->sender = s;
 	if (mqw_slice_eq(s, MQW_LIT("<>")))
-		ret->sender = mqw_slice(s.ptr, 0);
-	else if (mqw_slice_eq(s, MQW_LIT("-")) || !s.len)
-		ret->sender = MQW_SLICE_NULL;
-	return at > 0;
+		return mqw_slice(s.ptr, 0);
+	return s.len == 0 || mqw_slice_eq(s, MQW_LIT("-")) ? MQW_SLICE_NULL : s;
 }
 
 /* Its age, by "2003-8-12 0:58:14 GMT". */
@@ -142,7 +180,7 @@ static int read_under_way(struct mqw_probe *p, enum meaning meaning, const struc
 	struct mqw_delivery *d;
 	int r;
 
-	r = mqw_exchange_under_way(p, e, row->sender, out, &d);
+	r = mqw_exchange_under_way(p, e, sender_of(row), out, &d);
 	if (r >= 0 && d && meaning == BEGUN) {
 		r = tell_former_try(d, e, out);
 		d->begun = e->time;
@@ -159,18 +197,16 @@ static int read_under_way(struct mqw_probe *p, enum meaning meaning, const struc
 static int read_report(struct mqw_probe *p, const struct mqw_line *line, const struct row *row,
 	struct mqw_event *e, struct mqw_sink *out)
 {
-	struct mqw_slice linked = row->fields[FIELD_LINKED];
+	struct mqw_slice linked = field_of(row, FIELD_LINKED);
 	const struct mqw_delivery *d = mqw_join_find(&p->join, e->recipient, e->queue_id);
 	int r = 0;
 
-	if (mqw_slice_eq(linked, MQW_LIT("-")))
-		linked = MQW_SLICE_NULL;
 	if (!d && linked.len && mqw_join_find(&p->join, e->recipient, linked)) {
 		d = mqw_join_find(&p->join, e->recipient, linked);
-		linked = e->queue_id;
-		e->queue_id = row->fields[FIELD_LINKED];
+		e->queue_id = linked;
+		linked = row->id;
 	}
-	e->delay = age_of(row->fields[FIELD_ORIGIN], line->time);
+	e->delay = age_of(field_of(row, FIELD_ORIGIN), line->time);
 	e->code = d ? d->code : 0;
 	e->outcome = MQW_OUTCOME_BOUNCED;
 	if (e->code >= 400 && e->code < 500)
@@ -187,15 +223,20 @@ static int read_report(struct mqw_probe *p, const struct mqw_line *line, const s
 
 static int read_accepted(const struct row *row, struct mqw_event *e, struct mqw_sink *out)
 {
-	struct mqw_slice count = row->fields[FIELD_COUNT];
+	struct mqw_slice count = field_of(row, FIELD_COUNT);
 	int r;
 
 	if (!mqw_slice_take_u64(&count, &e->count))
 		e->count = 0;
-	e->sender = row->sender;
+	e->sender = sender_of(row);
 	e->recipient = MQW_SLICE_NULL;
 	r = mqw_exchange_came(out, e, e->queue_id);
 	return r < 0 ? r : MQW_LINE_USED;
+}
+
+static bool is_empty(struct mqw_slice field)
+{
+	return field.len == 0 || mqw_slice_eq(field, MQW_LIT("-"));
 }
 
 int mqw_exchange_tracking_line(
@@ -203,22 +244,19 @@ int mqw_exchange_tracking_line(
 {
 	struct mqw_event e;
 	struct row row;
-	uint64_t event;
 	const char *words = "";
 	enum meaning meaning;
 
-	if (!split(line->text, &row) || !mqw_slice_take_u64(&row.fields[FIELD_EVENT], &event) ||
-		row.fields[FIELD_EVENT].len)
+	if (!split(line->text, &row))
 		return MQW_LINE_STRANGE;
-	meaning = meaning_of(event, &words);
-	if (meaning == DULL || row.fields[FIELD_ID].len == 0 ||
-		mqw_slice_eq(row.fields[FIELD_ID], MQW_LIT("-")))
+	meaning = meaning_of(row.event, &words);
+	if (meaning == DULL || is_empty(row.id))
 		return MQW_LINE_DULL;
-	e = mqw_exchange_event(MQW_EVENT_ATTEMPT, line, row.fields[FIELD_ID]);
+	e = mqw_exchange_event(MQW_EVENT_ATTEMPT, line, row.id);
 	if (meaning == ACCEPTED)
 		return read_accepted(&row, &e, out);
-	e.recipient = row.fields[FIELD_RECIPIENT];
-	if (e.recipient.len == 0 || mqw_slice_eq(e.recipient, MQW_LIT("-")))
+	e.recipient = row.recipient;
+	if (is_empty(row.recipient))
 		return MQW_LINE_DULL;
 	e.reply = mqw_slice_of(words);
 	switch (meaning) {

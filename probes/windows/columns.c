@@ -82,13 +82,62 @@ bool mqw_utc_take_date(struct mqw_slice *s, int64_t *ret)
 	return true;
 }
 
+bool mqw_columns_take_date(struct mqw_columns *c, struct mqw_slice *s, char end, int64_t *ret)
+{
+	struct mqw_slice rest = *s;
+	size_t len;
+
+	if (c->day_len && s->len >= c->day_len &&
+		(s->len == c->day_len || s->ptr[c->day_len] == end) &&
+		memcmp(s->ptr, c->day_text, c->day_len) == 0) {
+		*ret = c->day;
+		*s = mqw_slice_from(*s, c->day_len);
+		return true;
+	}
+	if (!mqw_utc_take_date(&rest, ret) || (rest.len && rest.ptr[0] != end))
+		return false;
+	len = s->len - rest.len;
+	if (len <= sizeof(c->day_text)) {
+		memcpy(c->day_text, s->ptr, len);
+		c->day_len = (uint8_t)len;
+		c->day = *ret;
+	}
+	*s = rest;
+	return true;
+}
+
+/* "17:54:44", where each figure has two digits: nearly always, but for the first hours of tracking. */
+static bool take_full_clock(struct mqw_slice *s, int64_t *ret)
+{
+	const char *p = s->ptr;
+	unsigned d[6], hour, minute, second;
+
+	if (s->len < 8 || p[2] != ':' || p[5] != ':')
+		return false;
+	for (unsigned i = 0; i < 6; i++) {
+		d[i] = (unsigned)(p[i + i / 2] - '0');
+		if (d[i] > 9)
+			return false;
+	}
+	hour = d[0] * 10 + d[1];
+	minute = d[2] * 10 + d[3];
+	second = d[4] * 10 + d[5];
+	if (hour > 23 || minute > 59 || second > 60)
+		return false;
+	*ret = (int64_t)(hour * 3600 + minute * 60 + second) * MQW_SECOND;
+	*s = mqw_slice_from(*s, 8);
+	return true;
+}
+
 bool mqw_utc_take_clock(struct mqw_slice *s, int64_t *ret)
 {
 	int64_t hour, minute, second, unit = MQW_SECOND / 10;
 
-	if (!take_numbers(s, ':', 23, &hour, &minute, &second))
-		return false;
-	*ret = hour * MQW_HOUR + minute * MQW_MINUTE + second * MQW_SECOND;
+	if (!take_full_clock(s, ret)) {
+		if (!take_numbers(s, ':', 23, &hour, &minute, &second))
+			return false;
+		*ret = hour * MQW_HOUR + minute * MQW_MINUTE + second * MQW_SECOND;
+	}
 	if (!mqw_slice_skip(s, MQW_LIT(".")))
 		return true;
 	for (; s->len && s->ptr[0] >= '0' && s->ptr[0] <= '9'; unit /= 10) {
@@ -213,25 +262,27 @@ bool mqw_columns_split(
 	memset(ret, 0, MQW_COLUMN_COUNT * sizeof(*ret));
 	for (size_t i = 0; i < c->count; i++) {
 		/* A line that was cut, or has other columns than were said. */
-		if (line.len == 0 && i + 1 < c->count)
+		if (line.len == 0 && i > 0 && line.ptr[-1] != (csv ? ',' : ' '))
 			return false;
 		ret[c->at[i]] = csv ? mqw_csv_take(&line) : blank_take(&line);
 	}
 	return c->count > 0;
 }
 
-bool mqw_columns_w3c_time(const struct mqw_columns *c, struct mqw_slice line, int64_t *ret)
+bool mqw_columns_w3c_time(struct mqw_columns *c, struct mqw_slice line, int64_t *ret)
 {
 	int64_t day = MQW_TIME_NONE, clock = MQW_TIME_NONE, value;
 
 	for (size_t i = 0; i < c->count && (day == MQW_TIME_NONE || clock == MQW_TIME_NONE); i++) {
-		struct mqw_slice field = blank_take(&line);
+		struct mqw_slice field;
 
 		if (c->at[i] == MQW_COLUMN_DATE) {
-			if (!mqw_utc_take_date(&field, &value))
+			if (!mqw_columns_take_date(c, &line, ' ', &value))
 				return false;
 			day = value;
-		} else if (c->at[i] == MQW_COLUMN_TIME) {
+		}
+		field = blank_take(&line);
+		if (c->at[i] == MQW_COLUMN_TIME) {
 			if (!mqw_utc_take_clock(&field, &value))
 				return false;
 			clock = value;

@@ -67,6 +67,10 @@ struct mqw_columns {
 	uint8_t count; /* of those named by #Fields; 0: none were */
 	uint8_t at[MQW_COLUMNS_MAX]; /* which mqw_column each is, from the left */
 	int64_t date; /* #Date; MQW_TIME_NONE unknown */
+	/* Nearly every line has the date of the one before: as text, and what it stands for. */
+	char day_text[10];
+	uint8_t day_len;
+	int64_t day;
 };
 
 void mqw_columns_init(struct mqw_columns *c);
@@ -91,7 +95,7 @@ struct mqw_slice mqw_csv_take(struct mqw_slice *s);
  * The time of a W3C line: its own columns where it has them, #Date for what it lacks. False when
  * nothing tells, or the line is none.
  */
-bool mqw_columns_w3c_time(const struct mqw_columns *c, struct mqw_slice line, int64_t *ret);
+bool mqw_columns_w3c_time(struct mqw_columns *c, struct mqw_slice line, int64_t *ret);
 
 /*
  * Stamps in UTC, off the front of *s: "2026-5-16" and "17:54:44", each figure with or without a zero
@@ -99,5 +103,8 @@ bool mqw_columns_w3c_time(const struct mqw_columns *c, struct mqw_slice line, in
  */
 bool mqw_utc_take_date(struct mqw_slice *s, int64_t *ret);
 bool mqw_utc_take_clock(struct mqw_slice *s, int64_t *ret);
+
+/* mqw_utc_take_date() where `end`, which stays, or the line's end is behind it; remembered in c. */
+bool mqw_columns_take_date(struct mqw_columns *c, struct mqw_slice *s, char end, int64_t *ret);
 
 #endif

@@ -6,11 +6,11 @@
 #include "probes/syslog/header.h"
 
 /* "2003-8-12 TAB 0:58:14 GMT TAB ...": no zero in front, and always this zone. */
-static bool tracking_time(struct mqw_slice s, int64_t *ret)
+static bool tracking_time(struct mqw_columns *c, struct mqw_slice s, int64_t *ret)
 {
 	int64_t day, clock;
 
-	if (!mqw_utc_take_date(&s, &day) || !mqw_slice_skip(&s, MQW_LIT("\t")) ||
+	if (!mqw_columns_take_date(c, &s, '\t', &day) || !mqw_slice_skip(&s, MQW_LIT("\t")) ||
 		!mqw_utc_take_clock(&s, &clock) || !mqw_slice_skip(&s, MQW_LIT(" GMT\t")))
 		return false;
 	*ret = day + clock;
@@ -18,12 +18,12 @@ static bool tracking_time(struct mqw_slice s, int64_t *ret)
 }
 
 /* "2026-05-16T17:54:37.000Z," in front, perhaps in quotes. */
-static bool csv_time(struct mqw_slice s, int64_t *ret)
+static bool csv_time(struct mqw_columns *c, struct mqw_slice s, int64_t *ret)
 {
 	int64_t day, clock;
 
 	mqw_slice_skip(&s, MQW_LIT("\""));
-	if (!mqw_utc_take_date(&s, &day) || !mqw_slice_skip(&s, MQW_LIT("T")) ||
+	if (!mqw_columns_take_date(c, &s, 'T', &day) || !mqw_slice_skip(&s, MQW_LIT("T")) ||
 		!mqw_utc_take_clock(&s, &clock) || !mqw_slice_skip(&s, MQW_LIT("Z")))
 		return false;
 	*ret = day + clock;
@@ -199,10 +199,10 @@ static bool time_of(struct mqw_syslog_reader *stamps, enum mqw_windows_log log,
 	case MQW_WINDOWS_W3C:
 		return mqw_columns_w3c_time(&stamps->columns, line, ret);
 	case MQW_WINDOWS_TRACKING:
-		return tracking_time(line, ret);
+		return tracking_time(&stamps->columns, line, ret);
 	case MQW_WINDOWS_MSGTRK:
 	case MQW_WINDOWS_SMTP_SEND:
-		return csv_time(line, ret);
+		return csv_time(&stamps->columns, line, ret);
 	case MQW_WINDOWS_NCSA:
 		return ncsa_row(line, &a, row) && ncsa_time(stamps, a, ret);
 	case MQW_WINDOWS_IIS:
