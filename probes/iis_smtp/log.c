@@ -87,24 +87,30 @@ static struct mqw_slice make_id(const struct mqw_smtp_result *r, char id[ID_MAX]
 	return mqw_slice(id, len);
 }
 
+/* An event about the message that an answer is about. */
+static int emit(const struct telling *t, const struct mqw_smtp_result *r, struct mqw_event e)
+{
+	char id[ID_MAX];
+
+	e.queue_id = make_id(r, id);
+	e.instance = r->site.len ? r->site : t->line->tag;
+	e.evidence = t->line->evidence;
+	return t->out->emit(t->out->ctx, &e);
+}
+
 static int tell(void *ctx, const struct mqw_smtp_result *r)
 {
 	const struct telling *t = ctx;
-	struct mqw_event e = mqw_event(MQW_EVENT_QUEUED, t->line->time);
-	char id[ID_MAX];
+	struct mqw_event queued = mqw_event(MQW_EVENT_QUEUED, t->line->time);
+	struct mqw_event e = mqw_event(MQW_EVENT_ATTEMPT, t->line->time);
 	int result;
 
 	if (!r->recipient.ptr || !r->sender.ptr)
 		return 0;
-	e.queue_id = make_id(r, id);
-	e.instance = r->site.len ? r->site : t->line->tag;
-	e.evidence = t->line->evidence;
-	e.sender = r->sender;
-	result = t->out->emit(t->out->ctx, &e);
+	queued.sender = r->sender;
+	result = emit(t, r, queued);
 	if (result < 0)
 		return result;
-	e.kind = MQW_EVENT_ATTEMPT;
-	e.sender = MQW_SLICE_NULL;
 	e.recipient = r->recipient;
 	e.relay = r->remote;
 	e.outcome = r->outcome;
@@ -112,12 +118,11 @@ static int tell(void *ctx, const struct mqw_smtp_result *r)
 	e.status = mqw_reply_status(r->reply);
 	e.reply = r->outcome == MQW_OUTCOME_SENT ? MQW_SLICE_NULL : r->reply;
 	e.doubtful = r->doubtful;
-	result = t->out->emit(t->out->ctx, &e);
+	result = emit(t, r, e);
 	if (result < 0 || r->outcome == MQW_OUTCOME_DEFERRED)
 		return result;
 	/* The next message with these figures is another one. */
-	e.kind = MQW_EVENT_REMOVED;
-	return t->out->emit(t->out->ctx, &e);
+	return emit(t, r, mqw_event(MQW_EVENT_REMOVED, t->line->time));
 }
 
 int mqw_iis_smtp_line(struct mqw_probe *p, const struct mqw_line *line, struct mqw_sink *out)
