@@ -22,6 +22,7 @@ const struct mqw_probe_ops mqw_probe_exchange = {
 	.is_mine = mqw_exchange_is_mine,
 	.queue_directories = mqw_mailroot_directories,
 	.queue_name = mqw_mailroot_name,
+	.queue_file = mqw_mailroot_file,
 	.files_unlogged = true,
 	.in_other_queue = mqw_mailroot_in_other_queue,
 	.valid_id = mqw_mailroot_valid_id,

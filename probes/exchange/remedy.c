@@ -46,6 +46,8 @@ static void false_report(
 void mqw_exchange_remedy(const struct mqw_message *m, const struct mqw_recipient *r,
 	enum mqw_verdict v, struct mqw_buffer *ret)
 {
+	if (mqw_advise_on_file(m, r, ret))
+		return;
 	switch (v) {
 	case MQW_VERDICT_VANISHED:
 	case MQW_VERDICT_OVERDUE:

@@ -6,7 +6,8 @@
 void mqw_iis_smtp_remedy(const struct mqw_message *m, const struct mqw_recipient *r,
 	enum mqw_verdict v, struct mqw_buffer *ret)
 {
-	(void)m;
+	if (mqw_advise_on_file(m, r, ret))
+		return;
 	switch (v) {
 	case MQW_VERDICT_VANISHED:
 	case MQW_VERDICT_OVERDUE:

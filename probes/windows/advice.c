@@ -9,6 +9,22 @@
 #define GLITCH_DEFAULT (60 * MQW_SECOND)
 #define GLITCH_USUAL (600 * MQW_SECOND)
 
+bool mqw_advise_on_file(
+	const struct mqw_message *m, const struct mqw_recipient *r, struct mqw_buffer *ret)
+{
+	if (m->place == MQW_PLACE_NONE || r->attempts)
+		return false;
+	if (mqw_slice_eq_nocase(mqw_slice_head(mqw_slice_of(m->queue_id), 5), MQW_LIT("NTFS_")))
+		mqw_buffer_add_str(ret,
+			"Restart the SMTP service (`net stop SMTPSVC`, `net start SMTPSVC`): it "
+			"tries then what lies in Queue; install the update of KB934709.");
+	else
+		mqw_buffer_add_str(ret,
+			"The SMTP service takes up what lies in Pickup within seconds: start it, "
+			"or look whether this file is a mail at all.");
+	return true;
+}
+
 /* Adds who demands which delay: "postgrey demands 5 min". */
 static void add_delay(const char *name, int64_t delay, struct mqw_buffer *ret)
 {

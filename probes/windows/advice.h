@@ -5,6 +5,10 @@
 
 #include "watchdogd/track/tracker.h"
 
+/* Advice on a file of mailroot, of which no line of a log tells; false, and nothing, for others. */
+bool mqw_advise_on_file(
+	const struct mqw_message *m, const struct mqw_recipient *r, struct mqw_buffer *ret);
+
 /* GlitchRetrySeconds of IIS and Exchange 2000 and 2003. Adds a sentence with a blank before it. */
 void mqw_advise_glitch_retry(const struct mqw_recipient *r, struct mqw_buffer *ret);
 

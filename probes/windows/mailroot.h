@@ -14,6 +14,12 @@ extern const char *const mqw_mailroot_directories[];
 
 /* "Queue/NTFS_0a1b.EML" waits, "Pickup/x.eml" arrives, "Badmail/x.BAD" was given up without a word. */
 bool mqw_mailroot_name(struct mqw_slice relative_path, struct mqw_queue_name *ret);
+/*
+ * What a file's own header says of its sender and recipients. That is not the envelope, which is not
+ * in it: recipients without a header are missing, and those of a list have its address.
+ */
+int mqw_mailroot_file(struct mqw_slice content, struct mqw_queue_file *ret);
+
 bool mqw_mailroot_valid_id(struct mqw_slice id);
 
 /* Always: that a message of the log is no file there says nothing of it. */

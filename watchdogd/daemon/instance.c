@@ -55,7 +55,7 @@ static void settle_options(struct mqw_instance *i, struct mqw_tracker_options *o
 	i->log_name = told.log_name;
 	told.log_name = NULL;
 	mqw_mta_settings_done(&told);
-	o->queue_at_hand = i->queue_root != NULL;
+	o->queue_at_hand = i->queue_root != NULL && !i->act.probe->files_unlogged;
 }
 
 static int open_tracker(struct mqw_instance *i)
@@ -123,7 +123,8 @@ static int open_queue(struct mqw_instance *i)
 		.ctx = i};
 	int r;
 
-	if (!i->queue_root)
+	/* A file that is gone from there was sent as likely as not, and no line tells which it was. */
+	if (!i->queue_root || i->act.probe->files_unlogged)
 		return 0;
 	r = mqw_queue_watch_create(i->host.dirwatch, i->queue_root, i->act.probe, &ops, &i->queue);
 	if (r < 0)

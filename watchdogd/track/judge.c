@@ -263,6 +263,19 @@ static struct mqw_judgement vanished(struct mqw_tracker *t, const struct mqw_mes
 	return verdict(MQW_VERDICT_VANISHED, c);
 }
 
+/* A file whose tries no line tells of: all that is known is when it should be gone. */
+static struct mqw_judgement judge_by_lifetime(
+	struct mqw_tracker *t, const struct mqw_message *m, int64_t end)
+{
+	if (t->now > end + t->options.slack) {
+		say_span(t, "still in the queue after ", t->now - m->opened_at,
+			", though its lifetime ran out");
+		return verdict(MQW_VERDICT_OVERDUE, MQW_CONFIDENCE_CERTAIN);
+	}
+	say_time(t, "in the queue; its lifetime ends at ", end, "");
+	return verdict(MQW_VERDICT_PENDING, MQW_CONFIDENCE_CERTAIN);
+}
+
 static struct mqw_judgement judge_in_queue(
 	struct mqw_tracker *t, const struct mqw_message *m, const struct mqw_recipient *r)
 {
@@ -277,6 +290,8 @@ static struct mqw_judgement judge_in_queue(
 	}
 	if (m->place == MQW_PLACE_WAITING && m->retry_at != MQW_TIME_NONE)
 		due = m->retry_at;
+	if (!r->attempts && due - m->opened_at >= any_lifetime(t, m))
+		return judge_by_lifetime(t, m, due);
 	if (t->now > due + t->options.slack) {
 		say_time(t, "still in the queue; a try was due at ", due, " and did not come");
 		return verdict(MQW_VERDICT_OVERDUE, MQW_CONFIDENCE_CERTAIN);
