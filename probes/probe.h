@@ -36,6 +36,8 @@ enum mqw_form {
 	MQW_FORM_NONE, /* it does not: perhaps it has a syslog header */
 	MQW_FORM_HEAD, /* it says how others are to be read, or nothing: no line of its own */
 	MQW_FORM_POSSIBLE, /* it does, as lines of other programs may */
+	/* It does, and only another MTA whose logs this one's belong to may be meant. */
+	MQW_FORM_LIKELY,
 	MQW_FORM_CERTAIN, /* no other program writes such a line */
 };
 
@@ -211,6 +213,7 @@ extern const struct mqw_probe_ops *const mqw_probes[];
 /*
  * Takes a raw log line apart into *ret, but for its evidence: by the MTA's own form or by its
  * syslog header. *mta is NULL while it is not known, and is set by a line that only one MTA writes.
+ * While it is not known a likely line has the tag of the MTA that it fits.
  * MQW_FORM_NONE when the line has no stamp that is known; MQW_FORM_HEAD leaves *ret as it is.
  */
 enum mqw_form mqw_probe_parse(const struct mqw_probe_ops **mta, struct mqw_syslog_reader *stamps,

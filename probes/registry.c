@@ -35,24 +35,28 @@ const struct mqw_probe_ops *mqw_probe_find(struct mqw_slice name)
 	return NULL;
 }
 
-/* The MTA that alone writes such a line, or how it looks else: NONE or HEAD. */
+/* The MTA that alone writes such a line; or how it looks else, a likely one taken apart. */
 static enum mqw_form recognise(const struct mqw_probe_ops **mta, struct mqw_syslog_reader *stamps,
 	struct mqw_slice raw, struct mqw_line *ret)
 {
-	bool head = false;
+	enum mqw_form best = MQW_FORM_NONE;
 
 	for (size_t i = 0; mqw_probes[i]; i++) {
+		struct mqw_line line = *ret;
 		enum mqw_form form = mqw_probes[i]->own_form
-			? mqw_probes[i]->own_form(stamps, raw, ret)
+			? mqw_probes[i]->own_form(stamps, raw, &line)
 			: MQW_FORM_NONE;
 
+		if (form == MQW_FORM_CERTAIN || (form == MQW_FORM_LIKELY && best != form))
+			*ret = line;
 		if (form == MQW_FORM_CERTAIN) {
 			*mta = mqw_probes[i];
 			return form;
 		}
-		head = head || form == MQW_FORM_HEAD;
+		if (form == MQW_FORM_LIKELY || (form == MQW_FORM_HEAD && best == MQW_FORM_NONE))
+			best = form;
 	}
-	return head ? MQW_FORM_HEAD : MQW_FORM_NONE;
+	return best;
 }
 
 enum mqw_form mqw_probe_parse(const struct mqw_probe_ops **mta, struct mqw_syslog_reader *stamps,

@@ -68,7 +68,17 @@ struct mqw_delivery *mqw_join_open(struct mqw_join *j, struct mqw_slice recipien
 	d->code = 0;
 	d->id_len = (uint16_t)id.len;
 	memcpy(d->id, id.ptr, id.len);
+	d->recipient_len = 0;
+	if (recipient.len <= sizeof(d->recipient)) {
+		d->recipient_len = (uint16_t)recipient.len;
+		memcpy(d->recipient, recipient.ptr, recipient.len);
+	}
 	return d;
+}
+
+struct mqw_slice mqw_join_recipient(const struct mqw_delivery *d, struct mqw_slice other)
+{
+	return d->recipient_len ? mqw_slice(d->recipient, d->recipient_len) : other;
 }
 
 void mqw_join_close(struct mqw_join *j, struct mqw_slice recipient, struct mqw_slice id)

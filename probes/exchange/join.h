@@ -12,6 +12,7 @@
 #define MQW_JOIN_ROWS 1024 /* of deliveries; a power of two */
 #define MQW_JOIN_WAYS 8
 #define MQW_JOIN_ID_MAX 200 /* a longer id is not joined */
+#define MQW_JOIN_RECIPIENT_MAX 100
 #define MQW_JOIN_ANSWERS 256 /* a power of two */
 #define MQW_JOIN_TEXT 768
 
@@ -24,8 +25,9 @@ struct mqw_delivery {
 	int64_t answered; /* last answer; MQW_TIME_NONE none */
 	uint64_t sender; /* hash */
 	int code; /* of that answer; 0 none is known */
-	uint16_t id_len;
+	uint16_t id_len, recipient_len; /* 0: too long to be kept */
 	char id[MQW_JOIN_ID_MAX];
+	char recipient[MQW_JOIN_RECIPIENT_MAX]; /* as message tracking spells it */
 };
 
 /* An answer without a delivery. Slices are in text. */
@@ -58,6 +60,9 @@ struct mqw_delivery *mqw_join_find(
 /* The same, made where there is none yet; NULL when the id is too long. */
 struct mqw_delivery *mqw_join_open(struct mqw_join *j, struct mqw_slice recipient,
 	struct mqw_slice id, struct mqw_slice sender, int64_t time);
+
+/* Its recipient as message tracking has it, where that was kept: the other log may differ in case. */
+struct mqw_slice mqw_join_recipient(const struct mqw_delivery *d, struct mqw_slice other);
 
 /* It is over. */
 void mqw_join_close(struct mqw_join *j, struct mqw_slice recipient, struct mqw_slice id);

@@ -68,7 +68,7 @@ struct mqw_event mqw_exchange_event(
 	struct mqw_event e = mqw_event(kind, line->time);
 
 	e.queue_id = id;
-	e.instance = line->tag;
+	e.instance = mqw_slice(own_tag, sizeof(own_tag) - 1);
 	e.evidence = line->evidence;
 	return e;
 }
@@ -146,6 +146,7 @@ static int tell_answer(void *ctx, const struct mqw_smtp_result *r)
 		return 0;
 	}
 	e.queue_id = mqw_slice(d->id, d->id_len);
+	e.recipient = mqw_join_recipient(d, e.recipient);
 	return give_answer(d, &e, t->out);
 }
 
@@ -153,7 +154,8 @@ int mqw_exchange_line(struct mqw_probe *p, const struct mqw_line *line, struct m
 {
 	struct telling t = {.probe = p, .line = line, .out = out};
 
-	if (!line->columns || !mqw_exchange_is_mine(line->tag))
+	/* Whichever tag it has: the first lines may have been taken for those of IIS alone. */
+	if (!line->columns)
 		return MQW_LINE_FOREIGN;
 	switch (line->columns->log) {
 	case MQW_WINDOWS_TRACKING:

@@ -45,6 +45,7 @@ static int tell(void *ctx, const struct mqw_smtp_result *r)
 	if (!e.queue_id.len)
 		e.queue_id = mqw_slice(d->id, d->id_len);
 	if (d) {
+		e.recipient = mqw_join_recipient(d, e.recipient);
 		d->answered = e.time;
 		d->code = r->code;
 	}

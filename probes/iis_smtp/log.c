@@ -55,7 +55,7 @@ enum mqw_form mqw_iis_smtp_own_form(
 	case MQW_WINDOWS_NCSA:
 	case MQW_WINDOWS_IIS:
 		return mqw_windows_smtp_row(ret->columns, raw, row) && mqw_windows_is_smtp(row)
-			? MQW_FORM_CERTAIN
+			? MQW_FORM_LIKELY
 			: MQW_FORM_POSSIBLE;
 	default:
 		return MQW_FORM_NONE;

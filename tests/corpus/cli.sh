@@ -80,6 +80,8 @@ expect "a file that waits, and what is in Badmail" 1 " 1 vanished, 2 overdue" --
 expect "Exchange's logs below a folder, joined" 1 "last try 2026-05-16T10:12:07Z, attempt 3 at 192.0.2.9" -- \
 	"$program" scan --mta exchange exchange
 expect "Exchange is recognised" 1 "vanished .*ann@bravo.example" -- "$program" scan exchange/EXCH1.log
+expect "also behind the SMTP log" 1 "attempt 3 at 192.0.2.9" -- \
+	"$program" scan exchange/LogFiles/SMTPSVC1 exchange/EXCH1.log
 expect "so is IIS" 1 "SMTPSVC1/info@uni.example/1722" -- "$program" scan "$gateway"/*.log
 expect "directory without logs" 2 "no log" -- "$program" scan none
 expect "empty log" 0 "0 lines" -- "$program" scan empty.log

@@ -170,6 +170,22 @@ static void test_delays(void **state)
 	assert_int_equal(delay, 5 * MQW_MINUTE);
 	assert_string_equal(mqw_greylisting_of(MQW_LIT("450 greylisted"), &delay), "greylisting");
 	assert_int_equal(delay, 0);
+	/* A figure of the reply's own wins; what is none, or beyond reason, does not. */
+	mqw_greylisting_of(MQW_LIT("450 4.7.1 Greylisted for 899 seconds"), &delay);
+	assert_int_equal(delay, 899 * MQW_SECOND);
+	mqw_greylisting_of(
+		MQW_LIT("451 Greylisting in action, please come back in 00:08:01"), &delay);
+	assert_int_equal(delay, 481 * MQW_SECOND);
+	mqw_greylisting_of(MQW_LIT("451 greylisted for 12 minutes"), &delay);
+	assert_int_equal(delay, 12 * MQW_MINUTE);
+	mqw_greylisting_of(MQW_LIT("451 greylisted in this place for 2 hours."), &delay);
+	assert_int_equal(delay, 2 * MQW_HOUR);
+	mqw_greylisting_of(
+		MQW_LIT("451 greylisted for 99999 hours for 25 hours in 1:2 in 3"), &delay);
+	assert_int_equal(delay, 0);
+	mqw_greylisting_of(
+		MQW_LIT("451 Greylisting in action, please come back in 00:99:01"), &delay);
+	assert_int_equal(delay, 30 * MQW_MINUTE);
 	assert_null(mqw_greylisting_of(MQW_LIT("450 mailbox full"), &delay));
 	assert_null(mqw_greylisting_of(MQW_SLICE_NULL, &delay));
 	assert_int_equal(delay, 0);

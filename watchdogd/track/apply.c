@@ -78,13 +78,18 @@ static bool has_deferred_recipient(const struct mqw_message *m)
  */
 static bool is_hasty(const struct mqw_recipient *r, const struct mqw_event *e)
 {
-	const struct mqw_greylist *g = mqw_greylist_find(e->reply);
+	struct mqw_slice reply = e->reply;
+	const struct mqw_greylist *g = mqw_greylist_find(reply);
 	int64_t delay = r->hasty ? USUAL_DELAY : 0;
 
-	if (!g && r->reply)
-		g = mqw_greylist_find(mqw_slice_of(r->reply));
+	if (!g && r->reply) {
+		reply = mqw_slice_of(r->reply);
+		g = mqw_greylist_find(reply);
+	}
 	if (g)
-		delay = g->min_delay ? g->min_delay : USUAL_DELAY;
+		delay = mqw_greylist_delay(g, reply);
+	if (g && !delay)
+		delay = USUAL_DELAY;
 	return e->time - r->first_attempt < delay;
 }
 

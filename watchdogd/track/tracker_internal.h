@@ -108,6 +108,8 @@ struct mqw_greylist {
 };
 /* The first entry that fits, or NULL. */
 const struct mqw_greylist *mqw_greylist_find(struct mqw_slice reply);
+/* The delay that a reply, for which g was found, demands: its own figure, else g's; 0 unknown. */
+int64_t mqw_greylist_delay(const struct mqw_greylist *g, struct mqw_slice reply);
 
 /* silence.c: deferrals counted by the hour, to tell a broken log source from lost mail. */
 
