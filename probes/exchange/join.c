@@ -132,6 +132,48 @@ struct mqw_delivery *mqw_join_answered(struct mqw_join *j, struct mqw_slice reci
 	return best;
 }
 
+#define JOIN_SIZE ((size_t)MQW_JOIN_ROWS * MQW_JOIN_WAYS)
+
+/* The next delivery of this sender that SMTP has begun; fresh: just before. NULL at the end. */
+static struct mqw_delivery *next_of(
+	struct mqw_join *j, uint64_t sender, int64_t time, bool fresh, size_t *cursor)
+{
+	while (*cursor < JOIN_SIZE) {
+		size_t i = (*cursor)++;
+		struct mqw_delivery *d = &j->deliveries[0][0] + i;
+
+		if ((&j->recipients[0][0])[i] && d->sender == sender && d->begun != MQW_TIME_NONE &&
+			time >= d->begun - MQW_JOIN_SKEW && (!fresh || had_just_begun(d, time)))
+			return d;
+	}
+	return NULL;
+}
+
+/* How many messages these are deliveries of: 0, 1, or 2 for more. */
+static int count_messages(struct mqw_join *j, uint64_t sender, int64_t time, bool fresh)
+{
+	size_t cursor = 0;
+	const struct mqw_delivery *first = next_of(j, sender, time, fresh, &cursor), *d;
+
+	if (!first)
+		return 0;
+	while ((d = next_of(j, sender, time, fresh, &cursor)))
+		if (!has_id(d, mqw_slice(first->id, first->id_len)))
+			return 2;
+	return 1;
+}
+
+struct mqw_delivery *mqw_join_refused(
+	struct mqw_join *j, struct mqw_slice sender, int64_t time, size_t *cursor)
+{
+	uint64_t hash = hash_of(j, sender);
+	bool fresh = count_messages(j, hash, time, false) > 1;
+
+	if (fresh && count_messages(j, hash, time, true) != 1)
+		return NULL;
+	return next_of(j, hash, time, fresh, cursor);
+}
+
 static struct mqw_answer *slot_of(struct mqw_join *j, uint64_t hash)
 {
 	return &j->answers[hash >> 8 & (MQW_JOIN_ANSWERS - 1)];

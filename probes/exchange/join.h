@@ -74,6 +74,14 @@ void mqw_join_close(struct mqw_join *j, struct mqw_slice recipient, struct mqw_s
 struct mqw_delivery *mqw_join_answered(struct mqw_join *j, struct mqw_slice recipient,
 	struct mqw_slice sender, int64_t time, bool *ret_sure);
 
+/*
+ * The deliveries that an answer to MAIL is to, which names no recipient: all of the one message of that
+ * sender that is under way; of several the one that had just begun. Start with 0 in *cursor; NULL at
+ * the end, or when it may be any of several.
+ */
+struct mqw_delivery *mqw_join_refused(
+	struct mqw_join *j, struct mqw_slice sender, int64_t time, size_t *cursor);
+
 /* Keeps an answer whose delivery is not known yet. */
 void mqw_join_wait(struct mqw_join *j, const struct mqw_event *answer);
 

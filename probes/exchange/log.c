@@ -121,30 +121,55 @@ int mqw_exchange_under_way(struct mqw_probe *p, const struct mqw_event *e, struc
 	return give_answer(*ret, &late, out);
 }
 
-/* An answer out of the SMTP service's log, which knows no message: to the delivery that it fits. */
-static int tell_answer(void *ctx, const struct mqw_smtp_result *r)
+/* The event of an answer that has no message yet. */
+static struct mqw_event answer_event(const struct telling *t, const struct mqw_smtp_result *r)
 {
-	struct telling *t = ctx;
 	struct mqw_event e = mqw_exchange_event(MQW_EVENT_ATTEMPT, t->line, MQW_SLICE_NULL);
-	struct mqw_delivery *d;
-	bool sure;
 
-	/* Refused before a recipient was named: whose it was, message tracking cannot tell either. */
-	if (!r->recipient.ptr)
-		return 0;
-	d = mqw_join_answered(&t->probe->join, r->recipient, r->sender, e.time, &sure);
 	e.recipient = r->recipient;
 	e.relay = r->remote;
 	e.outcome = r->outcome;
 	e.code = r->code;
 	e.status = mqw_reply_status(r->reply);
 	e.reply = r->reply;
-	e.doubtful = r->doubtful || !sure;
+	e.doubtful = r->doubtful;
+	return e;
+}
+
+/* Refused before a recipient was named: all of the message that the sender has under way. */
+static int tell_refused(const struct telling *t, const struct mqw_smtp_result *r)
+{
+	struct mqw_event e = answer_event(t, r);
+	struct mqw_delivery *d;
+	size_t cursor = 0;
+	int result = 0;
+
+	while (result >= 0 && (d = mqw_join_refused(&t->probe->join, r->sender, e.time, &cursor))) {
+		e.recipient = mqw_join_recipient(d, MQW_SLICE_NULL);
+		e.queue_id = mqw_slice(d->id, d->id_len);
+		if (e.recipient.len)
+			result = give_answer(d, &e, t->out);
+	}
+	return result;
+}
+
+/* An answer out of the SMTP service's log, which knows no message: to the delivery that it fits. */
+static int tell_answer(void *ctx, const struct mqw_smtp_result *r)
+{
+	struct telling *t = ctx;
+	struct mqw_event e = answer_event(t, r);
+	struct mqw_delivery *d;
+	bool sure;
+
+	if (!r->recipient.ptr)
+		return tell_refused(t, r);
+	d = mqw_join_answered(&t->probe->join, r->recipient, r->sender, e.time, &sure);
 	if (!d) {
 		if (e.outcome != MQW_OUTCOME_SENT)
 			mqw_join_wait(&t->probe->join, &e);
 		return 0;
 	}
+	e.doubtful = e.doubtful || !sure;
 	e.queue_id = mqw_slice(d->id, d->id_len);
 	e.recipient = mqw_join_recipient(d, e.recipient);
 	return give_answer(d, &e, t->out);

@@ -97,7 +97,7 @@ bool mqw_columns_take_date(struct mqw_columns *c, struct mqw_slice *s, char end,
 	if (!mqw_utc_take_date(&rest, ret) || (rest.len && rest.ptr[0] != end))
 		return false;
 	len = s->len - rest.len;
-	if (len <= sizeof(c->day_text)) {
+	if (s->ptr && len <= sizeof(c->day_text)) {
 		memcpy(c->day_text, s->ptr, len);
 		c->day_len = (uint8_t)len;
 		c->day = *ret;
@@ -260,6 +260,8 @@ bool mqw_columns_split(
 	bool csv = c->log != MQW_WINDOWS_W3C;
 
 	memset(ret, 0, MQW_COLUMN_COUNT * sizeof(*ret));
+	if (!line.len)
+		return false;
 	for (size_t i = 0; i < c->count; i++) {
 		/* A line that was cut, or has other columns than were said. */
 		if (line.len == 0 && i > 0 && line.ptr[-1] != (csv ? ',' : ' '))

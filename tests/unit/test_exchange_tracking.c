@@ -158,6 +158,38 @@ static void test_joined(void **state)
 	assert_got("");
 }
 
+static void refused(int seconds, const char *sender)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "FROM:<%s>", sender);
+	smtp(seconds, "Command", "MAIL", text);
+	smtp(seconds, "Response", "-", "450+not+yet");
+	smtp(seconds, "Command", "QUIT", "-");
+}
+
+/* An answer to MAIL names no recipient: it is to all of the one message that the sender has there. */
+static void test_refused_at_mail(void **state)
+{
+	(void)state;
+	track(0, ANN, 1020, M);
+	track(0, "ben@b.test", 1020, M);
+	track_with(0, "cat@b.test", 1020, "M2", "0\t0\t1\t1\to\t0\tV\t-\ts\tmia@a.test\t-");
+	mqw_buffer_clear(&got);
+	refused(61, "info@a.test");
+	assert_non_null(strstr(mqw_buffer_str(&got), "deferred " M " to=" ANN " 450 "));
+	assert_non_null(strstr(mqw_buffer_str(&got), "deferred " M " to=ben@b.test 450 "));
+	assert_null(strstr(mqw_buffer_str(&got), "M2"));
+	/* Of two messages it is the one that had just begun; or it cannot be told. */
+	track(120, "dan@b.test", 1020, "M3");
+	mqw_buffer_clear(&got);
+	refused(121, "info@a.test");
+	assert_got("deferred M3 to=dan@b.test 450 at=192.0.2.9: 450 not yet\n");
+	refused(180, "info@a.test");
+	refused(180, "nobody@a.test");
+	assert_got("");
+}
+
 static void test_rejected(void **state)
 {
 	(void)state;
@@ -276,6 +308,7 @@ int main(void)
 		TEST(test_events),
 		TEST(test_forms),
 		TEST(test_joined),
+		TEST(test_refused_at_mail),
 		TEST(test_rejected),
 		TEST(test_report_the_other_way_round),
 		TEST(test_answer_first),
