@@ -172,7 +172,7 @@ static void read_fields(struct mqw_columns *c, struct mqw_slice s)
 {
 	bool csv = mqw_slice_chr(s, ',') < s.len;
 	bool seen[MQW_COLUMN_COUNT] = {false};
-	size_t count = 0;
+	size_t count = 0, last = 0;
 
 	while (s.len && count < MQW_COLUMNS_MAX) {
 		size_t n = mqw_slice_chr(s, csv ? ',' : ' ');
@@ -185,8 +185,10 @@ static void read_fields(struct mqw_columns *c, struct mqw_slice s)
 		if (seen[c->at[count]])
 			c->at[count] = MQW_COLUMN_UNUSED;
 		seen[c->at[count++]] = true;
+		if (c->at[count - 1] != MQW_COLUMN_UNUSED)
+			last = count;
 	}
-	c->count = (uint8_t)count;
+	c->count = (uint8_t)last;
 	if (!csv)
 		c->log = MQW_WINDOWS_W3C;
 	else if (c->log != MQW_WINDOWS_MSGTRK && c->log != MQW_WINDOWS_SMTP_SEND)

@@ -64,7 +64,7 @@ enum mqw_column {
 
 struct mqw_columns {
 	enum mqw_windows_log log;
-	uint8_t count; /* of those named by #Fields; 0: none were */
+	uint8_t count; /* of those named by #Fields, up to the last that anything reads */
 	uint8_t at[MQW_COLUMNS_MAX]; /* which mqw_column each is, from the left */
 	int64_t date; /* #Date; MQW_TIME_NONE unknown */
 	/* Nearly every line has the date of the one before: as text, and what it stands for. */
