@@ -21,6 +21,27 @@ int mqw_reply_code(struct mqw_slice s, struct mqw_slice ends)
 	return (s.ptr[0] - '0') * 100 + (s.ptr[1] - '0') * 10 + (s.ptr[2] - '0');
 }
 
+static size_t digits_at(struct mqw_slice s, size_t at)
+{
+	size_t n = 0;
+
+	while (at + n < s.len && is_digit(s.ptr[at + n]))
+		n++;
+	return n;
+}
+
+struct mqw_slice mqw_reply_status(struct mqw_slice reply)
+{
+	struct mqw_slice s = mqw_slice_from(reply, 4);
+	size_t subject = digits_at(s, 2), detail;
+
+	if (digits_at(s, 0) != 1 || subject == 0 || subject > 3 || s.ptr[1] != '.' ||
+		3 + subject > s.len || s.ptr[2 + subject] != '.')
+		return MQW_SLICE_NULL;
+	detail = digits_at(s, 3 + subject);
+	return detail && detail <= 3 ? mqw_slice_head(s, 3 + subject + detail) : MQW_SLICE_NULL;
+}
+
 bool mqw_take_path(struct mqw_slice *s, struct mqw_slice *ret)
 {
 	bool quoted = false;

@@ -11,6 +11,9 @@
  */
 int mqw_reply_code(struct mqw_slice s, struct mqw_slice ends);
 
+/* The enhanced status code (RFC 3463) behind the code of a reply, "4.7.1"; empty: it has none. */
+struct mqw_slice mqw_reply_status(struct mqw_slice reply);
+
 /*
  * Takes "<address>" from the front of s, the address without its brackets into ret; false, and s as it
  * was, when there is none. A bracket inside a quoted local part does not end it.

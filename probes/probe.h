@@ -19,6 +19,8 @@ struct mqw_line {
 	struct mqw_slice text;
 	uint32_t pid; /* 0 unknown */
 	uint32_t id_len; /* own_form() found an id of so many bytes in front of text; 0: not so */
+	/* How its log's own lines say that it is to be read; NULL where none do. */
+	const struct mqw_columns *columns;
 	struct mqw_evidence evidence;
 };
 
@@ -32,7 +34,10 @@ enum mqw_line_result {
 /* How well a raw line fits an MTA's own form, see mqw_probe_ops.own_form. */
 enum mqw_form {
 	MQW_FORM_NONE, /* it does not: perhaps it has a syslog header */
+	MQW_FORM_HEAD, /* it says how others are to be read, or nothing: no line of its own */
 	MQW_FORM_POSSIBLE, /* it does, as lines of other programs may */
+	/* It does, and only another MTA whose logs this one's belong to may be meant. */
+	MQW_FORM_LIKELY,
 	MQW_FORM_CERTAIN, /* no other program writes such a line */
 };
 
@@ -108,6 +113,7 @@ struct mqw_control_ops {
 		char *ret_text, size_t size);
 };
 
+struct mqw_columns; /* probes/windows/columns.h */
 struct mqw_syslog_reader; /* probes/syslog/header.h */
 struct mqw_probe; /* state of one probe: whatever it has to remember between two lines */
 
@@ -117,7 +123,7 @@ struct mqw_probe_ops {
 	const char *default_unit; /* systemd unit that `restart` restarts */
 	int64_t default_lifetime;
 	int64_t default_retry_max;
-	bool removal_unlogged; /* see struct mqw_tracker_options */
+	bool removal_unlogged, answers_alone; /* see struct mqw_tracker_options */
 
 	/* NULL when memory is out. next_hops: relays besides this host whose "queued as" is believed. */
 	struct mqw_probe *(*create)(const char *const *next_hops, size_t next_hop_count);
@@ -126,11 +132,16 @@ struct mqw_probe_ops {
 	int (*line)(struct mqw_probe *p, const struct mqw_line *line, struct mqw_sink *out);
 	/*
 	 * Takes a line apart that the MTA wrote itself, without a syslog header: fills time, tag, text
-	 * and pid of *ret, host is empty. Hot path. stamps is the log's reader of stamps. NULL: it logs
-	 * through syslog alone.
+	 * and pid of *ret, host is empty. Hot path. stamps is the log's reader of stamps, with what its
+	 * file said of its columns. NULL: it logs through syslog alone.
 	 */
 	enum mqw_form (*own_form)(
 		struct mqw_syslog_reader *stamps, struct mqw_slice raw, struct mqw_line *ret);
+	/*
+	 * Whether a file of that name, without its folder, is a log of this MTA: for finding them in a
+	 * folder and below it. NULL: they have no names of their own.
+	 */
+	bool (*log_name)(struct mqw_slice name);
 	/* Whether a line is this MTA's, by its tag alone: for recognising the MTA of a log. */
 	bool (*is_mine)(struct mqw_slice tag);
 
@@ -154,6 +165,8 @@ struct mqw_probe_ops {
 	bool (*companion)(struct mqw_slice path, size_t n, char *ret, size_t size);
 	/* There is one further file, and companion() gives the places where it may be. */
 	bool companion_places;
+	/* No line of the log has the names of these files: each is a message of its own. */
+	bool files_unlogged;
 	/*
 	 * The number of the further file that names, one a line, recipients that are delivered to and
 	 * that the envelope does not say so of yet; it need not be there. 0: there is none such.
@@ -211,9 +224,10 @@ extern const struct mqw_probe_ops *const mqw_probes[];
 /*
  * Takes a raw log line apart into *ret, but for its evidence: by the MTA's own form or by its
  * syslog header. *mta is NULL while it is not known, and is set by a line that only one MTA writes.
- * False when the line has no stamp that is known.
+ * While it is not known a likely line has the tag of the MTA that it fits.
+ * MQW_FORM_NONE when the line has no stamp that is known; MQW_FORM_HEAD leaves *ret as it is.
  */
-bool mqw_probe_parse(const struct mqw_probe_ops **mta, struct mqw_syslog_reader *stamps,
+enum mqw_form mqw_probe_parse(const struct mqw_probe_ops **mta, struct mqw_syslog_reader *stamps,
 	struct mqw_slice raw, struct mqw_line *ret);
 
 /*
@@ -243,7 +257,7 @@ int mqw_probe_files(const struct mqw_probe_ops *probe, struct mqw_slice content,
 int mqw_probe_envelope(const struct mqw_probe_ops *probe, const struct mqw_slice *files,
 	size_t count, struct mqw_buffer *ret);
 
-/* The probe of that name, or NULL. */
+/* The probe of that name, "_" in it as good as "-"; or NULL. */
 const struct mqw_probe_ops *mqw_probe_find(struct mqw_slice name);
 
 #endif

@@ -7,44 +7,68 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "probes/exchange/exchange.h"
 #include "probes/exim/exim.h"
+#include "probes/iis_smtp/iis_smtp.h"
 #include "probes/postfix/postfix.h"
 #include "probes/sendmail/sendmail.h"
 #include "probes/syslog/header.h"
 
-const struct mqw_probe_ops *const mqw_probes[] = {
-	&mqw_probe_postfix, &mqw_probe_exim, &mqw_probe_sendmail, NULL};
+const struct mqw_probe_ops *const mqw_probes[] = {&mqw_probe_postfix, &mqw_probe_exim,
+	&mqw_probe_sendmail, &mqw_probe_exchange, &mqw_probe_iis_smtp, NULL};
+
+static bool is_name(struct mqw_slice s, const char *name)
+{
+	size_t i = 0;
+
+	for (; i < s.len && name[i]; i++)
+		if (s.ptr[i] != name[i] && (s.ptr[i] != '_' || name[i] != '-'))
+			return false;
+	return i == s.len && !name[i];
+}
 
 const struct mqw_probe_ops *mqw_probe_find(struct mqw_slice name)
 {
 	for (size_t i = 0; mqw_probes[i]; i++)
-		if (mqw_slice_eq(name, mqw_slice_of(mqw_probes[i]->name)))
+		if (is_name(name, mqw_probes[i]->name))
 			return mqw_probes[i];
 	return NULL;
 }
 
-static const struct mqw_probe_ops *certain_of(
-	struct mqw_syslog_reader *stamps, struct mqw_slice raw, struct mqw_line *ret)
-{
-	for (size_t i = 0; mqw_probes[i]; i++)
-		if (mqw_probes[i]->own_form &&
-			mqw_probes[i]->own_form(stamps, raw, ret) == MQW_FORM_CERTAIN)
-			return mqw_probes[i];
-	return NULL;
-}
-
-bool mqw_probe_parse(const struct mqw_probe_ops **mta, struct mqw_syslog_reader *stamps,
+/* The MTA that alone writes such a line; or how it looks else, a likely one taken apart. */
+static enum mqw_form recognise(const struct mqw_probe_ops **mta, struct mqw_syslog_reader *stamps,
 	struct mqw_slice raw, struct mqw_line *ret)
 {
-	if (*mta) {
-		if ((*mta)->own_form && (*mta)->own_form(stamps, raw, ret) != MQW_FORM_NONE)
-			return true;
-		return mqw_syslog_parse(stamps, raw, ret);
+	enum mqw_form best = MQW_FORM_NONE;
+
+	for (size_t i = 0; mqw_probes[i]; i++) {
+		struct mqw_line line = *ret;
+		enum mqw_form form = mqw_probes[i]->own_form
+			? mqw_probes[i]->own_form(stamps, raw, &line)
+			: MQW_FORM_NONE;
+
+		if (form == MQW_FORM_CERTAIN || (form == MQW_FORM_LIKELY && best != form))
+			*ret = line;
+		if (form == MQW_FORM_CERTAIN) {
+			*mta = mqw_probes[i];
+			return form;
+		}
+		if (form == MQW_FORM_LIKELY || (form == MQW_FORM_HEAD && best == MQW_FORM_NONE))
+			best = form;
 	}
-	*mta = certain_of(stamps, raw, ret);
-	if (*mta)
-		return true;
-	return mqw_syslog_parse(stamps, raw, ret);
+	return best;
+}
+
+enum mqw_form mqw_probe_parse(const struct mqw_probe_ops **mta, struct mqw_syslog_reader *stamps,
+	struct mqw_slice raw, struct mqw_line *ret)
+{
+	enum mqw_form form = !*mta ? recognise(mta, stamps, raw, ret)
+		: (*mta)->own_form ? (*mta)->own_form(stamps, raw, ret)
+				   : MQW_FORM_NONE;
+
+	if (form != MQW_FORM_NONE)
+		return form;
+	return mqw_syslog_parse(stamps, raw, ret) ? MQW_FORM_POSSIBLE : MQW_FORM_NONE;
 }
 
 /* A look that fails in another way than by ENOENT counts as there. */

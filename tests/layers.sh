@@ -21,7 +21,7 @@ done < <(grep -rnE '^#include "' watchdogd probes rules --include='*.[ch]' | awk
 	}
 	# The folder of one MTA, or nothing.
 	function mta(file,  part) {
-		if (file ~ "^probes/(source|syslog)/" || split(file, part, "/") < 3 || part[1] != "probes") return ""
+		if (file ~ "^probes/(source|syslog|windows)/" || split(file, part, "/") < 3 || part[1] != "probes") return ""
 		return part[2]
 	}
 	function is_there(file,  line, r) {

@@ -141,19 +141,6 @@ static size_t digits_at(struct mqw_slice s, size_t at)
 	return n;
 }
 
-/* "4.7.1" behind the code of a reply. */
-static struct mqw_slice status_of(struct mqw_slice reply)
-{
-	struct mqw_slice s = mqw_slice_from(reply, 4);
-	size_t subject = digits_at(s, 2), detail;
-
-	if (digits_at(s, 0) != 1 || subject == 0 || subject > 3 || s.ptr[1] != '.' ||
-		3 + subject > s.len || s.ptr[2 + subject] != '.')
-		return MQW_SLICE_NULL;
-	detail = digits_at(s, 3 + subject);
-	return detail && detail <= 3 ? mqw_slice_head(s, 3 + subject + detail) : MQW_SLICE_NULL;
-}
-
 /*
  * The server's reply in "SMTP error from remote mail server after COMMAND: REPLY"; before 4.90 the
  * host stood between, ": host NAME [IP]: ". ptr NULL when the text quotes no reply.
@@ -245,7 +232,7 @@ static void read_delivery(const struct mqw_probe *p, struct mqw_slice child, str
 	if (at == rest.len)
 		return;
 	e->code = mqw_reply_code(reply, REPLY_ENDS);
-	e->status = status_of(reply);
+	e->status = mqw_reply_status(reply);
 	next = accepted_as(reply);
 	if (next.len && e->relay.len && relay_is_here(p, e->relay)) {
 		e->other_id = next;
@@ -269,7 +256,7 @@ static void read_reply(struct mqw_slice rest, struct mqw_event *e)
 	e->reply = reply.ptr ? reply : reason_of(rest);
 	if (reply.ptr) {
 		e->code = mqw_reply_code(reply, REPLY_ENDS);
-		e->status = e->code ? status_of(reply) : MQW_SLICE_NULL;
+		e->status = e->code ? mqw_reply_status(reply) : MQW_SLICE_NULL;
 	}
 }
 

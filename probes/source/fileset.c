@@ -11,22 +11,16 @@
 #include <unistd.h>
 
 #include "probes/source/decompress.h"
+#include "probes/source/log_name.h"
 #include "watchdogd/base/clock.h"
 
-/* How a rotated name tells its age. */
-enum scheme {
-	SCHEME_LIVE, /* mail.log itself */
-	SCHEME_NUMBER, /* the higher the older */
-	SCHEME_DATE, /* the lower the older */
-};
+#define DEPTH_MAX 6 /* Exchange has its logs four folders deep */
 
 struct candidate {
 	struct mqw_log_file file;
 	dev_t dev;
 	ino_t ino;
-	struct mqw_slice base; /* of file.path: the log's own name, with its folder */
-	enum scheme scheme;
-	uint64_t stamp; /* SCHEME_NUMBER: the number; SCHEME_DATE: yyyymmddHHMMSS */
+	struct mqw_log_name name; /* of file.path */
 	size_t order; /* of the argument; later that of the set's first one */
 };
 
@@ -34,6 +28,7 @@ struct work {
 	struct candidate *items;
 	size_t count, cap;
 	struct mqw_fileset *out;
+	bool (*is_log)(struct mqw_slice name); /* NULL: any file of a directory may be one */
 	bool no_memory;
 };
 
@@ -42,127 +37,6 @@ static void fault(struct work *w, const char *path, const char *why)
 	mqw_buffer_add_printable(&w->out->errors, mqw_slice_of(path));
 	mqw_buffer_printf(&w->out->errors, ": %s\n", why);
 	w->out->error_count++;
-}
-
-static bool all_digits(struct mqw_slice s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (s.ptr[i] < '0' || s.ptr[i] > '9')
-			return false;
-	return s.len > 0;
-}
-
-static uint64_t number(struct mqw_slice s)
-{
-	uint64_t v = 0;
-
-	(void)mqw_slice_take_u64(&s, &v);
-	return v;
-}
-
-static bool in_range(struct mqw_slice digits, size_t at, uint64_t low, uint64_t high)
-{
-	uint64_t v = number(mqw_slice_head(mqw_slice_from(digits, at), 2));
-
-	return v >= low && v <= high;
-}
-
-/* yyyymmdd of a year that logs can be of: mail.log-20269999 is some other name. */
-static bool is_date(struct mqw_slice s)
-{
-	return s.len == 8 && all_digits(s) && (s.ptr[0] == '1' || s.ptr[0] == '2') &&
-		in_range(s, 4, 1, 12) && in_range(s, 6, 1, 31);
-}
-
-/*
- * "20260516", and with a time behind: "20260516-010203", "20260516-0102", "2026051601" (logrotate's
- * dateformat -%Y%m%d%H), "2026-05-16". Into yyyymmddHHMMSS.
- */
-static bool parse_date(struct mqw_slice s, uint64_t *ret)
-{
-	char digits[14] = "00000000000000";
-	size_t n = 0;
-
-	for (size_t i = 0; i < s.len; i++) {
-		bool separator = s.ptr[i] == '-' || s.ptr[i] == '_' || s.ptr[i] == 'T';
-
-		if (separator && i > 0 && i + 1 < s.len)
-			continue;
-		if (s.ptr[i] < '0' || s.ptr[i] > '9' || n == sizeof(digits))
-			return false;
-		digits[n++] = s.ptr[i];
-	}
-	if (n < 8 || n % 2 || !is_date(mqw_slice(digits, 8)))
-		return false;
-	*ret = number(mqw_slice(digits, sizeof(digits)));
-	return true;
-}
-
-static struct mqw_slice without_compression(struct mqw_slice s)
-{
-	static const char *const suffixes[] = {".gz", ".xz", ".zst", ".bz2", ".lzma", ".Z"};
-
-	for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
-		struct mqw_slice suffix = mqw_slice_of(suffixes[i]);
-
-		if (s.len > suffix.len && mqw_slice_ends(s, suffix))
-			return mqw_slice_head(s, s.len - suffix.len);
-	}
-	return s;
-}
-
-/* Remote hosts' logs are often named by address: in 10.0.0.2 the 2 is no rotation's. */
-static bool ends_in_address(struct mqw_slice name)
-{
-	size_t parts = 0;
-
-	while (name.len) {
-		size_t at = name.len;
-
-		while (at && name.ptr[at - 1] != '.' && name.ptr[at - 1] != '/' &&
-			name.ptr[at - 1] != '-' && name.ptr[at - 1] != '_')
-			at--;
-		if (name.len - at > 3 || !all_digits(mqw_slice_from(name, at)))
-			break;
-		parts++;
-		if (at == 0 || name.ptr[at - 1] != '.')
-			break;
-		name.len = at - 1;
-	}
-	return parts == 4;
-}
-
-/* Takes a path apart into the log's own and what rotation made of it. */
-static void classify(struct candidate *c)
-{
-	struct mqw_slice name = without_compression(mqw_slice_of(c->file.path));
-	size_t folder = name.len;
-
-	c->base = name;
-	c->scheme = SCHEME_LIVE;
-	if (ends_in_address(name))
-		return;
-	while (folder && name.ptr[folder - 1] != '/')
-		folder--;
-	/* The leftmost separator that leaves a date wins: x-20260516-010203 is x's. */
-	for (size_t i = folder + 1; i + 1 < name.len; i++) {
-		struct mqw_slice tail = mqw_slice_from(name, i + 1);
-
-		if (name.ptr[i] != '.' && name.ptr[i] != '-' && name.ptr[i] != '_')
-			continue;
-		if (parse_date(tail, &c->stamp)) {
-			c->base = mqw_slice_head(name, i);
-			c->scheme = SCHEME_DATE;
-			return;
-		}
-		/* No log is kept in more than some thousand numbered pieces. */
-		if (name.ptr[i] == '.' && tail.len <= 4 && all_digits(tail)) {
-			c->base = mqw_slice_head(name, i);
-			c->scheme = SCHEME_NUMBER;
-			c->stamp = number(tail);
-			return;
-		}
-	}
 }
 
 #define JOURNAL "journal"
@@ -229,7 +103,7 @@ static void add(struct work *w, const char *path, const struct stat *st)
 		c->file.mtime =
 			(int64_t)st->st_mtim.tv_sec * MQW_SECOND + st->st_mtim.tv_nsec / 1000;
 	}
-	classify(c);
+	c->name = mqw_log_name_read(c->file.path);
 }
 
 /* In a directory next to logs lie wtmp, journals, databases: a NUL early on tells them. */
@@ -272,7 +146,15 @@ static bool add_entry(struct work *w, const char *path)
 	return is_log;
 }
 
-static void add_directory(struct work *w, const char *path)
+static bool is_directory(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* The logs in a directory, and where they have names of their own, below it; whether there are any. */
+static bool add_names(struct work *w, const char *path, int depth)
 {
 	struct dirent **names;
 	struct mqw_buffer full = {0};
@@ -284,22 +166,30 @@ static void add_directory(struct work *w, const char *path)
 			w->no_memory = true;
 		else
 			fault(w, path, strerror(errno));
-		return;
+		return true;
 	}
 	for (int i = 0; i < n; i++) {
 		const char *slash = mqw_slice_ends(mqw_slice_of(path), MQW_LIT("/")) ? "" : "/";
+		bool named = !w->is_log || w->is_log(mqw_slice_of(names[i]->d_name));
 
 		mqw_buffer_clear(&full);
 		mqw_buffer_printf(&full, "%s%s%s", path, slash, names[i]->d_name);
 		if (full.failed)
 			w->no_memory = true;
-		else if (add_entry(w, mqw_buffer_str(&full)))
-			any = true;
+		else if (w->is_log && depth < DEPTH_MAX && is_directory(mqw_buffer_str(&full)))
+			any |= add_names(w, mqw_buffer_str(&full), depth + 1);
+		else if (named)
+			any |= add_entry(w, mqw_buffer_str(&full));
 		free(names[i]);
 	}
 	free(names);
 	mqw_buffer_done(&full);
-	if (!any)
+	return any;
+}
+
+static void add_directory(struct work *w, const char *path)
+{
+	if (!add_names(w, path, 0))
 		fault(w, path, "no log files in this directory");
 }
 
@@ -357,24 +247,20 @@ static void add_argument(struct work *w, const char *arg)
 static int by_base(const void *left, const void *right)
 {
 	const struct candidate *a = left, *b = right;
-	int c = mqw_slice_cmp(a->base, b->base);
+	int c = mqw_slice_cmp(a->name.base, b->name.base);
 
 	return c ? c : (a->order > b->order) - (a->order < b->order);
 }
 
-/* Numbered pieces first: where both are, the host changed to dates and kept what was there. */
 static int by_age(const void *left, const void *right)
 {
-	static const int rank[] = {[SCHEME_NUMBER] = 0, [SCHEME_DATE] = 1, [SCHEME_LIVE] = 2};
 	const struct candidate *a = left, *b = right;
+	int c;
 
 	if (a->order != b->order)
 		return a->order < b->order ? -1 : 1;
-	if (a->scheme != b->scheme)
-		return rank[a->scheme] - rank[b->scheme];
-	if (a->stamp != b->stamp)
-		return (a->stamp < b->stamp) == (a->scheme == SCHEME_DATE) ? -1 : 1;
-	return strcmp(a->file.path, b->file.path);
+	c = mqw_log_name_order(&a->name, &b->name);
+	return c ? c : strcmp(a->file.path, b->file.path);
 }
 
 /* Gives all of one log the order of the first argument that named one of them. */
@@ -384,19 +270,9 @@ static void join_sets(struct work *w)
 		return;
 	qsort(w->items, w->count, sizeof(*w->items), by_base);
 	for (size_t i = 1; i < w->count; i++)
-		if (mqw_slice_eq(w->items[i].base, w->items[i - 1].base))
+		if (mqw_slice_eq(w->items[i].name.base, w->items[i - 1].name.base))
 			w->items[i].order = w->items[i - 1].order;
 	qsort(w->items, w->count, sizeof(*w->items), by_age);
-}
-
-static bool hole_before(const struct candidate *before, const struct candidate *c)
-{
-	if (before->scheme != SCHEME_NUMBER)
-		return false;
-	if (c->scheme == SCHEME_NUMBER)
-		return before->stamp > c->stamp + 1;
-	/* savelog and logrotate's `start 0` begin with .0, the rest with .1. */
-	return c->scheme == SCHEME_LIVE && before->stamp > 1;
 }
 
 static int write_sets(struct work *w)
@@ -422,7 +298,8 @@ static int write_sets(struct work *w)
 			struct mqw_log_file *file = &set->files[set->count++];
 
 			*file = w->items[k].file;
-			file->hole_before = k > i && hole_before(&w->items[k - 1], &w->items[k]);
+			file->hole_before = k > i &&
+				mqw_log_name_hole(&w->items[k - 1].name, &w->items[k].name);
 			w->items[k].file.path = NULL;
 		}
 	}
@@ -431,7 +308,13 @@ static int write_sets(struct work *w)
 
 int mqw_fileset_build(char *const *args, size_t count, struct mqw_fileset *ret)
 {
-	struct work w = {.out = ret};
+	return mqw_fileset_find(args, count, NULL, ret);
+}
+
+int mqw_fileset_find(char *const *args, size_t count, bool (*is_log)(struct mqw_slice name),
+	struct mqw_fileset *ret)
+{
+	struct work w = {.out = ret, .is_log = is_log};
 	int r;
 
 	*ret = (struct mqw_fileset){0};

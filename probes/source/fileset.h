@@ -5,6 +5,7 @@
  *	mail.log.3.gz mail.log.2.gz mail.log.1 mail.log
  *	mail.log-20260516.gz mail.log-20260517 mail.log
  *	x.log.20260516-010203 x.log
+ * or Windows servers, see log_name.h.
  * Only files that were named (or lie in a directory that was) are taken: no sibling is looked for.
  */
 #ifndef MQW_PROBES_SOURCE_FILESET_H
@@ -39,6 +40,13 @@ struct mqw_fileset {
  * noted in errors and left out. 0 or -ENOMEM; *ret is to be done in both cases.
  */
 int mqw_fileset_build(char *const *args, size_t count, struct mqw_fileset *ret);
+
+/*
+ * The same for logs that have names of their own: of a directory, and of those below it, the files that
+ * is_log says are some, by their names without folders. NULL: as above.
+ */
+int mqw_fileset_find(char *const *args, size_t count, bool (*is_log)(struct mqw_slice name),
+	struct mqw_fileset *ret);
 
 /* Whether a path of a set means the journal. */
 bool mqw_fileset_is_journal(const char *path);

@@ -94,6 +94,7 @@ bool mqw_syslog_parse(struct mqw_syslog_reader *r, struct mqw_slice raw, struct 
 	uint64_t pri;
 
 	ret->pid = 0;
+	ret->columns = NULL;
 	ret->tag = ret->host = ret->text = MQW_SLICE_NULL;
 	if (s.len && s.ptr[0] == '<') {
 		s = mqw_slice_from(s, 1);

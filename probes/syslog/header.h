@@ -12,6 +12,7 @@
 #define MQW_PROBES_SYSLOG_HEADER_H
 
 #include "probes/probe.h"
+#include "probes/windows/columns.h"
 
 struct mqw_syslog_reader {
 	int year; /* of the newest year-less stamp; 0: not known yet */
@@ -35,6 +36,7 @@ struct mqw_syslog_reader {
 	int64_t tail_shift; /* from the hour's own figures to UTC */
 	char host[64]; /* of the last line; host_len 0: none, or longer */
 	size_t host_len;
+	struct mqw_columns columns; /* of the file at hand, where its lines name them */
 };
 
 /*

@@ -17,12 +17,14 @@ void mqw_syslog_reader_init(struct mqw_syslog_reader *r, int year, int64_t refer
 		.now = MQW_TIME_NONE,
 		.newest = MQW_TIME_NONE,
 		.last = MQW_TIME_NONE};
+	mqw_columns_init(&r->columns);
 }
 
 void mqw_syslog_reader_next_file(struct mqw_syslog_reader *r, int64_t reference)
 {
 	r->reference = reference;
 	r->hour_len = r->tail_len = 0;
+	mqw_columns_init(&r->columns);
 }
 
 static bool digit(char c)

@@ -10,7 +10,7 @@ echo "$out"
 shared=$here/../../../shared/cases
 if [ -d "$shared/postfix" ]; then
 	# With its own program: a log there may tell of more messages than it has labels for.
-	more=$("$shared/check.py" "$program" "$shared" postfix sendmail) || status=1
+	more=$("$shared/check.py" "$program" "$shared" postfix sendmail exchange iis_smtp) || status=1
 	echo "$more"
 	out="$out
 $more"

@@ -40,6 +40,18 @@ sed 's/$/\r/' lost.log >crlf.log
 mkdir none logs
 cp lost.log logs/mail.log
 
+mkdir -p mailroot/Queue mailroot/Pickup mailroot/Badmail
+printf 'From: info@a.test\r\nTo: ann@b.test\r\n\r\nx\r\n' >mailroot/Queue/NTFS_0001.EML
+cp mailroot/Queue/NTFS_0001.EML mailroot/Queue/NTFS_0002.EML
+cp mailroot/Queue/NTFS_0001.EML mailroot/Pickup/new.eml
+cp mailroot/Queue/NTFS_0001.EML mailroot/Badmail/b1.BAD
+mkdir -p exchange/EXCH1.log exchange/LogFiles/SMTPSVC1 exchange/Other
+cp "$here"/cases/exchange/2003-two-messages-one-recipient/2*.log exchange/EXCH1.log
+cp "$here"/cases/exchange/2003-two-messages-one-recipient/ex*.log exchange/LogFiles/SMTPSVC1
+cp lost.log exchange/Other/mail.log
+touch -d '-3 days' mailroot/Queue/NTFS_0001.EML
+touch -d '-3 hours' mailroot/Pickup/new.eml
+
 expect "no arguments" 2 "no log named" -- "$program" scan
 expect "unknown option" 2 "unrecognized option" -- "$program" scan --nope lost.log
 expect "bad value names option and value" 2 "--slack 'soon'" -- "$program" scan --slack soon lost.log
@@ -58,6 +70,19 @@ expect "journal in no directory" 2 "journal:absent: No such file" -- "$program" 
 cp lost.log journal
 expect "file that is called journal" 1 "overdue" -- "$program" scan ./journal
 rm journal
+gateway=$here/cases/iis_smtp/glitch-retry-then-nothing
+expect "a file of mailroot that outlives its lifetime" 1 "still in the queue after 3 d" -- \
+	"$program" scan --mta iis-smtp --queue mailroot "$gateway"
+expect "a file that nobody picks up" 1 '"verdict":"overdue".*"queue_id":"new.eml"' -- \
+	"$program" scan --mta iis-smtp --format json --queue mailroot "$gateway"
+expect "a file that waits, and what is in Badmail" 1 " 1 vanished, 2 overdue" -- \
+	"$program" scan --mta iis-smtp --queue mailroot "$gateway"
+expect "Exchange's logs below a folder, joined" 1 "last try 2026-05-16T10:12:07Z, attempt 3 at 192.0.2.9" -- \
+	"$program" scan --mta exchange exchange
+expect "Exchange is recognised" 1 "vanished .*ann@bravo.example" -- "$program" scan exchange/EXCH1.log
+expect "also behind the SMTP log" 1 "attempt 3 at 192.0.2.9" -- \
+	"$program" scan exchange/LogFiles/SMTPSVC1 exchange/EXCH1.log
+expect "so is IIS" 1 "SMTPSVC1/info@uni.example/1722" -- "$program" scan "$gateway"/*.log
 expect "directory without logs" 2 "no log" -- "$program" scan none
 expect "empty log" 0 "0 lines" -- "$program" scan empty.log
 expect "binary file" 2 "not a mail log" -- "$program" scan binary.log

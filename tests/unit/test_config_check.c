@@ -85,6 +85,23 @@ static void faults_go_to_standard_error(void **state)
 	mqw_buffer_done(&err);
 }
 
+/* What has no log on this host has none by default either. */
+static void a_log_elsewhere_has_to_be_named(void **state)
+{
+	(void)state;
+	struct mqw_buffer out = {0}, err = {0};
+
+	assert_int_equal(run_on("version: 1\n"
+				"instances: [{name: a, type: exchange}, {name: b, type: iis-smtp, "
+				"log: /x}]\n",
+				 &out, &err),
+		2);
+	assert_true(contains(&err, ":2:13: log: exchange has no usual place on this host"));
+	assert_false(contains(&err, "iis-smtp has"));
+	mqw_buffer_done(&out);
+	mqw_buffer_done(&err);
+}
+
 static void what_is_not_shown_is_counted(void **state)
 {
 	(void)state;
@@ -184,6 +201,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(faults_go_to_standard_error),
+		cmocka_unit_test(a_log_elsewhere_has_to_be_named),
 		cmocka_unit_test(what_is_not_shown_is_counted),
 		cmocka_unit_test(a_good_file_is_read_back_in_words),
 		cmocka_unit_test(usage_is_checked),

@@ -33,6 +33,8 @@ static void touch(const char *const *names)
  * All sets as one string: files separated by blanks, "|" between sets, "!" before a file in front
  * of which one is missing; behind that the errors.
  */
+static bool (*is_log)(struct mqw_slice name);
+
 static void assert_sets(const char *const *args, const char *want, const char *errors)
 {
 	struct mqw_fileset f;
@@ -42,7 +44,7 @@ static void assert_sets(const char *const *args, const char *want, const char *e
 
 	for (; args[n]; n++)
 		copy[n] = strdup(args[n]);
-	assert_int_equal(mqw_fileset_build(copy, n, &f), 0);
+	assert_int_equal(mqw_fileset_find(copy, n, is_log, &f), 0);
 	for (size_t i = 0; i < f.set_count; i++)
 		for (size_t k = 0; k < f.sets[i].count; k++)
 			mqw_buffer_printf(&b, "%s%s%s",
@@ -99,6 +101,23 @@ static void test_orders(void **state)
 			"10.0.0.1|10.0.0.2|h-10.0.0.3|h-10.0.0.4"},
 		{{"10.0.0.1", "10.0.0.1.1", "10.0.0.1.2.gz", "10.0.0.2.1"},
 			"10.0.0.1.2.gz 10.0.0.1.1 10.0.0.1|10.0.0.2.1"},
+		/* As Windows servers name them: a file for each day, hour or size. */
+		{{"20260518.log", "ex260517.log", "20260516.log", "20260517.log", "ex260516.log"},
+			"20260516.log 20260517.log 20260518.log|ex260516.log ex260517.log"},
+		{{"20260516.log", "20260518.log.gz"}, "20260516.log !20260518.log.gz"},
+		{{"20260228.log", "20260301.log"}, "20260228.log 20260301.log"},
+		/* A day without mail has no file of these; digits of the year are two. */
+		{{"u_ex26051702.log", "u_ex26051623.log"}, "u_ex26051623.log u_ex26051702.log"},
+		{{"ex20100112.log", "ex10100113.log"}, "ex10100113.log ex20100112.log"},
+		{{"extend9.log", "extend10.log", "extend12.log"},
+			"extend9.log extend10.log !extend12.log"},
+		{{"MSGTRK2026051617-2.LOG", "MSGTRK2026051617-1.LOG", "MSGTRK2026051619-1.LOG",
+			 "MSGTRKMD2026051617-1.LOG"},
+			"MSGTRK2026051617-1.LOG MSGTRK2026051617-2.LOG MSGTRK2026051619-1.LOG|"
+			"MSGTRKMD2026051617-1.LOG"},
+		{{"MSGTRK20260516-1.LOG", "MSGTRK20260516-3.LOG", "MSGTRK20260517-2.LOG"},
+			"MSGTRK20260516-1.LOG !MSGTRK20260516-3.LOG !MSGTRK20260517-2.LOG"},
+		{{"h260516.log", "h20261301.log"}, "h260516.log|h20261301.log"},
 		/* A name of one part is no piece of anything. */
 		{{"20260516", "1"}, "20260516|1"},
 		{{".1", "-20260516"}, ".1|-20260516"},
@@ -145,6 +164,30 @@ static void test_directory(void **state)
 	assert_sets(ARGS("e"), "", "e: no log files in this directory\n");
 	/* Named outright, a file is taken whatever is in it. */
 	assert_sets(ARGS("e/wtmp"), "e/wtmp", "");
+}
+
+static bool is_tracking(struct mqw_slice name)
+{
+	return mqw_slice_starts(name, MQW_LIT("MSGTRK"));
+}
+
+/* Logs with names of their own are found below a folder as well, and nothing else is taken. */
+static void test_below(void **state)
+{
+	(void)state;
+	mkdir("w", 0755);
+	mkdir("w/Logs", 0755);
+	mkdir("w/Logs/MessageTracking", 0755);
+	mkdir("w/Other", 0755);
+	touch(ARGS("w/Logs/MessageTracking/MSGTRK20260516-1.LOG", "w/MSGTRK20260515-1.LOG",
+		"w/Other/RECV20260516-1.LOG", "w/Logs/readme"));
+	assert_int_equal(symlink("..", "w/Logs/up"), 0);
+	is_log = is_tracking;
+	assert_sets(ARGS("w"), "w/Logs/MessageTracking/MSGTRK20260516-1.LOG|w/MSGTRK20260515-1.LOG",
+		"");
+	assert_sets(ARGS("w/Other"), "", "w/Other: no log files in this directory\n");
+	assert_sets(ARGS("w/Logs/readme"), "w/Logs/readme", "");
+	is_log = NULL;
 }
 
 static void test_twice(void **state)
@@ -220,6 +263,7 @@ int main(void)
 		cmocka_unit_test(test_orders),
 		cmocka_unit_test(test_folders_differ),
 		cmocka_unit_test(test_directory),
+		cmocka_unit_test(test_below),
 		cmocka_unit_test(test_twice),
 		cmocka_unit_test(test_patterns),
 		cmocka_unit_test(test_faults),

@@ -87,6 +87,7 @@ static struct mqw_recipient full_recipient(void)
 		.code = 65535,
 		.state = MQW_RECIPIENT_MISBOUNCED,
 		.hasty = true,
+		.doubtful = true,
 		.attempts = 4000000000U,
 		.reported = MQW_VERDICT_FALSE_NDR,
 		.counted = MQW_VERDICT_PENDING,
@@ -153,6 +154,7 @@ static void assert_same_recipient(const struct mqw_recipient *got, const struct 
 	assert_int_equal(got->code, want->code);
 	assert_int_equal(got->state, want->state);
 	assert_int_equal(got->hasty, want->hasty);
+	assert_int_equal(got->doubtful, want->doubtful);
 	assert_int_equal(got->attempts, want->attempts);
 	assert_int_equal(got->reported, want->reported);
 	assert_int_equal(got->counted, want->counted);

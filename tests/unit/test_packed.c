@@ -56,6 +56,7 @@ static void assert_recipient(const struct mqw_recipient *a, const struct mqw_rec
 	assert_int_equal(a->code, b->code);
 	assert_int_equal(a->state, b->state);
 	assert_int_equal(a->hasty, b->hasty);
+	assert_int_equal(a->doubtful, b->doubtful);
 	assert_int_equal(a->attempts, b->attempts);
 	assert_int_equal(a->reported, b->reported);
 	assert_int_equal(a->counted, b->counted);
@@ -119,6 +120,7 @@ static void fill_recipients(struct mqw_message *m)
 		r->state = (uint8_t)i;
 		r->attempts = UINT32_MAX - (uint32_t)i;
 		r->hasty = i == 2;
+		r->doubtful = i == 1;
 		r->successor_known = i == 3;
 		r->reported = (uint8_t)(i + 1);
 		r->counted = (uint8_t)(i + 2);

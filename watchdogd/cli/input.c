@@ -85,6 +85,7 @@ static bool open_next(struct mqw_input *s)
 							: open_file(s, f);
 
 		s->file_lines = s->stamped = 0;
+		s->is_log = false;
 		if (r == 0)
 			return true;
 		say_error(s, strerror(-r));
@@ -96,7 +97,7 @@ static bool open_next(struct mqw_input *s)
 /* Ends a file; says so when it was no log at all. */
 static void close_file(struct mqw_input *s)
 {
-	if (s->file_lines > 0 && s->stamped == 0)
+	if (s->reader && s->file_lines > 0 && !s->is_log)
 		say_error(s, "not a mail log: no line begins with a known time stamp");
 	if (s->reader)
 		s->done_bytes += mqw_reader_size(s->reader);
@@ -108,13 +109,16 @@ static int read_file(struct mqw_input *s, bool *ret_stamped)
 {
 	struct mqw_raw_line raw;
 	int n = mqw_reader_next(s->reader, &raw);
+	enum mqw_form form;
 
 	if (n < 0)
 		say_error(s, mqw_reader_error(s->reader));
 	if (n <= 0)
 		return n;
 	s->text = raw.text;
-	*ret_stamped = mqw_probe_parse(s->mta, &s->syslog, raw.text, &s->line);
+	form = mqw_probe_parse(s->mta, &s->syslog, raw.text, &s->line);
+	*ret_stamped = form != MQW_FORM_NONE && form != MQW_FORM_HEAD;
+	s->is_log = s->is_log || form != MQW_FORM_NONE;
 	s->line.evidence.line = raw.number;
 	return 1;
 }

@@ -29,6 +29,7 @@ struct mqw_input {
 	uint64_t stamped; /* lines of this file that had a stamp */
 	uint64_t file_lines;
 	bool ahead; /* set by the caller: compressed files are decompressed in a thread of their own */
+	bool is_log; /* a line of this file had a form that is known */
 	bool hole; /* lines may be missing before the line in hand: see hole_why */
 	const char *hole_why;
 	const struct mqw_probe_ops **mta; /* the MTA, *mta NULL until a line told it; borrowed */

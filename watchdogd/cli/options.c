@@ -11,7 +11,7 @@
 
 const char mqw_cli_options_help[] =
 	"  --mta TYPE          the MTA that wrote the log (default: recognised): postfix, exim,\n"
-	"                      sendmail\n"
+	"                      sendmail, exchange, iis-smtp\n"
 	"  --queue DIR         check open messages against this live queue directory\n"
 	"  --format FORMAT     text (default) or json, one object a line\n"
 	"  --all               every recipient, not only those in trouble; also what was\n"
@@ -171,6 +171,7 @@ struct mqw_tracker_options mqw_cli_tracker_options(const struct mqw_cli_options 
 		t.retry_max = o->mta->default_retry_max;
 		t.remedy = o->mta->remedy;
 		t.removal_unlogged = o->mta->removal_unlogged;
+		t.answers_alone = o->mta->answers_alone;
 	}
 	return t;
 }

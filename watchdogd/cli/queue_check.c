@@ -10,16 +10,20 @@
 #include <unistd.h>
 
 #include "probes/source/places.h"
+#include "watchdogd/base/fd.h"
 
 #define DEPTH_MAX 18 /* a queue's directory and sixteen levels of hashing (postconf(5)) */
 #define LOG_LAG (10 * MQW_MINUTE)
 #define SETTLE (10 * MQW_SECOND) /* log and queue are not in step by the second */
+#define HEADER_MAX ((size_t)256 * 1024) /* of a mail: where its recipients are */
+#define PICKUP_PATIENCE (10 * MQW_MINUTE) /* what arrives is taken up within seconds */
 #define LOOKS 2 /* a message on its way from one directory to the next is missed by one look */
 
 struct found {
 	struct found *next;
 	enum mqw_place place;
 	int64_t mtime;
+	struct mqw_queue_file file; /* read only where no line of the log tells what is in it */
 	char id[];
 };
 
@@ -42,6 +46,23 @@ struct walk {
 static int64_t time_of(const struct stat *st)
 {
 	return (int64_t)st->st_mtim.tv_sec * MQW_SECOND + st->st_mtim.tv_nsec / 1000;
+}
+
+/* What can be read of it; it may vanish, or be locked on the server, which is normal. */
+static void read_found(struct walk *w, struct found *f)
+{
+	struct mqw_buffer content = {0};
+	int fd = openat(
+		w->root, mqw_buffer_str(&w->path), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	int r = fd < 0 ? -errno : mqw_fd_read_all(fd, HEADER_MAX, &content);
+
+	if (fd >= 0)
+		close(fd);
+	if (r == 0 || r == -EFBIG)
+		r = w->mta->queue_file(mqw_buffer_slice(&content), &f->file);
+	if (r == -ENOMEM)
+		w->error = r;
+	mqw_buffer_done(&content);
 }
 
 static void note_file(struct walk *w, const struct stat *st)
@@ -67,8 +88,11 @@ static void note_file(struct walk *w, const struct stat *st)
 	f->id[name.queue_id.len] = '\0';
 	f->place = name.place;
 	f->mtime = time_of(st);
+	f->file = (struct mqw_queue_file){0};
 	f->next = w->snapshot->all;
 	w->snapshot->all = f;
+	if (w->mta->files_unlogged)
+		read_found(w, f);
 	if (mqw_map_put(&w->snapshot->ids, mqw_slice_of(f->id), f) < 0)
 		w->error = -ENOMEM;
 }
@@ -158,6 +182,7 @@ struct mqw_queue_snapshot *mqw_queue_snapshot_free(struct mqw_queue_snapshot *s)
 	while (s->all) {
 		struct found *next = s->all->next;
 
+		mqw_queue_file_done(&s->all->file);
 		free(s->all);
 		s->all = next;
 	}
@@ -243,5 +268,55 @@ int mqw_queue_snapshot_tell(
 		next = mqw_tracker_next(t, m);
 		r = tell_of(s, t, m, now);
 	}
+	return r;
+}
+
+/* A file of which no line tells: since when it is there, whose it is, and until when it may be. */
+static int tell_of_file(const struct found *f, struct mqw_tracker *t, int64_t lifetime)
+{
+	static char unknown[] = "unknown";
+	const struct mqw_queue_file_recipient unnamed = {.address = unknown};
+	const struct mqw_queue_file_recipient *all = f->file.recipients;
+	size_t count = f->file.recipient_count;
+	struct mqw_event e = mqw_event(MQW_EVENT_QUEUED, f->mtime);
+	int r;
+
+	if (count == 0) {
+		all = &unnamed;
+		count = 1;
+	}
+	e.queue_id = mqw_slice_of(f->id);
+	e.count = count;
+	if (f->file.sender)
+		e.sender = mqw_slice_of(f->file.sender);
+	if (f->file.message_id) {
+		e.kind = MQW_EVENT_MESSAGE_ID;
+		e.message_id = mqw_slice_of(f->file.message_id);
+		r = mqw_tracker_event(t, &e);
+		if (r < 0)
+			return r;
+		e.kind = MQW_EVENT_QUEUED;
+	}
+	r = mqw_tracker_event(t, &e);
+	e.kind = MQW_EVENT_ATTEMPT;
+	e.outcome = MQW_OUTCOME_UNDER_WAY;
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		e.recipient = mqw_slice_of(all[i].address);
+		r = mqw_tracker_event(t, &e);
+	}
+	e.kind = MQW_EVENT_QUEUE_PRESENT;
+	e.place = f->place == MQW_PLACE_ARRIVING ? MQW_PLACE_WAITING : f->place;
+	e.retry_at = f->mtime + (f->place == MQW_PLACE_ARRIVING ? PICKUP_PATIENCE : lifetime);
+	return r < 0 ? r : mqw_tracker_event(t, &e);
+}
+
+int mqw_queue_snapshot_tell_files(
+	const struct mqw_queue_snapshot *s, struct mqw_tracker *t, int64_t lifetime)
+{
+	int r = 0;
+
+	mqw_tracker_tick(t, s->time);
+	for (const struct found *f = s->all; r == 0 && f; f = f->next)
+		r = tell_of_file(f, t, lifetime);
 	return r;
 }

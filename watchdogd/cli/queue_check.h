@@ -28,4 +28,12 @@ struct mqw_queue_snapshot *mqw_queue_snapshot_free(struct mqw_queue_snapshot *s)
 int mqw_queue_snapshot_tell(
 	const struct mqw_queue_snapshot *s, struct mqw_tracker *t, int64_t log_end);
 
+/*
+ * For an MTA whose log has no names of files: tells the tracker of each of them, as of the look, when
+ * all that the log has was judged. What waits for longer than the lifetime, and what arrived and is not
+ * taken up, is past due then. 0, or -ENOMEM.
+ */
+int mqw_queue_snapshot_tell_files(
+	const struct mqw_queue_snapshot *s, struct mqw_tracker *t, int64_t lifetime);
+
 #endif

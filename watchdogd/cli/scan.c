@@ -130,7 +130,15 @@ static int judge_all(struct scan *s)
 	int64_t now = s->reading.end == MQW_TIME_NONE ? 0 : s->reading.end;
 	int r;
 
-	if (s->queue) {
+	if (s->queue && s->options.mta->files_unlogged) {
+		mqw_tracker_finish(s->tracker, now);
+		r = mqw_queue_snapshot_tell_files(s->queue, s->tracker,
+			s->options.lifetime ? s->options.lifetime
+					    : s->options.mta->default_lifetime);
+		if (r < 0)
+			return r;
+		now = mqw_clock_now();
+	} else if (s->queue) {
 		r = mqw_queue_snapshot_tell(s->queue, s->tracker, s->reading.end);
 		if (r < 0)
 			return r;
@@ -212,7 +220,8 @@ int mqw_cli_scan(int argc, char **argv)
 		fputs("mailq-watchdog scan: no log named; see --help\n", stderr);
 		return 2;
 	}
-	r = mqw_fileset_build(argv + first, (size_t)(argc - first), &s.files);
+	r = mqw_fileset_find(argv + first, (size_t)(argc - first),
+		s.options.mta ? s.options.mta->log_name : NULL, &s.files);
 	if (r == 0)
 		r = run(&s);
 	print_errors(&s.files.errors);

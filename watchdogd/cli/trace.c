@@ -302,7 +302,8 @@ int mqw_cli_trace(int argc, char **argv)
 	for (int i = first + 1; r == 0 && i < argc; i++)
 		r = spool_stdin(&argv[i], spool_path, &spool);
 	if (r == 0)
-		r = mqw_fileset_build(argv + first + 1, (size_t)(argc - first - 1), &t.files);
+		r = mqw_fileset_find(argv + first + 1, (size_t)(argc - first - 1),
+			t.options.mta ? t.options.mta->log_name : NULL, &t.files);
 	if (r == 0)
 		r = run(&t);
 	print_errors(&t.files.errors);

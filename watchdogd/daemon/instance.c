@@ -47,6 +47,7 @@ static void settle_options(struct mqw_instance *i, struct mqw_tracker_options *o
 	o->seed = mqw_map_random_seed();
 	o->remedy = i->act.probe->remedy;
 	o->removal_unlogged = i->act.probe->removal_unlogged;
+	o->answers_alone = i->act.probe->answers_alone;
 	if (c->queue)
 		i->queue_root = mqw_slice_dup(mqw_slice_of(c->queue));
 	else if (told.queue_directory)
@@ -54,7 +55,7 @@ static void settle_options(struct mqw_instance *i, struct mqw_tracker_options *o
 	i->log_name = told.log_name;
 	told.log_name = NULL;
 	mqw_mta_settings_done(&told);
-	o->queue_at_hand = i->queue_root != NULL;
+	o->queue_at_hand = i->queue_root != NULL && !i->act.probe->files_unlogged;
 }
 
 static int open_tracker(struct mqw_instance *i)
@@ -122,7 +123,8 @@ static int open_queue(struct mqw_instance *i)
 		.ctx = i};
 	int r;
 
-	if (!i->queue_root)
+	/* A file that is gone from there was sent as likely as not, and no line tells which it was. */
+	if (!i->queue_root || i->act.probe->files_unlogged)
 		return 0;
 	r = mqw_queue_watch_create(i->host.dirwatch, i->queue_root, i->act.probe, &ops, &i->queue);
 	if (r < 0)

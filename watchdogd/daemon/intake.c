@@ -115,9 +115,11 @@ static void on_line(void *ctx, const struct mqw_raw_line *raw, struct mqw_eviden
 	struct mqw_instance *i = ctx;
 	const struct mqw_probe_ops *mta = i->act.probe;
 	struct mqw_line line = {.evidence = evidence};
+	enum mqw_form form;
 
 	i->syslog.now = mqw_clock_now();
-	if (mqw_probe_parse(&mta, &i->syslog, raw->text, &line))
+	form = mqw_probe_parse(&mta, &i->syslog, raw->text, &line);
+	if (form != MQW_FORM_NONE && form != MQW_FORM_HEAD)
 		take_line(i, &line);
 	else
 		i->moved = true;
@@ -199,7 +201,13 @@ static int64_t on_stamp(void *ctx, struct mqw_slice text)
 	struct mqw_line line = {0};
 
 	stamps.now = mqw_clock_now();
-	return mqw_probe_parse(&mta, &stamps, text, &line) ? line.time : MQW_TIME_NONE;
+	switch (mqw_probe_parse(&mta, &stamps, text, &line)) {
+	case MQW_FORM_NONE:
+	case MQW_FORM_HEAD:
+		return MQW_TIME_NONE;
+	default:
+		return line.time;
+	}
 }
 
 const struct mqw_source_ops mqw_instance_source_ops = {

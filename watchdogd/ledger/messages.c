@@ -70,8 +70,8 @@ static const struct mqw_field message_fields[] = {
 	}
 #define STATUS_SIZE ((int64_t)sizeof(((struct mqw_recipient *)NULL)->status))
 
-static const size_t recipient_flags[] = {
-	offsetof(struct mqw_recipient, successor_known), offsetof(struct mqw_recipient, hasty)};
+static const size_t recipient_flags[] = {offsetof(struct mqw_recipient, successor_known),
+	offsetof(struct mqw_recipient, hasty), offsetof(struct mqw_recipient, doubtful)};
 
 static const struct mqw_field recipient_fields[] = {
 	FLAGS(recipient_flags),

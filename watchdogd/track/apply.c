@@ -6,13 +6,20 @@
 
 #define REPLY_MAX 512
 #define ID_MAX 64
+#define USUAL_DELAY (5 * MQW_MINUTE) /* of greylisting, where a product's own is not known */
 #define LOST_UNSAID "the MTA counted the message as done without a word on this recipient"
 
 /* Outcomes that are no try: what the last try had said stays, code and reply. */
 static bool is_no_try(enum mqw_outcome outcome)
 {
-	return outcome == MQW_OUTCOME_SKIPPED || outcome == MQW_OUTCOME_EXPIRED ||
-		outcome == MQW_OUTCOME_WITHDRAWN;
+	return outcome == MQW_OUTCOME_SKIPPED || outcome == MQW_OUTCOME_UNDER_WAY ||
+		outcome == MQW_OUTCOME_EXPIRED || outcome == MQW_OUTCOME_WITHDRAWN;
+}
+
+/* In the queue all the same. */
+static bool is_waiting(enum mqw_outcome outcome)
+{
+	return outcome == MQW_OUTCOME_SKIPPED || outcome == MQW_OUTCOME_UNDER_WAY;
 }
 
 static void apply_no_try(struct mqw_message *m, struct mqw_recipient *r, const struct mqw_event *e)
@@ -26,13 +33,15 @@ static void apply_no_try(struct mqw_message *m, struct mqw_recipient *r, const s
 	r->state = (uint8_t)mqw_recipient_step(
 		(enum mqw_recipient_state)r->state, e->outcome, e->code);
 	/* Of what was not tried the last try stays the last; of what ended, this is its end. */
-	if (e->outcome != MQW_OUTCOME_SKIPPED || r->last_attempt == MQW_TIME_NONE) {
+	if (!is_waiting(e->outcome) || r->last_attempt == MQW_TIME_NONE) {
 		r->last_attempt = e->time;
 		r->last_seen_at = e->evidence;
 	}
 	if (!r->reply && e->reply.len)
 		mqw_string_set(&r->reply, e->reply, REPLY_MAX);
-	if (r->state == MQW_RECIPIENT_DEFERRED && m->deferred_at == MQW_TIME_NONE)
+	/* What is on its way for the first time has not failed yet. */
+	if (r->state == MQW_RECIPIENT_DEFERRED && e->outcome != MQW_OUTCOME_UNDER_WAY &&
+		m->deferred_at == MQW_TIME_NONE)
 		m->deferred_at = e->time;
 }
 
@@ -72,12 +81,33 @@ static bool left_unsaid(const struct mqw_message *m, int64_t started)
 	return unsaid;
 }
 
+/*
+ * A receiver may word its answers differently from try to try, and most products do not tell their
+ * delay: then it is what most of them have.
+ */
+static bool is_hasty(const struct mqw_recipient *r, const struct mqw_event *e)
+{
+	struct mqw_slice reply = e->reply;
+	const struct mqw_greylist *g = mqw_greylist_find(reply);
+	int64_t delay = r->hasty ? USUAL_DELAY : 0;
+
+	if (!g && r->reply) {
+		reply = mqw_slice_of(r->reply);
+		g = mqw_greylist_find(reply);
+	}
+	if (g)
+		delay = mqw_greylist_delay(g, reply);
+	if (g && !delay)
+		delay = USUAL_DELAY;
+	return e->time - r->first_attempt < delay;
+}
+
 static void apply_attempt(struct mqw_tracker *t, struct mqw_message *m, struct mqw_recipient *r,
 	const struct mqw_event *e)
 {
 	enum mqw_recipient_state to =
 		mqw_recipient_step((enum mqw_recipient_state)r->state, e->outcome, e->code);
-	const struct mqw_greylist *g;
+	bool hasty;
 
 	if (is_no_try(e->outcome)) {
 		apply_no_try(m, r, e);
@@ -98,10 +128,13 @@ static void apply_attempt(struct mqw_tracker *t, struct mqw_message *m, struct m
 	if (r->last_attempt != MQW_TIME_NONE && to == r->state &&
 		(e->time < r->last_attempt || (e->time == r->last_attempt && e->code == r->code)))
 		return;
+	hasty = r->attempts > 1 && e->outcome == MQW_OUTCOME_DEFERRED &&
+		e->time - r->first_attempt < MQW_GREYLIST_DELAY_MAX && is_hasty(r, e);
 	r->last_attempt = e->time;
 	r->last_seen_at = e->evidence;
 	r->state = (uint8_t)to;
 	r->code = (uint16_t)e->code;
+	r->doubtful = e->doubtful;
 	r->status[0] = '\0';
 	if (e->status.len && e->status.len < sizeof(r->status)) {
 		memcpy(r->status, e->status.ptr, e->status.len);
@@ -118,10 +151,7 @@ static void apply_attempt(struct mqw_tracker *t, struct mqw_message *m, struct m
 	if (e->outcome == MQW_OUTCOME_DEFERRED) {
 		mqw_silence_deferred(&t->silence, m->deferred_at, e->time);
 		m->deferred_at = e->time;
-		g = r->attempts > 1 && r->last_attempt - r->first_attempt < MQW_GREYLIST_DELAY_MAX
-			? mqw_greylist_find(e->reply)
-			: NULL;
-		r->hasty = g && r->last_attempt - r->first_attempt < g->min_delay;
+		r->hasty = hasty;
 	}
 }
 

@@ -33,6 +33,7 @@ static const char *const outcome_names[MQW_OUTCOME_COUNT] = {
 	[MQW_OUTCOME_PROBE] = "probe",
 	[MQW_OUTCOME_SKIPPED] = "skipped",
 	[MQW_OUTCOME_EXPIRED] = "expired",
+	[MQW_OUTCOME_UNDER_WAY] = "under way",
 	[MQW_OUTCOME_WITHDRAWN] = "withdrawn",
 };
 

@@ -48,6 +48,8 @@ enum mqw_outcome {
 	MQW_OUTCOME_PROBE, /* an address verification, not a mail */
 	MQW_OUTCOME_SKIPPED, /* in the queue and not tried: its time had not come */
 	MQW_OUTCOME_EXPIRED, /* given up after temporary failures, of which earlier lines tell */
+	/* It waits for a delivery, or one has begun: nothing is known of its end yet. */
+	MQW_OUTCOME_UNDER_WAY,
 	MQW_OUTCOME_WITHDRAWN, /* an operator said that it counts as done */
 	MQW_OUTCOME_COUNT
 };
@@ -77,6 +79,7 @@ struct mqw_event {
 	bool forced;
 	/* Of REMOVED: the MTA writes its log itself, line by line, so that no earlier one is missing. */
 	bool whole_log;
+	bool doubtful; /* ATTEMPT: the answer may have been another recipient's */
 	bool own; /* MESSAGE_ID: it is the watchdog's own mail, of which nothing is said */
 	int code; /* three-digit reply as it was on the wire; 0 unknown */
 	uint64_t count;

@@ -56,3 +56,52 @@ const struct mqw_greylist *mqw_greylist_find(struct mqw_slice reply)
 			g = &table[i];
 	return g;
 }
+
+/* A clock "00:08:00" or a number with its unit, at the front; 0 for neither. */
+static int64_t figure_at(struct mqw_slice s)
+{
+	static const struct {
+		struct mqw_slice word;
+		int64_t unit;
+	} units[] = {{MQW_LIT(" sec"), MQW_SECOND}, {MQW_LIT(" min"), MQW_MINUTE},
+		{MQW_LIT(" hour"), MQW_HOUR}};
+	uint64_t n[3];
+
+	if (!mqw_slice_take_u64(&s, &n[0]) || n[0] > 86400)
+		return 0;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (mqw_slice_starts(s, units[i].word))
+			return (int64_t)n[0] * units[i].unit;
+	for (size_t i = 1; i < 3; i++)
+		if (!mqw_slice_skip(&s, MQW_LIT(":")) || !mqw_slice_take_u64(&s, &n[i]) ||
+			n[i] > 59)
+			return 0;
+	return (int64_t)(n[0] * 3600 + n[1] * 60 + n[2]) * MQW_SECOND;
+}
+
+int64_t mqw_greylist_delay(const struct mqw_greylist *g, struct mqw_slice reply)
+{
+	static const struct mqw_slice words[] = {MQW_LIT(" for "), MQW_LIT(" in ")};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		struct mqw_slice rest = reply;
+
+		while (rest.len) {
+			int64_t figure;
+
+			rest = mqw_slice_from(rest, mqw_slice_find(rest, words[i]) + words[i].len);
+			figure = figure_at(rest);
+			if (figure > 0 && figure <= MQW_GREYLIST_DELAY_MAX)
+				return figure;
+		}
+	}
+	return g->min_delay;
+}
+
+const char *mqw_greylisting_of(struct mqw_slice reply, int64_t *ret_delay)
+{
+	const struct mqw_greylist *g = mqw_greylist_find(reply);
+
+	*ret_delay = g ? mqw_greylist_delay(g, reply) : 0;
+	return g ? g->name : NULL;
+}

@@ -50,6 +50,17 @@ static void say_answer(struct mqw_tracker *t, const struct mqw_recipient *r)
 		say(t, "a temporary failure");
 }
 
+static void say_last_answer(struct mqw_tracker *t, const struct mqw_recipient *r)
+{
+	if (!r->attempts) {
+		say(t, r->reply ? "" : "no answer to a try is logged");
+		mqw_buffer_add_printable(&t->reason, mqw_slice_of(r->reply));
+		return;
+	}
+	say(t, "last answer ");
+	say_answer(t, r);
+}
+
 /* Unknown instead of trouble when a gap may hide the truth; answers whether it does. */
 static bool hidden_by_gap(struct mqw_tracker *t, const struct mqw_message *m, int64_t until)
 {
@@ -252,6 +263,19 @@ static struct mqw_judgement vanished(struct mqw_tracker *t, const struct mqw_mes
 	return verdict(MQW_VERDICT_VANISHED, c);
 }
 
+/* A file whose tries no line tells of: all that is known is when it should be gone. */
+static struct mqw_judgement judge_by_lifetime(
+	struct mqw_tracker *t, const struct mqw_message *m, int64_t end)
+{
+	if (t->now > end + t->options.slack) {
+		say_span(t, "still in the queue after ", t->now - m->opened_at,
+			", though its lifetime ran out");
+		return verdict(MQW_VERDICT_OVERDUE, MQW_CONFIDENCE_CERTAIN);
+	}
+	say_time(t, "in the queue; its lifetime ends at ", end, "");
+	return verdict(MQW_VERDICT_PENDING, MQW_CONFIDENCE_CERTAIN);
+}
+
 static struct mqw_judgement judge_in_queue(
 	struct mqw_tracker *t, const struct mqw_message *m, const struct mqw_recipient *r)
 {
@@ -266,6 +290,8 @@ static struct mqw_judgement judge_in_queue(
 	}
 	if (m->place == MQW_PLACE_WAITING && m->retry_at != MQW_TIME_NONE)
 		due = m->retry_at;
+	if (!r->attempts && due - m->opened_at >= any_lifetime(t, m))
+		return judge_by_lifetime(t, m, due);
 	if (t->now > due + t->options.slack) {
 		say_time(t, "still in the queue; a try was due at ", due, " and did not come");
 		return verdict(MQW_VERDICT_OVERDUE, MQW_CONFIDENCE_CERTAIN);
@@ -274,12 +300,35 @@ static struct mqw_judgement judge_in_queue(
 	return verdict(MQW_VERDICT_PENDING, MQW_CONFIDENCE_CERTAIN);
 }
 
+/*
+ * Where no line tells of an end: whether the tries went on until one may have come. The lifetime is
+ * that of the configuration, which only a caller may know.
+ */
+static struct mqw_judgement judge_unlogged_end(
+	struct mqw_tracker *t, const struct mqw_message *m, const struct mqw_recipient *r)
+{
+	int64_t age = r->last_attempt - m->opened_at, known = known_lifetime(t, m);
+
+	if (age + t->options.retry_max + t->options.slack >= any_lifetime(t, m)) {
+		say_span(t, "tried for ", age, ", until its lifetime ran out");
+		return verdict(MQW_VERDICT_EXPIRED, MQW_CONFIDENCE_PROBABLE);
+	}
+	if (!known && age >= t->options.min_lifetime) {
+		say_span(t, "tried for ", age,
+			", then silence; this log has no line for a message that is given up, and "
+			"the lifetime that is configured is not known");
+		return unknown();
+	}
+	return verdict(MQW_VERDICT_NONE, MQW_CONFIDENCE_COUNT);
+}
+
 static struct mqw_judgement judge_silence(
 	struct mqw_tracker *t, const struct mqw_message *m, const struct mqw_recipient *r)
 {
 	int64_t silent = t->now - m->last_seen;
 	int64_t retry = t->options.retry_max + t->options.slack;
 	int64_t end = m->opened_at + any_lifetime(t, m) + retry;
+	struct mqw_judgement j;
 
 	if (silent <= retry) {
 		say(t, "waiting for its next try");
@@ -293,8 +342,12 @@ static struct mqw_judgement judge_silence(
 			"itself is broken there");
 		return unknown();
 	}
-	say(t, "last answer ");
-	say_answer(t, r);
+	if (t->options.answers_alone) {
+		j = judge_unlogged_end(t, m, r);
+		if (j.confidence != MQW_CONFIDENCE_COUNT)
+			return j;
+	}
+	say_last_answer(t, r);
 	say_span(t, ", then silence for ", silent, " while the log goes on");
 	if (t->now > end) {
 		say_span(t, ", longer than its lifetime of ", any_lifetime(t, m), "");
@@ -339,6 +392,21 @@ static struct mqw_judgement judge_queue(
 	return verdict(MQW_VERDICT_PENDING, MQW_CONFIDENCE_PROBABLE);
 }
 
+/* The answer that the verdict rests on may have been another's. */
+static struct mqw_judgement doubt(struct mqw_tracker *t, struct mqw_judgement j)
+{
+	if (!t->options.answers_alone) {
+		/* Other lines say that it was neither delivered nor reported. */
+		j.confidence = MQW_CONFIDENCE_UNPROVEN;
+		return j;
+	}
+	mqw_buffer_clear(&t->reason);
+	say(t,
+		"several sessions with that host ran at the same time, and the log does not tell "
+		"which of its answers was to whom");
+	return unknown();
+}
+
 struct mqw_judgement mqw_judge(
 	struct mqw_tracker *t, const struct mqw_message *m, const struct mqw_recipient *r)
 {
@@ -351,6 +419,8 @@ struct mqw_judgement mqw_judge(
 		j = judge_message_lines(t, m, r);
 	if (j.confidence == MQW_CONFIDENCE_COUNT)
 		j = judge_queue(t, m, r);
+	if (r->doubtful && mqw_verdict_is_trouble(j.verdict))
+		j = doubt(t, j);
 	if (t->options.remedy &&
 		(mqw_verdict_is_trouble(j.verdict) || j.verdict == MQW_VERDICT_UNKNOWN))
 		t->options.remedy(m, r, j.verdict, &t->remedy);

@@ -41,6 +41,7 @@ static const size_t texts[] = {offsetof(struct mqw_message, message_id),
 #define HASTY 2u
 #define FIRST 4u /* there is a first attempt */
 #define LAST 8u
+#define DOUBTFUL 32u
 #define TEMPLATE 16u /* the answer has ADDRESS where the recipient's address was */
 #define ADDRESS '\1'
 
@@ -187,6 +188,7 @@ static void pack_recipient(
 
 	put_number(b,
 		(r->successor_known ? SUCCESSOR_KNOWN : 0) | (r->hasty ? HASTY : 0) |
+			(r->doubtful ? DOUBTFUL : 0) |
 			(r->first_attempt != MQW_TIME_NONE ? FIRST : 0) |
 			(r->last_attempt != MQW_TIME_NONE ? LAST : 0) | (template ? TEMPLATE : 0));
 	put_text(b, address);
@@ -238,6 +240,7 @@ static bool unpack_recipient(
 	r->counted = (uint8_t)take_number(p);
 	r->successor_known = bits & SUCCESSOR_KNOWN;
 	r->hasty = bits & HASTY;
+	r->doubtful = bits & DOUBTFUL;
 	if (bits & FIRST)
 		r->first_attempt = take_time(p, base);
 	if (bits & LAST)

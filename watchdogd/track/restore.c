@@ -23,6 +23,7 @@ static bool copy_recipient(
 	to->state = from->state;
 	to->successor_known = from->successor_known;
 	to->hasty = from->hasty;
+	to->doubtful = from->doubtful;
 	to->attempts = from->attempts;
 	to->reported = from->reported;
 	to->counted = from->counted;

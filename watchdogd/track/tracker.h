@@ -39,6 +39,7 @@ struct mqw_recipient {
 	uint16_t code; /* reply code of the last attempt, 0 unknown */
 	uint8_t state; /* enum mqw_recipient_state */
 	bool hasty; /* every retry so far came sooner than the receiver's greylisting delay */
+	bool doubtful; /* the last answer may have been another recipient's */
 	uint32_t attempts;
 	uint8_t reported; /* enum mqw_verdict last given to the verdict callback */
 	uint8_t sure; /* enum mqw_confidence of that, plus 1; 0 not known any more */
@@ -139,6 +140,11 @@ struct mqw_tracker_options {
 	 * the verdict is counted and not told.
 	 */
 	bool quiet;
+	/*
+	 * The log has nothing but what servers answered: not when a message came, nor that its
+	 * lifetime ran out, nor a report.
+	 */
+	bool answers_alone;
 	uint64_t max_messages; /* at the cap the oldest settled, then the oldest go; 0: no cap */
 	uint32_t max_recipients; /* of one message; 0: no cap */
 	uint32_t loose_messages; /* more than so many are packed */
@@ -165,6 +171,12 @@ struct mqw_tracker_ops {
 	void (*forget)(void *ctx, const struct mqw_message *m);
 	void *ctx;
 };
+
+/*
+ * The product or family of greylisting that a reply looks like, NULL for none; *ret_delay is how long
+ * it demands to wait, 0 unknown.
+ */
+const char *mqw_greylisting_of(struct mqw_slice reply, int64_t *ret_delay);
 
 struct mqw_tracker_counts {
 	uint64_t messages, recipients; /* accepted, all told */

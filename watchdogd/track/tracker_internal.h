@@ -124,9 +124,11 @@ struct mqw_greylist {
 	struct mqw_slice words; /* found anywhere in the reply, without regard to case */
 	int64_t min_delay; /* of its default; 0 unknown */
 };
-#define MQW_GREYLIST_DELAY_MAX (50 * MQW_MINUTE) /* none has a longer one */
+#define MQW_GREYLIST_DELAY_MAX MQW_DAY /* nobody has a longer one, whatever a reply says */
 /* The first entry that fits, or NULL. */
 const struct mqw_greylist *mqw_greylist_find(struct mqw_slice reply);
+/* The delay that a reply, for which g was found, demands: its own figure, else g's; 0 unknown. */
+int64_t mqw_greylist_delay(const struct mqw_greylist *g, struct mqw_slice reply);
 
 /* silence.c: deferrals counted by the hour, to tell a broken log source from lost mail. */
 

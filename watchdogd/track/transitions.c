@@ -21,17 +21,17 @@
  */
 /* clang-format off */
 static const unsigned char table[MQW_RECIPIENT_COUNT][MQW_OUTCOME_COUNT] = {
-	/*                             sent off deferred bounced discarded probe skipped expired withdrawn */
-	[MQW_RECIPIENT_WAITING] =     {S,   H,  D,       B,      X,        P,    D,      G,      O},
-	[MQW_RECIPIENT_DEFERRED] =    {S,   H,  D,       B,      X,        P,    D,      G,      O},
-	[MQW_RECIPIENT_SENT] =        {S,   S,  S,       S,      S,        S,    S,      S,      S},
-	[MQW_RECIPIENT_HANDED_OFF] =  {H,   H,  H,       H,      H,        H,    H,      H,      H},
-	[MQW_RECIPIENT_BOUNCED] =     {S,   H,  B,       B,      X,        B,    B,      B,      B},
-	[MQW_RECIPIENT_MISBOUNCED] =  {S,   H,  B,       B,      X,        B,    B,      B,      B},
-	[MQW_RECIPIENT_DISCARDED] =   {X,   X,  X,       X,      X,        X,    X,      X,      X},
-	[MQW_RECIPIENT_PROBED] =      {S,   H,  D,       B,      X,        P,    D,      G,      O},
-	[MQW_RECIPIENT_GIVEN_UP] =    {S,   H,  G,       B,      X,        G,    G,      G,      O},
-	[MQW_RECIPIENT_WITHDRAWN] =   {S,   H,  D,       B,      X,        O,    D,      G,      O},
+	/*                             sent off deferred bounced discarded probe skipped expired underway withdrawn */
+	[MQW_RECIPIENT_WAITING] =     {S,   H,  D,       B,      X,        P,    D,      G,      D,       O},
+	[MQW_RECIPIENT_DEFERRED] =    {S,   H,  D,       B,      X,        P,    D,      G,      D,       O},
+	[MQW_RECIPIENT_SENT] =        {S,   S,  S,       S,      S,        S,    S,      S,      S,       S},
+	[MQW_RECIPIENT_HANDED_OFF] =  {H,   H,  H,       H,      H,        H,    H,      H,      H,       H},
+	[MQW_RECIPIENT_BOUNCED] =     {S,   H,  B,       B,      X,        B,    B,      B,      B,       B},
+	[MQW_RECIPIENT_MISBOUNCED] =  {S,   H,  B,       B,      X,        B,    B,      B,      B,       B},
+	[MQW_RECIPIENT_DISCARDED] =   {X,   X,  X,       X,      X,        X,    X,      X,      X,       X},
+	[MQW_RECIPIENT_PROBED] =      {S,   H,  D,       B,      X,        P,    D,      G,      D,       O},
+	[MQW_RECIPIENT_GIVEN_UP] =    {S,   H,  G,       B,      X,        G,    G,      G,      G,       O},
+	[MQW_RECIPIENT_WITHDRAWN] =   {S,   H,  D,       B,      X,        O,    D,      G,      D,       O},
 };
 /* clang-format on */
 
