@@ -13,15 +13,21 @@ void mqw_probes_check(const struct mqw_config *c, struct mqw_faults *f)
 		mqw_buffer_printf(&known, "%s%s", i ? ", " : "", mqw_probes[i]->name);
 	for (size_t i = 0; i < c->instance_count; i++) {
 		const struct mqw_instance_config *in = &c->instances[i];
+		const struct mqw_probe_ops *probe =
+			in->type ? mqw_probe_find(mqw_slice_of(in->type)) : NULL;
 
-		if (in->type && !mqw_probe_find(mqw_slice_of(in->type)))
+		if (in->type && !probe)
 			mqw_faults_add(f, in->line, in->column,
 				"type: %s is no MTA that this version knows; known: %s",
 				mqw_show(mqw_slice_of(in->type)).text, mqw_buffer_str(&known));
-		else if (in->type && !in->log &&
-			!mqw_probe_find(mqw_slice_of(in->type))->default_log)
+		if (probe && !probe->default_log && !in->log)
 			mqw_faults_add(f, in->line, in->column,
 				"log: %s has no usual place on this host: say where its log is",
+				in->type);
+		if (probe && probe->files_unlogged && in->queue)
+			mqw_faults_add(f, in->line, in->column,
+				"queue: no log names the files of %s, so that the daemon cannot "
+				"follow them; leave it out, and see scan --queue",
 				in->type);
 	}
 	mqw_buffer_done(&known);

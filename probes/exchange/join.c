@@ -81,6 +81,16 @@ struct mqw_slice mqw_join_recipient(const struct mqw_delivery *d, struct mqw_sli
 	return d->recipient_len ? mqw_slice(d->recipient, d->recipient_len) : other;
 }
 
+bool mqw_join_note_answer(struct mqw_delivery *d, int64_t time, int code)
+{
+	bool told = d->answered != MQW_TIME_NONE && d->code == code &&
+		time - d->answered < MQW_JOIN_SAME_TRY && d->answered - time < MQW_JOIN_SAME_TRY;
+
+	d->answered = time;
+	d->code = code;
+	return told;
+}
+
 void mqw_join_close(struct mqw_join *j, struct mqw_slice recipient, struct mqw_slice id)
 {
 	struct mqw_delivery *d = mqw_join_find(j, recipient, id);

@@ -16,6 +16,9 @@
 #define MQW_JOIN_ANSWERS 256 /* a power of two */
 #define MQW_JOIN_TEXT 768
 
+/* One failed try is in two logs since Exchange 2007, some seconds apart. */
+#define MQW_JOIN_SAME_TRY (10 * MQW_SECOND)
+
 /* Clocks and buffers of the two logs differ by as much. */
 #define MQW_JOIN_SKEW (2 * MQW_SECOND)
 
@@ -63,6 +66,9 @@ struct mqw_delivery *mqw_join_open(struct mqw_join *j, struct mqw_slice recipien
 
 /* Its recipient as message tracking has it, where that was kept: the other log may differ in case. */
 struct mqw_slice mqw_join_recipient(const struct mqw_delivery *d, struct mqw_slice other);
+
+/* Takes note of an answer; whether the other log has told of the same try already. */
+bool mqw_join_note_answer(struct mqw_delivery *d, int64_t time, int code);
 
 /* It is over. */
 void mqw_join_close(struct mqw_join *j, struct mqw_slice recipient, struct mqw_slice id);

@@ -10,8 +10,6 @@
 #include "probes/exchange/internal.h"
 
 #define REPORT_LAG MQW_MINUTE /* between a failure's line and that of the report about it */
-/* One failed try is in this log and in SmtpSend, some seconds apart. */
-#define SAME_TRY (10 * MQW_SECOND)
 
 enum meaning {
 	DULL,
@@ -19,6 +17,7 @@ enum meaning {
 	SENT,
 	DEFERRED,
 	FAILED,
+	CHANGED, /* other recipients take the place of one */
 	REPORT,
 	SET_ASIDE,
 	ELSEWHERE,
@@ -37,6 +36,9 @@ static const struct {
 	{MQW_LIT("DUPLICATEDELIVER"), SENT},
 	{MQW_LIT("DEFER"), DEFERRED},
 	{MQW_LIT("FAIL"), FAILED},
+	{MQW_LIT("EXPAND"), CHANGED},
+	{MQW_LIT("REDIRECT"), CHANGED},
+	{MQW_LIT("RESOLVE"), CHANGED},
 	{MQW_LIT("DSN"), REPORT},
 	{MQW_LIT("BADMAIL"), SET_ASIDE},
 	{MQW_LIT("POISONMESSAGE"), SET_ASIDE},
@@ -167,15 +169,6 @@ static int read_received(struct mqw_probe *p, const struct mqw_slice row[MQW_COL
 	return r;
 }
 
-/* The same try as SmtpSend has told already, or will. */
-static bool is_told(struct mqw_probe *p, const struct mqw_event *e)
-{
-	struct mqw_delivery *d = mqw_join_find(&p->join, e->recipient, e->queue_id);
-
-	return d && d->answered != MQW_TIME_NONE && d->code == e->code &&
-		e->time - d->answered < SAME_TRY && d->answered - e->time < SAME_TRY;
-}
-
 static struct mqw_exchange_failure *failure_of(struct mqw_probe *p, struct mqw_slice id)
 {
 	uint64_t hash = XXH3_64bits_withSeed(id.len ? id.ptr : "", id.len, p->join.seed);
@@ -213,9 +206,13 @@ static int tell_failure(
 static int tell_recipient(struct mqw_probe *p, const struct mqw_slice row[MQW_COLUMN_COUNT],
 	enum meaning meaning, struct mqw_event *e, struct mqw_sink *out)
 {
+	struct mqw_delivery *d;
+
 	switch (meaning) {
 	case DEFERRED:
-		e->outcome = is_told(p, e) ? MQW_OUTCOME_SKIPPED : MQW_OUTCOME_DEFERRED;
+		d = mqw_join_open(&p->join, e->recipient, e->queue_id, MQW_SLICE_NULL, e->time);
+		e->outcome = d && mqw_join_note_answer(d, e->time, e->code) ? MQW_OUTCOME_SKIPPED
+									    : MQW_OUTCOME_DEFERRED;
 		return out->emit(out->ctx, e);
 	case FAILED:
 		mqw_join_close(&p->join, e->recipient, e->queue_id);
@@ -257,6 +254,27 @@ static int read_recipients(struct mqw_probe *p, const struct mqw_slice row[MQW_C
 		else
 			set_reply(e, row[MQW_COLUMN_SOURCE_CONTEXT]);
 		r = tell_recipient(p, row, meaning, e, out);
+	}
+	return r;
+}
+
+/* A list that was deferred and is expanded now goes on as its members: no line names it again. */
+static int read_changed(struct mqw_probe *p, const struct mqw_slice row[MQW_COLUMN_COUNT],
+	struct mqw_event *e, struct mqw_sink *out)
+{
+	struct mqw_slice list = row[MQW_COLUMN_RELATED];
+	int r = 0;
+
+	e->outcome = MQW_OUTCOME_HANDED_OFF;
+	while (r >= 0 && list.len) {
+		const struct mqw_delivery *d;
+
+		e->recipient = take_item(&list);
+		d = mqw_join_find(&p->join, e->recipient, e->queue_id);
+		if (!d || d->answered == MQW_TIME_NONE)
+			continue;
+		mqw_join_close(&p->join, e->recipient, e->queue_id);
+		r = out->emit(out->ctx, e);
 	}
 	return r;
 }
@@ -312,6 +330,9 @@ int mqw_exchange_msgtrk_line(struct mqw_probe *p, const struct mqw_line *line, s
 	case FAILED:
 		note_failure(p, &e);
 		r = read_recipients(p, row, meaning, &e, out);
+		break;
+	case CHANGED:
+		r = read_changed(p, row, &e, out);
 		break;
 	case REPORT:
 		r = read_report(p, row, &e, out);

@@ -44,13 +44,13 @@ static int tell(void *ctx, const struct mqw_smtp_result *r)
 		return 0;
 	if (!e.queue_id.len)
 		e.queue_id = mqw_slice(d->id, d->id_len);
-	if (d) {
-		e.recipient = mqw_join_recipient(d, e.recipient);
-		d->answered = e.time;
-		d->code = r->code;
-	}
 	e.relay = t->remote;
 	e.outcome = r->outcome;
+	if (d) {
+		e.recipient = mqw_join_recipient(d, e.recipient);
+		if (mqw_join_note_answer(d, e.time, r->code) && e.outcome == MQW_OUTCOME_DEFERRED)
+			e.outcome = MQW_OUTCOME_SKIPPED;
+	}
 	e.code = r->code;
 	e.status = mqw_reply_status(r->reply);
 	e.doubtful = !sure;

@@ -227,6 +227,12 @@ static int read_report(struct mqw_probe *p, const struct mqw_line *line, const s
 		e->queue_id = linked;
 		linked = row->id;
 	}
+	/* A line to the sender is about all recipients, and which of them failed nobody can tell. */
+	if (!d && mqw_slice_eq_nocase(e->recipient, sender_of(row))) {
+		e->kind = MQW_EVENT_REMOVED;
+		e->recipient = MQW_SLICE_NULL;
+		return give(out, e);
+	}
 	e->delay = age_of(field_of(row, FIELD_ORIGIN), line->time);
 	e->code = d ? d->code : 0;
 	e->outcome = MQW_OUTCOME_BOUNCED;

@@ -26,6 +26,7 @@ static const struct {
 	{MQW_LIT("recipient-address"), MQW_COLUMN_RECIPIENTS},
 	{MQW_LIT("recipient-status"), MQW_COLUMN_RECIPIENT_STATUS},
 	{MQW_LIT("recipient-count"), MQW_COLUMN_RECIPIENT_COUNT},
+	{MQW_LIT("related-recipient-address"), MQW_COLUMN_RELATED},
 	{MQW_LIT("reference"), MQW_COLUMN_REFERENCE},
 	{MQW_LIT("return-path"), MQW_COLUMN_RETURN_PATH},
 	{MQW_LIT("sender-address"), MQW_COLUMN_SENDER},

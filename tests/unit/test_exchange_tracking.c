@@ -213,6 +213,17 @@ static void test_report_the_other_way_round(void **state)
 	assert_got("expired " M " to=" ANN " 450\nndr " M " other=N1\n");
 }
 
+/* A line that names the sender alone settles the message, and claims nothing of anybody. */
+static void test_report_to_the_sender(void **state)
+{
+	(void)state;
+	track(3, ANN, 1020, M);
+	answered(4, "info@a.test", ANN, GREY);
+	mqw_buffer_clear(&got);
+	track(130, "Info@a.test", 1030, M);
+	assert_got("removed " M "\n");
+}
+
 /* The answer's line may be read first. */
 static void test_answer_first(void **state)
 {
@@ -311,6 +322,7 @@ int main(void)
 		TEST(test_refused_at_mail),
 		TEST(test_rejected),
 		TEST(test_report_the_other_way_round),
+		TEST(test_report_to_the_sender),
 		TEST(test_answer_first),
 		TEST(test_tried_again),
 		TEST(test_two_messages),
