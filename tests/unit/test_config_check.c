@@ -93,11 +93,12 @@ static void a_log_elsewhere_has_to_be_named(void **state)
 
 	assert_int_equal(run_on("version: 1\n"
 				"instances: [{name: a, type: exchange}, {name: b, type: iis-smtp, "
-				"log: /x}]\n",
+				"log: /x, queue: /y}]\n",
 				 &out, &err),
 		2);
 	assert_true(contains(&err, ":2:13: log: exchange has no usual place on this host"));
 	assert_false(contains(&err, "iis-smtp has"));
+	assert_true(contains(&err, "queue: no log names the files of iis-smtp"));
 	mqw_buffer_done(&out);
 	mqw_buffer_done(&err);
 }
