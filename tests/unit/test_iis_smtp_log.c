@@ -138,6 +138,46 @@ static void test_refused_as_a_whole(void **state)
 			DEFERRED(BEN, "421/4.7.0 at=192.0.2.9: 421 4.7.0 closing"));
 }
 
+/* A server that does not ask for the size is not told it: it is the same mail all the same. */
+static void test_size_not_told(void **state)
+{
+	static const char *const mail[] = {
+		"FROM:<info@a.test>+SIZE=1722", "FROM:<info@a.test>", "FROM:<info@a.test>+SIZE=9"};
+	/* Which of them, what is answered, and the id that it goes by. */
+	static const struct {
+		int mail;
+		const char *reply, *id;
+	} rows[] = {
+		{0, "450+later", "1722/"},
+		{1, "450+later", "1722/"},
+		{1, "550+no", "1722/"},
+		/* That is over: the next one is another mail. */
+		{1, "450+later", ""},
+		{0, "450+later", ""},
+		{0, "550+no", ""},
+		/* Two sizes are two mails. */
+		{0, "450+later", "1722/"},
+		{2, "450+later", "9/"},
+		{1, "550+no", "9/"},
+		{0, "450+later", "1722/"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char want[128];
+
+		command("MAIL", mail[rows[i].mail]);
+		reply("250+ok");
+		command("RCPT", "TO:<" ANN ">");
+		reply(rows[i].reply);
+		snprintf(want, sizeof(want), "queued SMTPSVC1/info@a.test/%s" ANN " from",
+			rows[i].id);
+		if (strncmp(mqw_buffer_str(&got), want, strlen(want)) != 0)
+			fail_msg("row %zu: %s, not %s", i, mqw_buffer_str(&got), want);
+		mqw_buffer_clear(&got);
+	}
+}
+
 /* Sessions with one host cannot be told apart where they run at the same time; with two they can. */
 static void test_interleaved(void **state)
 {
@@ -305,6 +345,7 @@ int main(void)
 		TEST(test_refused),
 		TEST(test_sent),
 		TEST(test_refused_as_a_whole),
+		TEST(test_size_not_told),
 		TEST(test_interleaved),
 		TEST(test_forged),
 		TEST(test_other_forms),
