@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #define ADDRESS_MAX 512
+#define CLOSED_BEFORE (INT64_C(1) << 61) /* far longer than any log */
 
 /* Addresses in two logs may differ in case. Never 0. */
 static uint64_t hash_of(const struct mqw_join *j, struct mqw_slice address)
@@ -30,42 +31,65 @@ static bool has_id(const struct mqw_delivery *d, struct mqw_slice id)
 	return mqw_slice_eq(mqw_slice(d->id, d->id_len), id);
 }
 
+/* Of a sender that is no address, as Exchange has them within, the other log has another name. */
+static uint64_t sender_of(const struct mqw_join *j, struct mqw_slice sender)
+{
+	if (!sender.ptr || (sender.len && mqw_slice_chr(sender, '@') == sender.len))
+		return 0;
+	return hash_of(j, sender);
+}
+
 struct mqw_delivery *mqw_join_find(
 	struct mqw_join *j, struct mqw_slice recipient, struct mqw_slice id)
 {
 	uint64_t hash = hash_of(j, recipient);
 	size_t row = hash >> 32 & (MQW_JOIN_ROWS - 1);
 
-	for (size_t i = 0; i < MQW_JOIN_WAYS; i++)
-		if (j->recipients[row][i] == hash && has_id(&j->deliveries[row][i], id))
-			return &j->deliveries[row][i];
+	for (size_t i = 0; i < MQW_JOIN_WAYS; i++) {
+		struct mqw_delivery *d = &j->deliveries[row][i];
+
+		if (j->recipients[row][i] == hash && has_id(d, id))
+			return d->closed == MQW_TIME_NONE ? d : NULL;
+	}
 	return NULL;
+}
+
+static void begin(struct mqw_delivery *d, int64_t time)
+{
+	d->opened = d->seen = time;
+	d->begun = d->answered = d->closed = MQW_TIME_NONE;
+	d->code = 0;
+	d->reported = false;
 }
 
 struct mqw_delivery *mqw_join_open(struct mqw_join *j, struct mqw_slice recipient,
 	struct mqw_slice id, struct mqw_slice sender, int64_t time)
 {
-	uint64_t hash = hash_of(j, recipient);
+	uint64_t hash = hash_of(j, recipient), *used;
 	size_t row = hash >> 32 & (MQW_JOIN_ROWS - 1), at = 0;
 	struct mqw_delivery *d = j->deliveries[row];
+	int64_t *ages = j->ages[row];
 
 	if (id.len == 0 || id.len > MQW_JOIN_ID_MAX)
 		return NULL;
+	used = j->recipients[row];
 	for (size_t i = 0; i < MQW_JOIN_WAYS; i++) {
-		if (j->recipients[row][i] == hash && has_id(&d[i], id)) {
+		if (used[i] == hash && has_id(&d[i], id)) {
+			if (d[i].closed != MQW_TIME_NONE)
+				begin(&d[i], time);
 			if (time > d[i].seen)
 				d[i].seen = time;
+			ages[i] = d[i].seen;
 			return &d[i];
 		}
-		if (j->recipients[row][at] && (!j->recipients[row][i] || d[i].seen < d[at].seen))
+		if (used[at] && (!used[i] || ages[i] < ages[at]))
 			at = i;
 	}
-	j->recipients[row][at] = hash;
+	used[at] = hash;
+	ages[at] = time;
 	d += at;
-	d->opened = d->seen = time;
-	d->begun = d->answered = MQW_TIME_NONE;
-	d->sender = hash_of(j, sender);
-	d->code = 0;
+	begin(d, time);
+	d->sender = sender_of(j, sender);
 	d->id_len = (uint16_t)id.len;
 	memcpy(d->id, id.ptr, id.len);
 	d->recipient_len = 0;
@@ -91,15 +115,24 @@ bool mqw_join_note_answer(struct mqw_delivery *d, int64_t time, int code)
 	return told;
 }
 
-void mqw_join_close(struct mqw_join *j, struct mqw_slice recipient, struct mqw_slice id)
+void mqw_join_close(struct mqw_join *j, struct mqw_slice recipient, struct mqw_slice id,
+	int64_t time, bool reported)
 {
 	struct mqw_delivery *d = mqw_join_find(j, recipient, id);
-	size_t at;
 
 	if (!d)
 		return;
-	at = (size_t)(d - &j->deliveries[0][0]);
-	(&j->recipients[0][0])[at] = 0;
+	d->closed = time;
+	d->reported = reported;
+	/* Whatever is under way stays longer. */
+	(&j->ages[0][0])[d - &j->deliveries[0][0]] = time - CLOSED_BEFORE;
+}
+
+/* Whether an answer of that time may be to it. */
+static bool is_open(const struct mqw_delivery *d, int64_t time)
+{
+	return time >= d->opened - MQW_JOIN_SKEW &&
+		(d->closed == MQW_TIME_NONE || time <= d->closed + MQW_JOIN_SKEW);
 }
 
 static bool had_just_begun(const struct mqw_delivery *d, int64_t time)
@@ -111,15 +144,17 @@ static bool had_just_begun(const struct mqw_delivery *d, int64_t time)
 /* How well an answer fits a delivery to its recipient. */
 static int fitness(const struct mqw_delivery *d, uint64_t sender, int64_t time)
 {
-	if (time < d->opened - MQW_JOIN_SKEW)
+	bool fresh = had_just_begun(d, time), known = sender && d->sender;
+
+	if (!is_open(d, time) || (known && d->sender != sender && !fresh))
 		return 0;
-	return 1 + (d->sender == sender ? 1 : 0) + (had_just_begun(d, time) ? 2 : 0);
+	return 1 + (known && d->sender == sender ? 1 : 0) + (fresh ? 2 : 0);
 }
 
 struct mqw_delivery *mqw_join_answered(struct mqw_join *j, struct mqw_slice recipient,
 	struct mqw_slice sender, int64_t time, bool *ret_sure)
 {
-	uint64_t hash = hash_of(j, recipient), from = hash_of(j, sender);
+	uint64_t hash = hash_of(j, recipient), from = sender_of(j, sender);
 	size_t row = hash >> 32 & (MQW_JOIN_ROWS - 1);
 	struct mqw_delivery *best = NULL;
 	int fits = 0;
@@ -153,7 +188,8 @@ static struct mqw_delivery *next_of(
 		struct mqw_delivery *d = &j->deliveries[0][0] + i;
 
 		if ((&j->recipients[0][0])[i] && d->sender == sender && d->begun != MQW_TIME_NONE &&
-			time >= d->begun - MQW_JOIN_SKEW && (!fresh || had_just_begun(d, time)))
+			time >= d->begun - MQW_JOIN_SKEW && is_open(d, time) &&
+			(!fresh || had_just_begun(d, time)))
 			return d;
 	}
 	return NULL;
@@ -176,10 +212,10 @@ static int count_messages(struct mqw_join *j, uint64_t sender, int64_t time, boo
 struct mqw_delivery *mqw_join_refused(
 	struct mqw_join *j, struct mqw_slice sender, int64_t time, size_t *cursor)
 {
-	uint64_t hash = hash_of(j, sender);
+	uint64_t hash = sender_of(j, sender);
 	bool fresh = count_messages(j, hash, time, false) > 1;
 
-	if (fresh && count_messages(j, hash, time, true) != 1)
+	if (!hash || (fresh && count_messages(j, hash, time, true) != 1))
 		return NULL;
 	return next_of(j, hash, time, fresh, cursor);
 }

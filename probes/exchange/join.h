@@ -24,10 +24,12 @@
 
 struct mqw_delivery {
 	int64_t opened, seen; /* first and last line about it */
+	int64_t closed; /* MQW_TIME_NONE: it is under way */
 	int64_t begun; /* when SMTP last began to send it; MQW_TIME_NONE: not yet */
 	int64_t answered; /* last answer; MQW_TIME_NONE none */
-	uint64_t sender; /* hash */
+	uint64_t sender; /* hash; 0 unknown */
 	int code; /* of that answer; 0 none is known */
+	bool reported; /* closed by a report of failure */
 	uint16_t id_len, recipient_len; /* 0: too long to be kept */
 	char id[MQW_JOIN_ID_MAX];
 	char recipient[MQW_JOIN_RECIPIENT_MAX]; /* as message tracking spells it */
@@ -49,6 +51,7 @@ struct mqw_join {
 	uint64_t seed;
 	/* Hashes of the deliveries' recipients; 0: not in use. */
 	uint64_t recipients[MQW_JOIN_ROWS][MQW_JOIN_WAYS];
+	int64_t ages[MQW_JOIN_ROWS][MQW_JOIN_WAYS]; /* the least gives way */
 	struct mqw_delivery deliveries[MQW_JOIN_ROWS][MQW_JOIN_WAYS];
 	struct mqw_answer answers[MQW_JOIN_ANSWERS];
 	size_t answer_count;
@@ -56,7 +59,7 @@ struct mqw_join {
 
 void mqw_join_init(struct mqw_join *j, uint64_t seed);
 
-/* The delivery of this message to this recipient, or NULL. */
+/* The delivery of this message to this recipient while it is under way, or NULL. */
 struct mqw_delivery *mqw_join_find(
 	struct mqw_join *j, struct mqw_slice recipient, struct mqw_slice id);
 
@@ -70,12 +73,17 @@ struct mqw_slice mqw_join_recipient(const struct mqw_delivery *d, struct mqw_sli
 /* Takes note of an answer; whether the other log has told of the same try already. */
 bool mqw_join_note_answer(struct mqw_delivery *d, int64_t time, int code);
 
-/* It is over. */
-void mqw_join_close(struct mqw_join *j, struct mqw_slice recipient, struct mqw_slice id);
+/*
+ * It is over; reported: with a report of failure. An answer that is read now may be to it all the
+ * same: stamps have whole seconds.
+ */
+void mqw_join_close(struct mqw_join *j, struct mqw_slice recipient, struct mqw_slice id,
+	int64_t time, bool reported);
 
 /*
- * The delivery that an answer is to: of several to that recipient the one that had just begun, or
- * that of the sender; of several more the last one begun, and *ret_sure is false. NULL: there is none.
+ * The delivery that an answer is to, perhaps one that is closed: of several to that recipient the one
+ * that had just begun, or that of the sender; of several more the last one begun, and *ret_sure is
+ * false. Of another sender it is none unless it had just begun. NULL: there is none.
  */
 struct mqw_delivery *mqw_join_answered(struct mqw_join *j, struct mqw_slice recipient,
 	struct mqw_slice sender, int64_t time, bool *ret_sure);

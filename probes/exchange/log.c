@@ -7,6 +7,8 @@
 #include "probes/windows/form.h"
 #include "probes/windows/smtp_log.h"
 
+#define YOUNG (4 * MQW_HOUR) /* --min-lifetime, as it is by default */
+
 static const char own_tag[] = "exchange";
 
 /* What a line's results need besides themselves. */
@@ -86,8 +88,27 @@ int mqw_exchange_came(struct mqw_sink *out, struct mqw_event *e, struct mqw_slic
 	return r < 0 ? r : out->emit(out->ctx, e);
 }
 
+/*
+ * An answer that is read after the end of its delivery. Of one that was reported as failed it may be the
+ * only one that is known, and tells why: on a temporary answer the report is false, unless it came so
+ * late that the lifetime may have run out.
+ */
+static int give_late_answer(struct mqw_delivery *d, const struct mqw_event *e, struct mqw_sink *out)
+{
+	struct mqw_event why = *e;
+
+	if (!d->reported || d->code || e->outcome == MQW_OUTCOME_SENT ||
+		(e->outcome == MQW_OUTCOME_DEFERRED && e->time - d->opened >= YOUNG))
+		return 0;
+	d->code = e->code;
+	why.outcome = MQW_OUTCOME_BOUNCED;
+	return out->emit(out->ctx, &why);
+}
+
 static int give_answer(struct mqw_delivery *d, const struct mqw_event *e, struct mqw_sink *out)
 {
+	if (d->closed != MQW_TIME_NONE)
+		return give_late_answer(d, e, out);
 	/* Only the newest is remembered; what a line said earlier was said. */
 	if (d->answered == MQW_TIME_NONE || e->time >= d->answered) {
 		d->answered = e->time;

@@ -215,7 +215,7 @@ static int tell_recipient(struct mqw_probe *p, const struct mqw_slice row[MQW_CO
 									    : MQW_OUTCOME_DEFERRED;
 		return out->emit(out->ctx, e);
 	case FAILED:
-		mqw_join_close(&p->join, e->recipient, e->queue_id);
+		mqw_join_close(&p->join, e->recipient, e->queue_id, e->time, false);
 		return tell_failure(row, e, out);
 	case DROPPED:
 		e->outcome = MQW_OUTCOME_DISCARDED;
@@ -225,7 +225,7 @@ static int tell_recipient(struct mqw_probe *p, const struct mqw_slice row[MQW_CO
 		e->reply = MQW_SLICE_NULL;
 		break;
 	}
-	mqw_join_close(&p->join, e->recipient, e->queue_id);
+	mqw_join_close(&p->join, e->recipient, e->queue_id, e->time, false);
 	return out->emit(out->ctx, e);
 }
 
@@ -273,7 +273,7 @@ static int read_changed(struct mqw_probe *p, const struct mqw_slice row[MQW_COLU
 		d = mqw_join_find(&p->join, e->recipient, e->queue_id);
 		if (!d || d->answered == MQW_TIME_NONE)
 			continue;
-		mqw_join_close(&p->join, e->recipient, e->queue_id);
+		mqw_join_close(&p->join, e->recipient, e->queue_id, e->time, false);
 		r = out->emit(out->ctx, e);
 	}
 	return r;

@@ -40,7 +40,7 @@ static int tell(void *ctx, const struct mqw_smtp_result *r)
 	d = e.queue_id.len
 		? mqw_join_open(&t->probe->join, r->recipient, e.queue_id, r->sender, e.time)
 		: mqw_join_answered(&t->probe->join, r->recipient, r->sender, e.time, &sure);
-	if (!e.queue_id.len && !d)
+	if (!e.queue_id.len && (!d || d->closed != MQW_TIME_NONE))
 		return 0;
 	if (!e.queue_id.len)
 		e.queue_id = mqw_slice(d->id, d->id_len);
@@ -55,7 +55,7 @@ static int tell(void *ctx, const struct mqw_smtp_result *r)
 	e.status = mqw_reply_status(r->reply);
 	e.doubtful = !sure;
 	if (r->outcome == MQW_OUTCOME_SENT)
-		mqw_join_close(&t->probe->join, r->recipient, e.queue_id);
+		mqw_join_close(&t->probe->join, r->recipient, e.queue_id, e.time, false);
 	else
 		e.reply = r->reply;
 	return t->out->emit(t->out->ctx, &e);

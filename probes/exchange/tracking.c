@@ -239,7 +239,7 @@ static int read_report(struct mqw_probe *p, const struct mqw_line *line, const s
 	if (e->code >= 400 && e->code < 500)
 		e->outcome = MQW_OUTCOME_EXPIRED;
 	r = out->emit(out->ctx, e);
-	mqw_join_close(&p->join, e->recipient, e->queue_id);
+	mqw_join_close(&p->join, e->recipient, e->queue_id, e->time, true);
 	if (r < 0 || !linked.len)
 		return r < 0 ? r : MQW_LINE_USED;
 	e->kind = MQW_EVENT_NDR;
@@ -309,6 +309,6 @@ int mqw_exchange_tracking_line(
 	case ACCEPTED:
 		break;
 	}
-	mqw_join_close(&p->join, e.recipient, e.queue_id);
+	mqw_join_close(&p->join, e.recipient, e.queue_id, e.time, false);
 	return give(out, &e);
 }

@@ -273,9 +273,49 @@ static void test_two_messages(void **state)
 	answered(120, "info@a.test", ANN, GREY);
 	assert_false(got_doubtful);
 	assert_got("deferred " M " to=" ANN " 450/4.2.0 at=192.0.2.9: " GREY "\n");
+	/* Of somebody else it is to neither. */
 	answered(180, "other@a.test", ANN, GREY);
+	assert_got("");
+	track(240, ANN, 1020, "M3");
+	mqw_buffer_clear(&got);
+	answered(300, "info@a.test", ANN, GREY);
 	assert_true(got_doubtful);
-	assert_got("deferred M2 to=" ANN " 450/4.2.0 at=192.0.2.9: " GREY "\n");
+	assert_got("deferred M3 to=" ANN " 450/4.2.0 at=192.0.2.9: " GREY "\n");
+}
+
+/* A sender that is no address there may be any in the other log. */
+static void test_sender_without_an_address(void **state)
+{
+	(void)state;
+	track_with(0, ANN, 1020, M, "0\t0\t1\t1\to\t0\tV\t-\ts\t/O=ORG/CN=INFO\t-");
+	mqw_buffer_clear(&got);
+	answered(60, "info@a.test", ANN, GREY);
+	assert_false(got_doubtful);
+	assert_got("deferred " M " to=" ANN " 450/4.2.0 at=192.0.2.9: " GREY "\n");
+}
+
+/* Stamps have whole seconds: the end of a delivery may be read before the answer that ended it. */
+static void test_answer_of_the_same_second(void **state)
+{
+	(void)state;
+	track(0, ANN, 1020, "OLD");
+	track(100, ANN, 1020, M);
+	track(101, ANN, 1031, M);
+	mqw_buffer_clear(&got);
+	answered(101, "info@a.test", ANN, GREY);
+	answered(101, "info@a.test", ANN, "550 no");
+	assert_got("");
+	/* The cause of a report that had none until then. */
+	track(200, ANN, 1020, M);
+	track(201, ANN, 1030, M);
+	mqw_buffer_clear(&got);
+	answered(201, "info@a.test", ANN, GREY);
+	assert_got("bounced " M " to=" ANN " 450/4.2.0 at=192.0.2.9: " GREY "\n");
+	answered(201, "info@a.test", ANN, "550 no");
+	assert_got("");
+	/* Then it is over, and answers are to whatever else there is. */
+	answered(300, "info@a.test", ANN, GREY);
+	assert_got("deferred OLD to=" ANN " 450/4.2.0 at=192.0.2.9: " GREY "\n");
 }
 
 /* More open deliveries than there is room for: the oldest give way, nothing else. */
@@ -296,7 +336,7 @@ static void test_full_tables(void **state)
 	for (int i = 19000; i < 20000; i++) {
 		snprintf(recipient, sizeof(recipient), "u%d@b.test", i);
 		mqw_buffer_clear(&got);
-		answered(3599, "x@a.test", recipient, GREY);
+		answered(3599, "info@a.test", recipient, GREY);
 		found += got.len > 0;
 	}
 	assert_in_range(found, 900, 1000);
@@ -326,6 +366,8 @@ int main(void)
 		TEST(test_answer_first),
 		TEST(test_tried_again),
 		TEST(test_two_messages),
+		TEST(test_sender_without_an_address),
+		TEST(test_answer_of_the_same_second),
 		TEST(test_full_tables),
 	};
 
