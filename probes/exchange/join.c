@@ -54,6 +54,15 @@ struct mqw_delivery *mqw_join_find(
 	return NULL;
 }
 
+/*
+ * What a place is worth, the least gives way: nothing when it is not in use or its delivery is over and
+ * no answer can be to it; the same places are used again and again so, and stay in the cache.
+ */
+static int64_t worth(uint64_t used, int64_t age, int64_t time)
+{
+	return !used || (age < 0 && age + CLOSED_BEFORE + MQW_JOIN_SKEW < time) ? INT64_MIN : age;
+}
+
 static void begin(struct mqw_delivery *d, int64_t time)
 {
 	d->opened = d->seen = time;
@@ -82,7 +91,7 @@ struct mqw_delivery *mqw_join_open(struct mqw_join *j, struct mqw_slice recipien
 			ages[i] = d[i].seen;
 			return &d[i];
 		}
-		if (used[at] && (!used[i] || ages[i] < ages[at]))
+		if (worth(used[i], ages[i], time) < worth(used[at], ages[at], time))
 			at = i;
 	}
 	used[at] = hash;
