@@ -97,7 +97,7 @@ static int give_late_answer(struct mqw_delivery *d, const struct mqw_event *e, s
 {
 	struct mqw_event why = *e;
 
-	if (!d->reported || d->code || e->outcome == MQW_OUTCOME_SENT ||
+	if (!d->reported || d->code || e->doubtful || e->outcome == MQW_OUTCOME_SENT ||
 		(e->outcome == MQW_OUTCOME_DEFERRED && e->time - d->opened >= YOUNG))
 		return 0;
 	d->code = e->code;
@@ -112,7 +112,9 @@ static int give_answer(struct mqw_delivery *d, const struct mqw_event *e, struct
 	/* Only the newest is remembered; what a line said earlier was said. */
 	if (d->answered == MQW_TIME_NONE || e->time >= d->answered) {
 		d->answered = e->time;
-		d->code = e->code;
+		/* Only what is sure may tell later why it was reported as failed. */
+		if (!e->doubtful)
+			d->code = e->code;
 	}
 	/* Message tracking says itself what was sent. */
 	return e->outcome == MQW_OUTCOME_SENT ? 0 : out->emit(out->ctx, e);

@@ -90,14 +90,16 @@ int mqw_exchange_send_line(struct mqw_probe *p, const struct mqw_line *line, str
 {
 	struct mqw_slice row[MQW_COLUMN_COUNT];
 	struct telling t = {.probe = p, .line = line, .out = out};
+	struct mqw_smtp_session *s;
 	int r;
 
 	if (!mqw_columns_split(line->columns, line->text, row) || !row[MQW_COLUMN_SESSION_ID].len ||
 		row[MQW_COLUMN_EVENT].len != 1)
 		return MQW_LINE_STRANGE;
 	t.remote = row[MQW_COLUMN_REMOTE];
-	r = read_row(mqw_smtp_session(&p->sessions, row[MQW_COLUMN_SESSION_ID], MQW_LIT("SmtpSend"),
-			     line->time),
-		row, &t);
+	s = mqw_smtp_session(
+		&p->sessions, row[MQW_COLUMN_SESSION_ID], MQW_LIT("SmtpSend"), line->time);
+	s->single = true;
+	r = read_row(s, row, &t);
 	return r < 0 ? r : r == 0 ? MQW_LINE_USED : r;
 }

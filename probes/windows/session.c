@@ -6,6 +6,8 @@
 #include "probes/common.h"
 
 #define STALE (10 * MQW_MINUTE) /* RFC 5321 4.5.3.2.6: no reply is waited for longer */
+#define IDLE                                                                                       \
+	MQW_MINUTE /* a connection with nothing to do is closed sooner, perhaps without a word */
 #define REPLY_KEPT 512 /* of a refused MAIL: what is shown at all */
 
 enum command {
@@ -67,6 +69,8 @@ struct mqw_smtp_session *mqw_smtp_session(
 	t->keys[oldest] = key;
 	t->sessions[oldest].message_id = MQW_SLICE_NULL;
 	t->sessions[oldest].last = time;
+	t->sessions[oldest].connections = 0;
+	t->sessions[oldest].single = t->sessions[oldest].greets_again = false;
 	start_over(&t->sessions[oldest]);
 	return &t->sessions[oldest];
 }
@@ -123,14 +127,32 @@ static void pop(struct mqw_smtp_session *s)
 	memmove(s->commands, s->commands + 1, s->command_count * sizeof(s->commands[0]));
 }
 
-/* Where another session or transaction begins: anew, unless the one before is still under way. */
-static void begin(struct mqw_smtp_session *s, int64_t time)
+/* Whatever was under way has come to an end that was not logged. */
+static bool is_over(const struct mqw_smtp_session *s, int64_t time)
 {
-	bool mixed = is_busy(s) && !(s->begun && time - s->last > STALE);
+	return s->begun && time - s->last > (is_busy(s) ? STALE : IDLE);
+}
+
+/* Where a transaction begins: anew, unless the one before, or one of another connection, goes on. */
+static void begin(struct mqw_smtp_session *s, bool others)
+{
+	bool mixed = !s->single && (others || is_busy(s));
 
 	if (!mixed || s->lost)
 		start_over(s);
 	s->mixed = mixed;
+}
+
+static void greet(struct mqw_smtp_session *s)
+{
+	bool again = s->greets_again;
+
+	s->greets_again = false;
+	if (!again) {
+		begin(s, s->connections > 0);
+		s->connections++;
+	}
+	push(s, COMMAND_OTHER, 0);
 }
 
 /* The path between "<" and ">", the rest behind it in *argument. */
@@ -153,11 +175,11 @@ static struct mqw_slice size_in(struct mqw_slice s)
 	return n ? mqw_slice_head(s, n) : MQW_SLICE_NULL;
 }
 
-static void mail(struct mqw_smtp_session *s, struct mqw_slice argument, int64_t time)
+static void mail(struct mqw_smtp_session *s, struct mqw_slice argument)
 {
 	struct mqw_slice path;
 
-	begin(s, time);
+	begin(s, s->connections > 1);
 	path = take_path(&argument);
 	s->mail_code = 0;
 	if (path.ptr)
@@ -184,35 +206,49 @@ static void rcpt(struct mqw_smtp_session *s, struct mqw_slice argument)
 
 static void quit(struct mqw_smtp_session *s)
 {
+	if (s->connections)
+		s->connections--;
 	/* Its reply may be logged or not. */
 	if (!s->mixed || !is_busy(s))
 		start_over(s);
 }
 
+static bool is(struct mqw_slice verb, struct mqw_slice word)
+{
+	return mqw_slice_eq_nocase(verb, word);
+}
+
+static enum command chunk_of(struct mqw_slice argument)
+{
+	return mqw_slice_find_nocase(argument, MQW_LIT("LAST")) < argument.len ? COMMAND_LAST
+									       : COMMAND_CHUNK;
+}
+
 void mqw_smtp_command(
 	struct mqw_smtp_session *s, struct mqw_slice verb, struct mqw_slice argument, int64_t time)
 {
-	if (mqw_slice_eq_nocase(verb, MQW_LIT("MAIL")))
-		mail(s, argument, time);
-	else if (mqw_slice_eq_nocase(verb, MQW_LIT("RCPT")))
-		rcpt(s, argument);
-	else if (mqw_slice_eq_nocase(verb, MQW_LIT("DATA")))
-		push(s, COMMAND_DATA, 0);
-	else if (mqw_slice_eq_nocase(verb, MQW_LIT("BDAT")))
-		push(s,
-			mqw_slice_find_nocase(argument, MQW_LIT("LAST")) < argument.len
-				? COMMAND_LAST
-				: COMMAND_CHUNK,
-			0);
-	else if (mqw_slice_eq_nocase(verb, MQW_LIT("QUIT")) ||
-		(mqw_slice_eq_nocase(verb, MQW_LIT("RSET")) && !s->mixed))
-		quit(s);
-	else {
-		if (mqw_slice_eq_nocase(verb, MQW_LIT("EHLO")) ||
-			mqw_slice_eq_nocase(verb, MQW_LIT("HELO")))
-			begin(s, time);
-		push(s, COMMAND_OTHER, 0);
+	if (is_over(s, time)) {
+		s->connections = 0;
+		start_over(s);
 	}
+	if (is(verb, MQW_LIT("MAIL")))
+		mail(s, argument);
+	else if (is(verb, MQW_LIT("RCPT")))
+		rcpt(s, argument);
+	else if (is(verb, MQW_LIT("DATA")))
+		push(s, COMMAND_DATA, 0);
+	else if (is(verb, MQW_LIT("BDAT")))
+		push(s, chunk_of(argument), 0);
+	else if (is(verb, MQW_LIT("QUIT")))
+		quit(s);
+	else if (is(verb, MQW_LIT("RSET")) && !s->mixed)
+		start_over(s);
+	else if (is(verb, MQW_LIT("EHLO")) || is(verb, MQW_LIT("HELO")))
+		greet(s);
+	else
+		push(s, COMMAND_OTHER, 0);
+	if (is(verb, MQW_LIT("STARTTLS")))
+		s->greets_again = true;
 	s->begun = true;
 	s->last = time;
 }
@@ -305,6 +341,7 @@ static int answer(struct mqw_smtp_session *s, int code, struct mqw_slice reply, 
 	case COMMAND_LAST:
 		return tell_all(s, TAKEN, code, reply, told, ctx);
 	case COMMAND_OTHER:
+		s->greets_again = s->greets_again || code >= 500;
 		break;
 	}
 	return 0;
@@ -332,6 +369,8 @@ int mqw_smtp_reply(struct mqw_smtp_session *s, struct mqw_slice reply, bool whol
 		return 0;
 	if (code == 421) {
 		s->command_count = 0;
+		if (s->connections)
+			s->connections--;
 		return tell_all(s, ASKED, code, reply, told, ctx);
 	}
 	/* A greeting answers no command, nor does the farewell of one that is not waited for. */

@@ -16,8 +16,11 @@
 
 struct mqw_smtp_session {
 	int64_t last; /* time of its last line; MQW_TIME_NONE: not in use */
+	bool single; /* set by whoever gives the lines: all are of one connection */
 	/* Two sessions whose lines cannot be told apart: whose reply it is can only be guessed. */
 	bool mixed;
+	bool greets_again; /* the next greeting is no other connection's: TLS began, EHLO was refused */
+	unsigned int connections; /* greeted and not taken leave of */
 	bool lost; /* more than there is room for: nothing is said until it begins anew */
 	bool data; /* 354 was answered: the next reply is about the mail itself */
 	bool begun; /* a command was seen */
