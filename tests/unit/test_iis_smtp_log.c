@@ -211,6 +211,55 @@ static void test_interleaved(void **state)
 	assert_false(got_doubtful);
 }
 
+static void one_mail(bool doubtful)
+{
+	command("MAIL", "FROM:<info@a.test>+SIZE=1722");
+	reply("250+ok");
+	command("RCPT", "TO:<" ANN ">");
+	mqw_buffer_clear(&got);
+	reply("450+later");
+	assert_got(DEFERRED(ANN, "450 at=192.0.2.9: 450 later"));
+	assert_int_equal(got_doubtful, doubtful);
+}
+
+/* Another connection shows by its greeting, though nothing waits for an answer just then. */
+static void test_connections(void **state)
+{
+	(void)state;
+	command("EHLO", "gw.a.test");
+	reply("220+mx.b.test");
+	command("EHLO", "gw.a.test");
+	reply("250-mx.b.test");
+	one_mail(true);
+	command("QUIT", "-");
+	/* One has gone; what the other does now is its own. */
+	one_mail(false);
+	command("QUIT", "-");
+	/* Greeted again within a connection: when TLS has begun, when EHLO was refused. */
+	command("EHLO", "gw.a.test");
+	reply("250-mx.b.test");
+	command("STARTTLS", "-");
+	reply("220+ready");
+	command("EHLO", "gw.a.test");
+	reply("250-mx.b.test");
+	one_mail(false);
+	command("QUIT", "-");
+	command("EHLO", "gw.a.test");
+	reply("500+what");
+	command("HELO", "gw.a.test");
+	reply("250+mx.b.test");
+	one_mail(false);
+	/* Without leave, as when it is cut: known by 421, and by a minute of silence. */
+	command("NOOP", "-");
+	reply("421+closing");
+	command("EHLO", "gw.a.test");
+	reply("250+mx.b.test");
+	one_mail(false);
+	line(61, "192.0.2.9", "Command", "EHLO", "gw.a.test");
+	line(61, "192.0.2.9", "Response", "-", "250+mx.b.test");
+	one_mail(false);
+}
+
 /* A client's name is what it says: its lines are not of mail that goes out. */
 static void test_forged(void **state)
 {
@@ -347,6 +396,7 @@ int main(void)
 		TEST(test_refused_as_a_whole),
 		TEST(test_size_not_told),
 		TEST(test_interleaved),
+		TEST(test_connections),
 		TEST(test_forged),
 		TEST(test_other_forms),
 		TEST(test_limits),
