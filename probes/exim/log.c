@@ -10,7 +10,6 @@
 
 #include "probes/syslog/header.h"
 
-#define REPORT_LAG MQW_MINUTE /* between a failure's line and that of the report about it */
 #define RECEPTION_MAX (2 * MQW_MINUTE) /* between the id's seconds and the line of arrival */
 #define QUARTER (15 * MQW_MINUTE) /* what zones differ by */
 
@@ -149,32 +148,6 @@ static void skip_inner_stamp(struct mqw_slice *s)
 		*s = mqw_slice_from(*s, n + 1);
 }
 
-static struct mqw_exim_failure *failure_of(struct mqw_probe *p, struct mqw_slice id)
-{
-	uint32_t hash =
-		2166136261u; /* FNV-1a; who makes ids collide spoils only a name in a trace */
-
-	for (size_t i = 0; i < id.len; i++)
-		hash = (hash ^ (unsigned char)id.ptr[i]) * 16777619u;
-	return &p->failures[hash % MQW_EXIM_FAILURES];
-}
-
-static void note_failure(struct mqw_probe *p, struct mqw_slice id, int64_t time)
-{
-	struct mqw_exim_failure *f = failure_of(p, id);
-
-	f->time = time;
-	f->len = id.len;
-	memcpy(f->id, id.ptr, id.len);
-}
-
-static bool failed_just_now(struct mqw_probe *p, struct mqw_slice id, int64_t time)
-{
-	const struct mqw_exim_failure *f = failure_of(p, id);
-
-	return mqw_slice_eq(mqw_slice(f->id, f->len), id) && time - f->time <= REPORT_LAG;
-}
-
 static int give(struct mqw_sink *out, const struct mqw_event *e)
 {
 	int r = out->emit(out->ctx, e);
@@ -239,8 +212,9 @@ static int read_arrival(
 		about.sender = MQW_SLICE_NULL;
 		about.other_id = e->queue_id;
 		about.queue_id = mqw_slice_head(s, mqw_exim_id_length(s));
-		about.kind = failed_just_now(p, about.queue_id, e->time) ? MQW_EVENT_NDR
-									 : MQW_EVENT_NOTIFIED;
+		about.kind = mqw_exim_failed_just_now(p, about.queue_id, e->time)
+			? MQW_EVENT_NDR
+			: MQW_EVENT_NOTIFIED;
 		if (about.queue_id.len && (r = give(out, &about)) < 0)
 			return r;
 	}
@@ -356,7 +330,7 @@ static int read_saying(
 		if (e->kind == MQW_EVENT_REMOVED)
 			e->from = p->started;
 		if (sayings[i].reported)
-			note_failure(p, e->queue_id, e->time);
+			mqw_exim_note_failure(p, e->queue_id, e->time);
 		if (e->kind == MQW_EVENT_FILE_LOST)
 			e->reply = s;
 		return give(out, e);
@@ -417,7 +391,7 @@ static int read_text(struct mqw_probe *p, const struct mqw_line *line, struct mq
 	if (!mqw_exim_read_attempt(p, line, flag, s, &e))
 		return MQW_LINE_STRANGE;
 	if (flag == FLAG_FAILED)
-		note_failure(p, e.queue_id, e.time);
+		mqw_exim_note_failure(p, e.queue_id, e.time);
 	return give(out, &e);
 }
 

@@ -12,7 +12,9 @@ struct mqw_exim_failure {
 	char id[MQW_EXIM_ID_MAX];
 };
 
-#define MQW_EXIM_FAILURES 256 /* by id; reports follow within the same delivery run */
+/* By id, so many whose ids have the same place; reports follow within the same delivery run. */
+#define MQW_EXIM_FAILURES 1024
+#define MQW_EXIM_FAILURES_TOGETHER 8
 #define MQW_EXIM_PIECED 8 /* lines whose pieces come interleaved in syslog */
 #define MQW_EXIM_LINE_MAX 8192 /* LOG_BUFFER_SIZE, macros.h:144 */
 
@@ -45,6 +47,10 @@ enum mqw_exim_flag {
 	FLAG_FAILED, /* ** */
 	FLAG_DEFERRED, /* == */
 };
+
+/* failure.c: that a recipient of this message failed, and whether that was just now. */
+void mqw_exim_note_failure(struct mqw_probe *p, struct mqw_slice id, int64_t time);
+bool mqw_exim_failed_just_now(struct mqw_probe *p, struct mqw_slice id, int64_t time);
 
 /*
  * attempt.c: reads a delivery line behind its flag into e. An event for the whole message comes
