@@ -73,8 +73,13 @@ struct mqw_message *mqw_identity_find(
 /* The set of names in one log is small. */
 const char *mqw_identity_name(struct mqw_tracker *t, struct mqw_slice name)
 {
-	char *copy = mqw_map_get(&t->names, name);
+	char *copy;
 
+	if (t->last_name.ptr && mqw_slice_eq(t->last_name, name))
+		return t->last_name.ptr;
+	copy = mqw_map_get(&t->names, name);
+	if (copy)
+		t->last_name = mqw_slice_of(copy);
 	if (copy || t->names.count > 1000)
 		return copy ? copy : "";
 	copy = mqw_slice_dup(name);

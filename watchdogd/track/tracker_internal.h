@@ -180,6 +180,7 @@ struct mqw_tracker {
 	struct mqw_gaps gaps;
 	struct mqw_silence silence;
 	struct mqw_map names; /* interned instance names */
+	struct mqw_slice last_name; /* of them, the one asked for last */
 	int64_t now; /* newest time seen; MQW_TIME_NONE before the first */
 	int64_t forget_at; /* when memory is next looked through */
 	struct mqw_tracker_counts counts;
