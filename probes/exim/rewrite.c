@@ -137,8 +137,8 @@ int mqw_exim_keep_recipients(
 
 	if (r == 0)
 		r = mqw_exim_done_list(&e, e.recipient_count, &done, &done_count);
-	if (r < 0)
-		return r;
+	if (r < 0 || !done)
+		return r < 0 ? r : -ENOMEM;
 	left = mark_done(&e, keep, keep_count, done, &done_count);
 	r = set_tree(file, &e, done, done_count);
 	free(done);

@@ -205,9 +205,6 @@ static struct tree *tree_of(struct mqw_dirwatch *w, struct mqw_slice path)
 /* w->path is a directory, without the slash, that came into or went from a watched one. */
 static void handle_directory(struct mqw_dirwatch *w, struct tree *t, bool present)
 {
-	/* No "*" stands for it. */
-	if (present && w->path.ptr[strlen(t->root) + 1] == '.')
-		return;
 	mqw_buffer_add_str(&w->path, "/");
 	if (w->path.failed || !present ||
 		(w->initialized && inotifytools_wd_from_filename(mqw_buffer_str(&w->path)) >= 0)) {

@@ -83,9 +83,9 @@ static void forget(struct mqw_queue_watch *w, struct entry *e)
 {
 	struct entry **p = &w->worked_on;
 
-	while (e->worked_on && *p != e)
+	while (e->worked_on && *p && *p != e)
 		p = &(*p)->next_worked_on;
-	if (e->worked_on)
+	if (e->worked_on && *p)
 		*p = e->next_worked_on;
 	mqw_map_take(&w->entries, mqw_slice_of(e->id));
 	free_entry(e);
