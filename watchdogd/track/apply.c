@@ -299,6 +299,9 @@ int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct
 		mqw_silence_followed(&t->silence, m->deferred_at);
 		return 0;
 	case MQW_EVENT_FILE_LOST:
+		/* Somebody asks for it by name, and of course its file is gone. */
+		if (m->removed)
+			return 0;
 		m->file_lost = true;
 		return mqw_string_set(&m->lost_how, e->reply, REPLY_MAX) ? 0 : -ENOMEM;
 	case MQW_EVENT_QUEUE_PRESENT:
