@@ -233,6 +233,24 @@ said_at() {
 	lab_exec "$M" journalctl -q -o short-unix SYSLOG_IDENTIFIER=mailq-watchdogd --no-pager | grep -E -- "$1" | head -1 | cut -d. -f 1
 }
 
+# Delivered and noted in ID-J, and killed before a line told of it: the next run counts it as done, without one.
+test_killed_unlogged() {
+	local id message
+	ex_slow "$M"
+	id=$(ex_send "$M" slow@never.test)
+	message=$(ex_message_id "$M" "$id")
+	ex_wait_deferred "$M" "$id"
+	wait_kept "$id"
+	ex_answer "$M" slow@never.test slow
+	ex_die_unlogged "$M" "$id"
+	wait_verdict "killed unlogged: known as delivered" "$id" slow@never.test delivered
+	check "killed unlogged: done without a word" ex_wait_log "$M" " $id Completed" 30
+	check "killed unlogged: no line tells of it" not ex_log "$M" " $id => "
+	sleep 8
+	check "killed unlogged: nothing said" silent "$id"
+	check "killed unlogged: mailed once" equal "$(copies "$message" slow@never.test)" "1 "
+}
+
 # The same log, offline.
 test_scan() {
 	check "scan: finds what was reported falsely" lab_exec "$M" sh -c \
@@ -263,6 +281,7 @@ spread
 test_other_queues
 test_restart
 test_scan
+test_killed_unlogged
 check "frozen, deleted: nothing said" silent "($FROZEN|$DELETED)"
 check "nothing vanished that was not removed" equal "$(wd_says "$M" 'vanished \(certain\)' | wc -l)" 3
 if [ "$FAILED" != 0 ]; then

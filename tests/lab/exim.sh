@@ -72,6 +72,42 @@ ex_named() {
 		"$(lab_root "$1")/etc/exim4/exim4.conf"
 }
 
+# ex_slow M: from now on the receiver takes its time, 8 s, for a recipient whose answer is slow.
+# shellcheck disable=SC2016 # for Exim
+ex_slow() {
+	sed -i 's/^  accept$/  warn condition = ${if eq{$acl_m_answer}{slow}}\n       delay = 8s\n  accept/' \
+		"$(lab_root "$1")/etc/exim4/receiver.conf"
+	lab_exec "$1" systemctl restart exim-in.service
+	lab_wait 20 "the receiver listens" lab_listens "$1" 127.0.0.2
+}
+
+# ex_die_unlogged M QUEUE-ID: delivers to a slow recipient, and dies when that is noted in ID-J and not logged yet: the
+# process that delivers goes on, the one that would log it is stopped, and then both are killed.
+ex_die_unlogged() {
+	local pid pids
+	(lab_exec "$1" exim4 -M "$2" || :) >/dev/null 2>&1 &
+	lab_wait 5 "a delivery" ex_delivers "$1" "$2"
+	pids=$(lab_exec "$1" pgrep -f "exim4 -M $2" | sort -n)
+	for pid in ${pids%$'\n'*}; do
+		lab_exec "$1" kill -STOP "$pid"
+	done
+	lab_wait 15 "a note of the delivery" ex_noted "$1" "$2"
+	sleep 2 # the daemon looks for it once a second
+	for pid in $pids; do
+		lab_exec "$1" kill -KILL "$pid" 2>/dev/null || : # the one that delivers has ended
+	done
+}
+
+# ex_noted M QUEUE-ID: its journal names somebody.
+ex_noted() {
+	lab_exec "$1" find /var/spool/exim4 -name "$2-J" -size +0 | grep -q .
+}
+
+# ex_delivers M QUEUE-ID: by a process of its own.
+ex_delivers() {
+	[ "$(lab_exec "$1" pgrep -f "exim4 -M $2" | wc -l)" = 2 ]
+}
+
 ex_run_named() {
 	lab_exec "$1" exim4 -qffGslow
 }
