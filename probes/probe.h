@@ -94,8 +94,8 @@ struct mqw_control {
 struct mqw_control_ops {
 	/* What recover() does and keeps, and what the message loses by it: a sentence each. */
 	const char *recover_how, *recover_loses;
-	/* recover() gives a message that is in the queue the body that it has lost. */
-	bool completes;
+	/* Whether recover() makes a message whole that is in the queue and lost its file; NULL: never. */
+	bool (*completes)(const struct mqw_message *m);
 	/* Tries one message now. That it is not in the queue need not be noticed. */
 	int (*requeue)(
 		const struct mqw_control *c, const char *queue_id, char *ret_text, size_t size);

@@ -105,13 +105,22 @@ int mqw_sendmail_healthy(const struct mqw_control *c, char *ret_text, size_t siz
 	return -ESRCH;
 }
 
+/* Of the body alone: half an envelope stays as it is for as long as it is in the queue. */
+static bool completes(const struct mqw_message *m)
+{
+	struct mqw_slice how = mqw_slice_of(m->lost_how);
+
+	return mqw_slice_starts(how, MQW_LIT("readqf: cannot open ")) &&
+		mqw_slice_find(how, MQW_LIT("df")) < how.len;
+}
+
 const struct mqw_control_ops mqw_sendmail_control = {
 	.recover_how = "its qf and df files are put back under an id that tells the former one: "
 		       "envelope sender, headers, body and DSN parameters stay, the lifetime "
 		       "begins anew; where only the body was gone, it alone",
 	.recover_loses = "its queue id, when it arrived first, and the user as whom programs would "
 			 "be run: recipients that are programs or files are refused",
-	.completes = true,
+	.completes = completes,
 	.requeue = requeue,
 	.flush = flush,
 	.healthy = mqw_sendmail_healthy,

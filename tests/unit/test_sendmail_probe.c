@@ -36,9 +36,33 @@ static void test_genuine(void **state)
 			fail_msg("row %zu", i);
 }
 
+/* Which losses, in Sendmail's words, are mended while the message is in the queue. */
+static void test_completes(void **state)
+{
+	static const struct {
+		const char *how;
+		bool mended;
+	} rows[] = {
+		{"readqf: cannot open q1/df/df6AP3heg3032427: No such file or directory", true},
+		{"readqf: cannot open ./df6AP3heg3032427: No such file or directory", true},
+		{"readqf: qf6AP3heg3032427: incomplete queue file read", false},
+		{"Losing ./qf6AP3heg3032427: bogus file uid/gid in mqueue", false},
+		{NULL, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct mqw_message m = {.lost_how = (char *)(uintptr_t)rows[i].how};
+
+		if (mqw_sendmail_control.completes(&m) != rows[i].mended)
+			fail_msg("row %zu", i);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_genuine)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_genuine), cmocka_unit_test(test_completes)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,7 +104,8 @@ bool mqw_act_is_over(const struct mqw_act_instance *i, const struct mqw_message 
 {
 	const struct mqw_control_ops *ops = i->probe->control;
 
-	if (ops && ops->completes && m->file_lost && m->place == MQW_PLACE_QUEUED)
+	if (m->file_lost && m->place == MQW_PLACE_QUEUED && ops && ops->completes &&
+		ops->completes(m))
 		return true;
 	return m->queue_gone || m->place == MQW_PLACE_DAMAGED ||
 		(m->removed && now - m->closed_at >= LAST_LINES);
