@@ -87,6 +87,7 @@ static int setup(void **state)
 {
 	char command[256];
 
+	/* The log's stamps are in whole seconds, of local time. */
 	setenv("TZ", "UTC", 1);
 	tzset();
 	assert_int_equal(instance_setup(state), 0);
@@ -185,6 +186,11 @@ static void test_died_behind_its_note(void **state)
 	turn();
 	assert_int_equal(verdict_on(A), MQW_VERDICT_DELIVERED);
 	assert_int_equal(verdict_on(B), MQW_VERDICT_PENDING);
+	/* It may only not have come yet. */
+	wrote(0, "=> " A " R=dns T=smtp H=mx [192.0.2.1] C=\"250 Ok\"");
+	turn();
+	assert_int_equal(mqw_tracker_recipient(message(), MQW_LIT(A))->code, 250);
+	assert_int_equal(mqw_tracker_recipient(message(), MQW_LIT(A))->attempts, 2);
 	take_out("D");
 	take_out("H");
 	take_out("J");

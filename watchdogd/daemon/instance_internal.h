@@ -67,6 +67,18 @@ void mqw_instance_scanned(void *ctx);
 /* Lines that could not be followed for want of memory become a gap, as soon as there is some. */
 void mqw_instance_note_lost(struct mqw_instance *i);
 
+/* queue_files.c: what is in the files of a message; path is below the queue's root. */
+/* A waiting message that no line has named: it came before the log begins. */
+void mqw_instance_adopt(
+	struct mqw_instance *i, struct mqw_slice id, const char *path, const struct stat *st);
+/*
+ * Whom the journal names is delivered to, and if the MTA dies before its lines, none will ever say
+ * so: it counts him as done when it goes on. It may write addresses in small letters. If a line comes
+ * it is not older, and tells the rest.
+ */
+void mqw_instance_take_journal(
+	struct mqw_instance *i, const struct mqw_message *m, const char *path);
+
 /* keep.c: to the ledger and back. */
 /* Takes back what the ledger kept: gaps, messages. 0 or a negative errno. */
 int mqw_instance_restore(struct mqw_instance *i);
