@@ -184,7 +184,7 @@ static struct mqw_slice relay_of(struct mqw_slice s)
 {
 	size_t at = mqw_slice_find(s, MQW_LIT(" H=")), end;
 
-	if (at == s.len)
+	if (!s.ptr || at == s.len)
 		return MQW_SLICE_NULL;
 	s = mqw_slice_from(s, at + 3);
 	end = mqw_slice_chr(s, ']');
