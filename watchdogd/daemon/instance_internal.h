@@ -73,8 +73,8 @@ void mqw_instance_adopt(
 	struct mqw_instance *i, struct mqw_slice id, const char *path, const struct stat *st);
 /*
  * Whom the journal names is delivered to, and if the MTA dies before its lines, none will ever say
- * so: it counts him as done when it goes on. It may write addresses in small letters. If a line comes
- * it is not older, and tells the rest.
+ * so: it counts him as done when it goes on. It may write addresses in small letters. A line
+ * that comes tells the rest.
  */
 void mqw_instance_take_journal(
 	struct mqw_instance *i, const struct mqw_message *m, const char *path);

@@ -69,21 +69,16 @@ static int tell_of_file(struct mqw_instance *i, struct mqw_slice id, const struc
 	return r;
 }
 
-/* The message's journal, and in which second it grew last; -ENOENT where there is none, as mostly. */
-static int read_journal(
-	struct mqw_instance *i, const char *path, struct mqw_buffer *ret, int64_t *ret_time)
+/* The message's journal; -ENOENT where there is none, as mostly. */
+static int read_journal(struct mqw_instance *i, const char *path, struct mqw_buffer *ret)
 {
 	const struct mqw_probe_ops *probe = i->act.probe;
 	char name[PATH_MAX];
-	struct stat st;
-	int r = -ENOENT;
 
-	if (probe->journal &&
-		probe->companion(mqw_slice_of(path), probe->journal, name, sizeof(name)))
-		r = read_file(i, name, ret);
-	if (r == 0 && fstatat(mqw_queue_watch_root(i->queue), name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		*ret_time = (int64_t)st.st_mtim.tv_sec * MQW_SECOND;
-	return r;
+	if (!probe->journal ||
+		!probe->companion(mqw_slice_of(path), probe->journal, name, sizeof(name)))
+		return -ENOENT;
+	return read_file(i, name, ret);
 }
 
 void mqw_instance_adopt(
@@ -91,9 +86,8 @@ void mqw_instance_adopt(
 {
 	struct mqw_buffer content = {0}, journal = {0};
 	struct mqw_queue_file f;
-	int64_t time;
 	/* The journal first: what the MTA takes out of it is in the envelope then. */
-	int r = read_journal(i, path, &journal, &time);
+	int r = read_journal(i, path, &journal);
 
 	if (r == 0 || r == -ENOENT)
 		r = read_file(i, path, &content);
@@ -116,13 +110,15 @@ void mqw_instance_take_journal(
 	struct mqw_buffer journal = {0};
 	struct mqw_slice rest, line;
 
-	if (read_journal(i, path, &journal, &e.time) == 0) {
+	if (read_journal(i, path, &journal) == 0) {
 		e.queue_id = mqw_slice_of(m->queue_id);
 		e.outcome = MQW_OUTCOME_SENT;
 		rest = mqw_buffer_slice(&journal);
 		while (mqw_slice_take_until(&rest, '\n', &line))
 			for (const struct mqw_recipient *r = m->recipients; r; r = r->next) {
 				e.recipient = mqw_slice_of(r->address);
+				/* The line counts the try, if it comes. */
+				e.time = r->last_attempt;
 				if (r->state == MQW_RECIPIENT_DEFERRED &&
 					mqw_slice_eq_nocase(line, e.recipient))
 					mqw_instance_emit(i, &e);
