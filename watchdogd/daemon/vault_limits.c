@@ -160,7 +160,8 @@ static void keep(struct round *r, const struct mqw_act_instance *const *instance
 		if (instances[i]->vault && instances[i]->caught_up)
 			mqw_vault_each(instances[i]->vault, add, r);
 	}
-	qsort(r->list, r->count, sizeof(*r->list), compare);
+	if (r->count)
+		qsort(r->list, r->count, sizeof(*r->list), compare);
 	for (size_t i = 0; i < r->count; i++)
 		if (r->now - r->list[i].changed_at > r->limits->age)
 			let_go(r, &r->list[i], "held copies older than it may");

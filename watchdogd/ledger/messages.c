@@ -200,10 +200,11 @@ int mqw_ledger_put_message(struct mqw_ledger *l, const char *instance, const str
 	if (r < 0)
 		return r;
 	r = key_of(l, instance, true, m->number, &key);
-	if (r > 0)
+	if (r > 0) {
 		r = put_row(l, key, m);
-	if (r == 0)
-		r = put_further(l, key, m);
+		if (r == 0)
+			r = put_further(l, key, m);
+	}
 	/* After a failure this rolls back and gives the same error. */
 	return alone ? mqw_ledger_commit(l) : r;
 }
@@ -225,10 +226,12 @@ int mqw_ledger_delete_message(struct mqw_ledger *l, const char *instance, uint64
 	if (r < 0)
 		return r;
 	r = key_of(l, instance, false, number, &key);
-	if (r > 0)
+	/* 0: of an instance that has nothing in the ledger. */
+	if (r > 0) {
 		r = run_with_key(l, MQW_STATEMENT_MESSAGE_DELETE, key);
-	if (r == 0)
-		r = run_with_key(l, MQW_STATEMENT_RECIPIENT_DELETE, key);
+		if (r == 0)
+			r = run_with_key(l, MQW_STATEMENT_RECIPIENT_DELETE, key);
+	}
 	return alone ? mqw_ledger_commit(l) : r;
 }
 

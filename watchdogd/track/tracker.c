@@ -220,7 +220,8 @@ bool mqw_tracker_review(struct mqw_tracker *t, struct mqw_message *m, bool final
 	bool accepted = m->queued || m->held || m->recipients, changed = false;
 	uint8_t sure;
 
-	if (t->held && !final)
+	/* Before the first tick no silence has a length. */
+	if ((t->held || t->now == MQW_TIME_NONE) && !final)
 		return false;
 	m->untold = false;
 	for (; r; r = r->next) {
