@@ -7,6 +7,8 @@
 #include <syslog.h>
 
 #include "watchdogd/act/alert.h"
+#include "watchdogd/base/credentials.h"
+#include "watchdogd/base/share_url.h"
 #include "watchdogd/daemon/instance_internal.h"
 #include "watchdogd/daemon/progress.h"
 
@@ -139,6 +141,21 @@ static void begin_history(struct mqw_instance *i)
 	mqw_totals_restart(&i->totals, mqw_clock_now(), i->act.tracker);
 }
 
+static int open_share(
+	struct mqw_instance *i, const char *position, const struct mqw_source_ops *ops)
+{
+	const struct mqw_share_tail_options share = {
+		.url = i->log, .reader = i->reader, .position = position};
+
+	mqw_buffer_clear(&i->credentials);
+	if (!mqw_credentials_path(i->config->credentials, &i->credentials))
+		return -ENOMEM;
+	i->reader[0] = MQW_LIBEXEC "/mailq-watchdog-smb";
+	i->reader[1] = mqw_buffer_str(&i->credentials);
+	i->reader[2] = i->config->smb_min_protocol ? i->config->smb_min_protocol : "";
+	return mqw_share_tail_open(&share, ops, i->host.event, &i->share);
+}
+
 /* Opens the log at a position, "" for none. */
 static int open_log(struct mqw_instance *i, const char *position)
 {
@@ -150,6 +167,8 @@ static int open_log(struct mqw_instance *i, const char *position)
 	int r;
 
 	ops.ctx = i;
+	if (mqw_share_url_is(mqw_slice_of(i->log)))
+		return open_share(i, position, &ops);
 	if (strcmp(i->log, "journal") != 0)
 		return mqw_file_tail_open(&file, &ops, i->host.event, &i->tail);
 	r = mqw_journal_open(&journal, &ops, &i->journal);
@@ -175,12 +194,33 @@ static int open_source(struct mqw_instance *i)
 		begin_history(i);
 		i->journal = mqw_journal_close(i->journal);
 		i->tail = mqw_file_tail_close(i->tail);
+		i->share = mqw_share_tail_close(i->share);
 		r = open_log(i, "");
 	}
 	mqw_buffer_done(&position);
 	if (r < 0)
 		say_error(i, i->log, r);
 	return r < 0 ? r : 0;
+}
+
+/* Where the service runs elsewhere: how it is restarted. */
+static void settle_remote(struct mqw_instance *i)
+{
+	static const char *const none[] = {NULL};
+	const struct mqw_instance_config *c = i->config;
+	const char *const *usual = i->act.probe->windows_services;
+
+	if (!c->host)
+		return;
+	i->services[0] = c->service;
+	i->remote = (struct mqw_remote){.host = c->host,
+		.services = c->service ? i->services
+			: usual        ? usual
+				       : none,
+		.credentials = c->restart_credentials,
+		.min_protocol = c->smb_min_protocol,
+		.command = c->restart_command};
+	i->act.remote = &i->remote;
 }
 
 int mqw_instance_open(const struct mqw_instance_config *c, const struct mqw_instance_host *host,
@@ -205,6 +245,8 @@ int mqw_instance_open(const struct mqw_instance_config *c, const struct mqw_inst
 	mqw_syslog_reader_init(&i->syslog, 0, MQW_TIME_NONE);
 	r = i->act.probe ? open_tracker(i) : -ENOTSUP;
 	if (r == 0)
+		settle_remote(i);
+	if (r == 0)
 		r = open_vault(i);
 	if (r == 0)
 		r = open_queue(i);
@@ -223,6 +265,8 @@ struct mqw_instance *mqw_instance_free(struct mqw_instance *i)
 		return NULL;
 	mqw_file_tail_close(i->tail);
 	mqw_journal_close(i->journal);
+	mqw_share_tail_close(i->share);
+	mqw_buffer_done(&i->credentials);
 	mqw_queue_watch_free(i->queue);
 	mqw_tracker_free(i->act.tracker);
 	mqw_vault_close(i->act.vault);
@@ -370,7 +414,8 @@ void mqw_instance_tick(struct mqw_instance *i, int64_t now)
 		mqw_instance_tell(i);
 	if (i->queue)
 		mqw_queue_watch_tick(i->queue, now);
-	mqw_tracker_tick(i->act.tracker, now);
+	/* While a share is out of reach its log is not silent, it is not heard. */
+	mqw_tracker_tick(i->act.tracker, i->share ? mqw_share_tail_known(i->share) : now);
 }
 
 bool mqw_instance_is_stuck(struct mqw_instance *i)

@@ -5,8 +5,10 @@
 
 #include "probes/source/file_tail.h"
 #include "probes/source/journal.h"
+#include "probes/source/share_tail.h"
 #include "probes/syslog/header.h"
 #include "probes/syslog/loss.h"
+#include "watchdogd/act/remote.h"
 #include "watchdogd/daemon/instance.h"
 #include "watchdogd/daemon/queue_watch.h"
 #include "watchdogd/daemon/totals.h"
@@ -22,8 +24,13 @@ struct mqw_instance {
 	struct mqw_loss_reader loss;
 	int64_t kept_dropping; /* what the ledger has of it */
 	struct mqw_syslog_reader syslog;
-	struct mqw_file_tail *tail; /* one of these two */
+	struct mqw_file_tail *tail; /* one of these three */
 	struct mqw_journal *journal;
+	struct mqw_share_tail *share;
+	struct mqw_buffer credentials; /* path, for share */
+	const char *reader[4]; /* of the share, and its arguments */
+	struct mqw_remote remote; /* where act.remote points to, if it does */
+	const char *services[2]; /* of remote, where the configuration names one */
 	struct mqw_queue_watch *queue;
 	char *queue_root; /* NULL: not known, the log alone is watched */
 	const char *log; /* as it is shown */

@@ -115,9 +115,12 @@ static void on_line(void *ctx, const struct mqw_raw_line *raw, struct mqw_eviden
 
 	i->syslog.now = mqw_clock_now();
 	form = mqw_probe_parse(&mta, &i->syslog, raw->text, &line);
-	if (form != MQW_FORM_NONE && form != MQW_FORM_HEAD)
+	if (form != MQW_FORM_NONE && form != MQW_FORM_HEAD) {
+		/* Stamps of another host's clock. */
+		if (i->share && line.time != MQW_TIME_NONE)
+			line.time -= mqw_share_tail_ahead(i->share);
 		take_line(i, &line);
-	else
+	} else
 		i->moved = true;
 }
 

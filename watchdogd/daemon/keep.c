@@ -57,8 +57,9 @@ int mqw_instance_restore(struct mqw_instance *i)
 static int put_position(struct mqw_instance *i)
 {
 	struct mqw_buffer position = {0};
-	int r = i->tail ? mqw_file_tail_position(i->tail, &position)
-			: mqw_journal_position(i->journal, &position);
+	int r = i->tail    ? mqw_file_tail_position(i->tail, &position)
+		: i->share ? mqw_share_tail_position(i->share, &position)
+			   : mqw_journal_position(i->journal, &position);
 
 	if (r == 0 && position.len)
 		r = mqw_ledger_put_position(

@@ -5,12 +5,16 @@
  * a program of its own so that a server can hold up or break this process alone, and since
  * libsmbclient is under the GPL-3.
  */
+#define _GNU_SOURCE /* pipe2, close_range */
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,9 +24,9 @@
 #include "watchdogd/share/smb.h"
 
 #define POSITION_MAX ((size_t)1024 * 1024)
-/* Between two passes where the server tells of changes, and where it does not. */
-#define WAIT_MS 5000u
+/* Between two passes, if the server tells of no change before. */
 #define POLL (2 * MQW_SECOND)
+#define WATCH_AGAIN (5 * MQW_MINUTE)
 /* A list that takes long is asked for less often: a pass is at most so large a share of the time. */
 #define PASS_SHARE 10
 #define WAIT_MAX (20 * MQW_SECOND)
@@ -35,6 +39,8 @@ struct reader {
 	struct mqw_smb *smb;
 	struct mqw_walk *walk;
 	int64_t ahead, asked_at; /* the server's clock; MQW_TIME_NONE */
+	int changes; /* the end of a pipe where changes are told; -1 */
+	int64_t watched_at; /* when the process that waits for them was started; MQW_TIME_NONE */
 };
 
 static int64_t monotonic(void)
@@ -45,10 +51,21 @@ static int64_t monotonic(void)
 	return (int64_t)ts.tv_sec * MQW_SECOND + ts.tv_nsec / 1000;
 }
 
+static int to_daemon = STDOUT_FILENO;
+
 static int send_frame(void *ctx, struct mqw_share_frame *f, struct mqw_slice payload)
 {
 	(void)ctx;
-	return mqw_share_frame_send(STDOUT_FILENO, f, payload);
+	return mqw_share_frame_send(to_daemon, f, payload);
+}
+
+/* libsmbclient has things to say on standard output, whatever its level of debugging is. */
+static void keep_output(void)
+{
+	int copy = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+
+	if (copy >= 0 && dup2(STDERR_FILENO, STDOUT_FILENO) >= 0)
+		to_daemon = copy;
 }
 
 static int fail(const char *text)
@@ -117,16 +134,75 @@ static void ask_clock(struct reader *r)
 	mqw_server_clock(host, r->min_protocol, &r->ahead);
 }
 
+static void tell_change(void *ctx)
+{
+	if (write(*(const int *)ctx, "x", 1) < 0 && errno != EAGAIN)
+		_exit(0);
+}
+
+/*
+ * Waits for changes, in a process of its own since libsmbclient waits for nothing else meanwhile. What
+ * it says is a hint to look at once: servers tell of new files, of more in a file they often do not.
+ */
+static void run_watch(const struct reader *r, int fd)
+{
+	struct mqw_smb *s;
+
+	prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL);
+	if (fd != 3 && dup2(fd, 3) < 0)
+		_exit(1);
+	fd = 3;
+	close_range(4, ~0U, 0);
+	s = mqw_smb_create(&r->url, &r->credentials, r->min_protocol);
+	if (s)
+		mqw_smb_watch(s, tell_change, &fd);
+	_exit(0);
+}
+
+static void start_watch(struct reader *r)
+{
+	int fds[2];
+	pid_t pid;
+
+	if (r->watched_at != MQW_TIME_NONE && monotonic() - r->watched_at < WATCH_AGAIN)
+		return;
+	r->watched_at = monotonic();
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
+		return;
+	pid = fork();
+	if (pid == 0)
+		run_watch(r, fds[1]);
+	close(fds[1]);
+	if (pid > 0)
+		r->changes = fds[0];
+	else
+		close(fds[0]);
+}
+
+static void end_watch(struct reader *r)
+{
+	close(r->changes);
+	r->changes = -1;
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
 static void pause_between(struct reader *r, int64_t took)
 {
 	int64_t wait = took * PASS_SHARE;
+	struct pollfd changes;
+	char bytes[256];
 
-	if (wait > WAIT_MAX)
-		wait = WAIT_MAX;
-	if (wait > POLL)
-		usleep((useconds_t)wait);
-	else if (!mqw_smb_wait(r->smb, WAIT_MS))
-		usleep((useconds_t)POLL);
+	if (wait > POLL) {
+		usleep((useconds_t)(wait < WAIT_MAX ? wait : WAIT_MAX));
+		return;
+	}
+	if (r->changes < 0)
+		start_watch(r);
+	changes = (struct pollfd){.fd = r->changes, .events = POLLIN};
+	if (poll(&changes, 1, (int)(POLL / 1000)) > 0 &&
+		read(r->changes, bytes, sizeof(bytes)) == 0)
+		end_watch(r);
 }
 
 static int run(struct reader *r)
@@ -163,7 +239,10 @@ static int read_credentials(struct reader *r)
 
 int main(int argc, char **argv)
 {
-	struct reader r = {.ahead = MQW_TIME_NONE, .asked_at = MQW_TIME_NONE};
+	struct reader r = {.ahead = MQW_TIME_NONE,
+		.asked_at = MQW_TIME_NONE,
+		.watched_at = MQW_TIME_NONE,
+		.changes = -1};
 	struct mqw_share_ops ops = {.send = send_frame};
 	int status = 1;
 
@@ -177,6 +256,7 @@ int main(int argc, char **argv)
 	prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL);
 	/* Nothing of the password in a dump. */
 	prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL);
+	keep_output();
 	r.credentials_path = argv[1];
 	r.min_protocol = argv[2][0] ? argv[2] : NULL;
 	r.url_text = argv[3];

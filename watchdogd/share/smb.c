@@ -19,7 +19,6 @@ struct mqw_smb {
 	SMBCCTX *context;
 	const struct mqw_share_url *url;
 	const struct mqw_credentials *credentials;
-	bool no_notify; /* the server has said so */
 };
 
 /* Asked for each server and share; both are ours alone. */
@@ -170,32 +169,36 @@ void mqw_smb_ops(struct mqw_smb *s, struct mqw_share_ops *ret)
 	ret->ctx = s;
 }
 
-/* Called at each change, and when the time is over: the first is enough. */
+struct watch {
+	void (*changed)(void *ctx);
+	void *ctx;
+};
+
 static int on_change(
 	const struct smbc_notify_callback_action *actions, size_t count, void *userdata)
 {
+	const struct watch *w = userdata;
+
 	(void)actions;
-	(void)count;
-	*(bool *)userdata = true;
-	return 1;
+	if (count)
+		w->changed(w->ctx);
+	return 0;
 }
 
-int mqw_smb_wait(struct mqw_smb *s, unsigned int timeout_ms)
+void mqw_smb_watch(struct mqw_smb *s, void (*changed)(void *ctx), void *ctx)
 {
-	bool called = false;
+	struct watch w = {changed, ctx};
 	char url[URL_SIZE];
 	int dir;
 
-	if (s->no_notify || !make_url(s, NULL, url))
-		return 0;
+	if (!make_url(s, NULL, url))
+		return;
 	dir = smbc_opendir(url);
 	if (dir < 0)
-		return 0; /* the next pass says why */
+		return;
 	smbc_notify(dir, 0,
 		SMBC_NOTIFY_CHANGE_FILE_NAME | SMBC_NOTIFY_CHANGE_SIZE |
 			SMBC_NOTIFY_CHANGE_LAST_WRITE,
-		timeout_ms, on_change, &called);
+		0, on_change, &w);
 	smbc_closedir(dir);
-	s->no_notify = !called;
-	return called;
 }

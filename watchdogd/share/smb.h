@@ -21,8 +21,11 @@ struct mqw_smb *mqw_smb_free(struct mqw_smb *s);
 /* Fills list, open, read and close of *ret, and its ctx. */
 void mqw_smb_ops(struct mqw_smb *s, struct mqw_share_ops *ret);
 
-/* Waits until something changes in the folder, or for so many milliseconds. 1 when it did so, 0 when
- * the server does not offer that: then nothing was waited for. */
-int mqw_smb_wait(struct mqw_smb *s, unsigned int timeout_ms);
+/*
+ * Calls changed() whenever the server says that something has changed in the folder, and returns when
+ * it does not, or not any more. The connection is of no use for anything else afterwards, nor
+ * meanwhile: for a process and a struct of their own.
+ */
+void mqw_smb_watch(struct mqw_smb *s, void (*changed)(void *ctx), void *ctx);
 
 #endif
