@@ -13,6 +13,7 @@ static const struct {
 	[MQW_SHARE_LINES] = {true, 1, MQW_SHARE_PAYLOAD_MAX},
 	[MQW_SHARE_CUT] = {true, 1, MQW_LINE_MAX},
 	[MQW_SHARE_SKIP] = {true, 0, 0},
+	[MQW_SHARE_HEAD] = {true, 1, MQW_SHARE_PAYLOAD_MAX},
 	[MQW_SHARE_FORGET] = {true, 0, 0},
 	[MQW_SHARE_GAP] = {false, 1, 512},
 	[MQW_SHARE_PASS] = {false, 0, 0},
@@ -36,7 +37,7 @@ static bool has_form(const struct mqw_share_frame *f, struct mqw_slice payload)
 
 	if (f->kind == MQW_SHARE_FILE)
 		return is_name(payload) && p->print.len <= MQW_TAIL_PRINT_MAX;
-	if (f->kind == MQW_SHARE_LINES)
+	if (f->kind == MQW_SHARE_LINES || f->kind == MQW_SHARE_HEAD)
 		return payload.ptr[payload.len - 1] == '\n';
 	return true;
 }

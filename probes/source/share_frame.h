@@ -27,6 +27,11 @@ enum mqw_share_kind {
 	MQW_SHARE_LINES, /* number; place.offset: of payload, which is whole lines, newlines too */
 	MQW_SHARE_CUT, /* number; place.offset: of payload, the beginning of a line too long */
 	MQW_SHARE_SKIP, /* number; so many bytes (skip) of no line; place.skipping: more to come */
+	/*
+	 * number, of a file that is gone on with: payload: its first lines, as far as they begin with
+	 * "#"; they say how the others are to be read, and count as none.
+	 */
+	MQW_SHARE_HEAD,
 	MQW_SHARE_FORGET, /* number: it is gone, or was not written to for long */
 	MQW_SHARE_GAP, /* payload: why lines may be missing, since the last PASS */
 	MQW_SHARE_PASS, /* all is read; ahead */

@@ -139,7 +139,7 @@ static uint32_t source_of(struct mqw_share_tail *t, struct share_file *f)
 static void give(struct mqw_share_tail *t, struct share_file *f, struct mqw_slice text, bool cut)
 {
 	const struct mqw_raw_line line = {.text = mqw_slice_head(text, MQW_LINE_MAX),
-		.number = ++f->place.line,
+		.number = f->place.line,
 		.offset = f->place.offset,
 		.cut = cut || text.len > MQW_LINE_MAX};
 	const struct mqw_evidence evidence = {.source = source_of(t, f), .line = line.number};
@@ -148,7 +148,9 @@ static void give(struct mqw_share_tail *t, struct share_file *f, struct mqw_slic
 		t->ops.line(t->ops.ctx, &line, evidence);
 }
 
-static void take_lines(struct mqw_share_tail *t, struct share_file *f, struct mqw_slice rest)
+/* counted: their bytes are taken by it. Of a head they were, long ago. */
+static void take_lines(
+	struct mqw_share_tail *t, struct share_file *f, struct mqw_slice rest, bool counted)
 {
 	struct mqw_slice line;
 
@@ -157,8 +159,9 @@ static void take_lines(struct mqw_share_tail *t, struct share_file *f, struct mq
 
 		if (line.len && line.ptr[line.len - 1] == '\r')
 			line.len--;
+		f->place.line += counted;
 		give(t, f, line, false);
-		f->place.offset += whole;
+		f->place.offset += counted ? whole : 0;
 	}
 }
 
@@ -170,11 +173,8 @@ static int take_file(
 
 	if (!copy)
 		return -ENOMEM;
-	if (!f->name || strcmp(f->name, copy) != 0)
-		f->numbered = false;
 	free(f->name);
-	f->name = copy;
-	f->place = frame->place;
+	*f = (struct share_file){.name = copy, .place = frame->place};
 	return 0;
 }
 
@@ -193,8 +193,11 @@ static int take_part(
 		return 0;
 	}
 	if (frame->kind == MQW_SHARE_LINES) {
-		take_lines(t, f, payload);
+		take_lines(t, f, payload, true);
+	} else if (frame->kind == MQW_SHARE_HEAD) {
+		take_lines(t, f, payload, false);
 	} else if (frame->kind == MQW_SHARE_CUT) {
+		f->place.line++;
 		give(t, f, payload, true);
 		f->place.offset += payload.len;
 		f->place.skipping = 1;
@@ -205,16 +208,6 @@ static int take_part(
 	f->place.print = frame->place.print;
 	f->place.written = frame->place.written;
 	return 0;
-}
-
-static void take_gap(struct mqw_share_tail *t, struct mqw_slice why)
-{
-	struct mqw_buffer b = {0};
-
-	mqw_buffer_add_printable(&b, why);
-	if (t->ops.gap && !b.failed)
-		t->ops.gap(t->ops.ctx, t->known, mqw_clock_now(), mqw_buffer_str(&b));
-	mqw_buffer_done(&b);
 }
 
 static void take_pass(struct mqw_share_tail *t, const struct mqw_share_frame *frame)
@@ -231,29 +224,35 @@ static int take_frame(
 	struct mqw_share_tail *t, const struct mqw_share_frame *frame, struct mqw_slice payload)
 {
 	struct mqw_buffer text = {0};
+	int r = 0;
 
+	if (frame->kind == MQW_SHARE_GAP || frame->kind == MQW_SHARE_SAY)
+		mqw_buffer_add_printable(&text, payload);
 	switch (frame->kind) {
 	case MQW_SHARE_FILE:
-		return take_file(t, frame, payload);
+		r = take_file(t, frame, payload);
+		break;
 	case MQW_SHARE_GAP:
-		take_gap(t, payload);
-		return 0;
+		if (t->ops.gap)
+			t->ops.gap(t->ops.ctx, t->known, mqw_clock_now(), mqw_buffer_str(&text));
+		break;
+	case MQW_SHARE_SAY:
+		say(t, mqw_buffer_str(&text));
+		break;
 	case MQW_SHARE_PASS:
 		take_pass(t, frame);
-		return 0;
+		break;
 	case MQW_SHARE_ALIVE:
-		return 0;
-	case MQW_SHARE_SAY:
-		mqw_buffer_add_printable(&text, payload);
-		say(t, mqw_buffer_str(&text));
-		mqw_buffer_done(&text);
-		return 0;
+		break;
 	case MQW_SHARE_FAIL:
 		is_away(t, payload);
-		return -ECONNRESET;
+		r = -ECONNRESET;
+		break;
 	default:
-		return take_part(t, frame, payload);
+		r = take_part(t, frame, payload);
 	}
+	mqw_buffer_done(&text);
+	return r;
 }
 
 static int on_frames(sd_event_source *source, int fd, uint32_t events, void *userdata)

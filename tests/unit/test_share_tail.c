@@ -92,6 +92,8 @@ static int run_reader(const char *what, const char *at)
 			send_text(MQW_SHARE_FILE, 3, 0, "c.log");
 			send_text(MQW_SHARE_GAP, 0, 0, "a reason");
 		}
+		if (times == 1)
+			send_text(MQW_SHARE_HEAD, 0, 31, "#Fields: x\n");
 		send_text(MQW_SHARE_PASS, 0, 0, NULL);
 		be_quiet();
 	} else if (!strcmp(what, "fails")) {
@@ -239,7 +241,8 @@ static void test_works(void **state)
 	assert_int_equal(open_tail("works", mqw_buffer_str(&position)), 0);
 	run_until("caught up");
 	assert_string_equal(mqw_buffer_str(&got),
-		"say " URL " knows 0 a.log@31\nsay " URL " knows 1 c.log@0\ncaught up\n");
+		"say " URL " knows 0 a.log@31\nsay " URL " knows 1 c.log@0\n"
+		"number smb://exch1/tracking/a.log\n5@31 #Fields: x [4:5]\ncaught up\n");
 	mqw_buffer_done(&position);
 }
 

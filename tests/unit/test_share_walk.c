@@ -109,6 +109,7 @@ static int send_frame(void *ctx, struct mqw_share_frame *f, struct mqw_slice pay
 		[MQW_SHARE_LINES] = "lines",
 		[MQW_SHARE_CUT] = "cut",
 		[MQW_SHARE_SKIP] = "skip",
+		[MQW_SHARE_HEAD] = "head",
 		[MQW_SHARE_FORGET] = "forget",
 		[MQW_SHARE_GAP] = "gap",
 		[MQW_SHARE_PASS] = "pass",
@@ -260,6 +261,20 @@ static void test_goes_on(void **state)
 	/* d1 had been read before d2 was begun. */
 	assert_pass("file 1 d3.log\nlines 0@3 d2 again\nlines 1@0 d3\npass\n");
 	mqw_buffer_done(&b);
+}
+
+/* In the middle of a log it says nowhere how its lines are to be read. */
+static void test_head(void **state)
+{
+	struct mqw_buffer b;
+
+	(void)state;
+	put("a.log", "#Version: 1.0\r\n#Fields: x\r\n1\r\n2\r\n", DAY0);
+	b = position_of("a.log", 30, DAY0);
+	start_again(mqw_buffer_str(&b));
+	assert_pass("head #Version: 1.0\r\n#Fields: x\r\nlines 0@30 2\r\npass\n");
+	mqw_buffer_done(&b);
+	assert_pass("pass\n");
 }
 
 static void test_gone(void **state)
@@ -439,6 +454,7 @@ int main(void)
 		TEST(test_list_lags),
 		TEST(test_first_start),
 		TEST(test_goes_on),
+		TEST(test_head),
 		TEST(test_gone),
 		TEST(test_another_file),
 		TEST(test_cut),

@@ -272,8 +272,10 @@ struct mqw_instance *mqw_instance_free(struct mqw_instance *i)
 	mqw_vault_close(i->act.vault);
 	if (i->act.probe && i->probe)
 		i->act.probe->free(i->probe);
-	for (uint32_t n = 0; n < i->name_count; n++)
+	for (uint32_t n = 0; n < i->name_count; n++) {
 		free(i->names[n]);
+		free(i->readers[n]);
+	}
 	free(i->forgotten);
 	free(i->queue_root);
 	free(i->log_name);

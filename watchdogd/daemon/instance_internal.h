@@ -13,7 +13,11 @@
 #include "watchdogd/daemon/queue_watch.h"
 #include "watchdogd/daemon/totals.h"
 
-#define MQW_INSTANCE_SOURCES 64 /* names of log files; more go unnamed */
+/*
+ * Names of log files. When there were more, as of hourly logs in weeks, a new one takes the place of
+ * the one that was named the longest ago.
+ */
+#define MQW_INSTANCE_SOURCES 2048
 
 struct mqw_instance {
 	struct mqw_act_instance act; /* name, probe, tracker, vault, caught_up */
@@ -23,7 +27,8 @@ struct mqw_instance {
 	struct mqw_sink sink;
 	struct mqw_loss_reader loss;
 	int64_t kept_dropping; /* what the ledger has of it */
-	struct mqw_syslog_reader syslog;
+	struct mqw_syslog_reader syslog; /* of what has no number */
+	struct mqw_syslog_reader *readers[MQW_INSTANCE_SOURCES]; /* of each; NULL not yet */
 	struct mqw_file_tail *tail; /* one of these three */
 	struct mqw_journal *journal;
 	struct mqw_share_tail *share;
@@ -37,7 +42,7 @@ struct mqw_instance {
 	char *log_name; /* what its lines are told by; NULL: nothing */
 	const char **others; /* the names of the other instances, NULL-terminated; NULL none */
 	char *names[MQW_INSTANCE_SOURCES];
-	uint32_t name_count;
+	uint32_t name_count, name_next; /* which are there; which is taken next */
 	uint64_t lines, unparsed; /* of this process */
 	struct mqw_totals totals;
 	int64_t last_line;

@@ -106,15 +106,33 @@ static void take_line(struct mqw_instance *i, const struct mqw_line *line)
 	}
 }
 
+/* What a file says of its stamps and columns holds for no other. */
+static struct mqw_syslog_reader *reader_of(struct mqw_instance *i, uint32_t source)
+{
+	struct mqw_syslog_reader **r;
+
+	if (source >= i->name_count)
+		return &i->syslog;
+	r = &i->readers[source];
+	if (!*r) {
+		*r = malloc(sizeof(**r));
+		if (!*r)
+			return &i->syslog;
+		mqw_syslog_reader_init(*r, 0, MQW_TIME_NONE);
+	}
+	return *r;
+}
+
 static void on_line(void *ctx, const struct mqw_raw_line *raw, struct mqw_evidence evidence)
 {
 	struct mqw_instance *i = ctx;
 	const struct mqw_probe_ops *mta = i->act.probe;
+	struct mqw_syslog_reader *reader = reader_of(i, evidence.source);
 	struct mqw_line line = {.evidence = evidence};
 	enum mqw_form form;
 
-	i->syslog.now = mqw_clock_now();
-	form = mqw_probe_parse(&mta, &i->syslog, raw->text, &line);
+	reader->now = mqw_clock_now();
+	form = mqw_probe_parse(&mta, reader, raw->text, &line);
 	if (form != MQW_FORM_NONE && form != MQW_FORM_HEAD) {
 		/* Stamps of another host's clock. */
 		if (i->share && line.time != MQW_TIME_NONE)
@@ -181,14 +199,23 @@ static void on_say(void *ctx, const char *text)
 static uint32_t on_number(void *ctx, const char *name)
 {
 	struct mqw_instance *i = ctx;
+	uint32_t n;
+	char *copy;
 
-	for (uint32_t n = 0; n < i->name_count; n++)
+	for (n = 0; n < i->name_count; n++)
 		if (!strcmp(i->names[n], name))
 			return n;
-	if (i->name_count == MQW_INSTANCE_SOURCES)
+	copy = mqw_slice_dup(mqw_slice_of(name));
+	if (!copy)
 		return UINT32_MAX;
-	i->names[i->name_count] = mqw_slice_dup(mqw_slice_of(name));
-	return i->names[i->name_count] ? i->name_count++ : UINT32_MAX;
+	n = i->name_next;
+	i->name_next = (n + 1) % MQW_INSTANCE_SOURCES;
+	i->name_count += n == i->name_count;
+	free(i->names[n]);
+	free(i->readers[n]);
+	i->names[n] = copy;
+	i->readers[n] = NULL;
+	return n;
 }
 
 static int64_t on_stamp(void *ctx, struct mqw_slice text)

@@ -90,6 +90,24 @@ static int verify(struct mqw_walk *w, struct mqw_walk_file *f, int handle, bool 
 	return 0;
 }
 
+/* What a file says of itself in its first lines, for one who goes on with it in the middle. */
+static int send_head(struct mqw_walk *w, struct mqw_walk_file *f, int handle)
+{
+	ssize_t n = w->ops.read(w->ops.ctx, handle, 0, w->buf, sizeof(w->buf));
+	size_t end = 0;
+
+	if (n < 0)
+		return (int)n;
+	while (end < (size_t)n && w->buf[end] == '#') {
+		size_t line = mqw_slice_chr(mqw_slice(w->buf + end, (size_t)n - end), '\n');
+
+		if (end + line >= (size_t)n || end + line >= f->place.offset)
+			break;
+		end += line + 1;
+	}
+	return end ? mqw_walk_send(w, f, MQW_SHARE_HEAD, mqw_slice(w->buf, end)) : 0;
+}
+
 static bool has_lasted(int64_t *since, int64_t now)
 {
 	/* 0 is "not since": the clock's own 0 is no time at which anything runs. */
@@ -195,11 +213,16 @@ static int read_anew(struct mqw_walk *w, struct mqw_walk_file *f)
 
 static int read_open(struct mqw_walk *w, struct mqw_walk_file *f, int handle, uint64_t size)
 {
-	bool same;
+	bool first = !f->verified, same;
 	int r = verify(w, f, handle, &same);
 
 	if (r < 0)
 		return r;
+	if (first && same && f->place.offset) {
+		r = send_head(w, f, handle);
+		if (r < 0)
+			return r;
+	}
 	if (same && size < f->place.offset) {
 		if (!has_lasted(&f->short_since, w->now))
 			return 0;
