@@ -107,6 +107,7 @@ static struct host {
 	int starts_fail; /* so many times more */
 	const char *status_fails; /* what net says then on its error output; NULL: it works */
 	bool answer_lost; /* of the stop, which is done */
+	bool stop_refused;
 	const char *name;
 	int stops, starts, looks;
 } host;
@@ -122,11 +123,14 @@ static void call(void *ctx, const char *verb, const char *service, struct mqw_ne
 		err = "Failed to open service.  [WERR_SERVICE_DOES_NOT_EXIST]\n";
 	if (!err && !strcmp(verb, "stop")) {
 		host.stops++;
-		if (host.stop_takes >= 0) {
+		if (host.stop_takes >= 0 && !host.stop_refused) {
 			host.state = MQW_SERVICE_STOP_PENDING;
 			host.stops_at = host.now + host.stop_takes;
 		}
-		err = host.answer_lost ? "Connection failed: NT_STATUS_IO_TIMEOUT\n" : NULL;
+		if (host.stop_refused)
+			err = "Failed to open service.  [WERR_ACCESS_DENIED]\n";
+		else
+			err = host.answer_lost ? "Connection failed: NT_STATUS_IO_TIMEOUT\n" : NULL;
 	} else if (!err && !strcmp(verb, "start")) {
 		host.starts++;
 		if (host.starts_fail > 0) {
@@ -218,6 +222,17 @@ static void test_lost_answer(void **state)
 	assert_restart(false, MQW_HELPER_OK, "and runs", 1, 1);
 }
 
+/* Nothing was done, whatever the state is then. */
+static void test_stop_refused(void **state)
+{
+	(void)state;
+	host.stop_refused = true;
+	assert_restart(false, MQW_HELPER_FAILED,
+		"SMTPSVC on exch1 cannot be stopped, and was left as it is: the user of the "
+		"credentials may not stop",
+		1, 0);
+}
+
 static void test_stopped_by_somebody(void **state)
 {
 	(void)state;
@@ -278,6 +293,7 @@ int main(void)
 		TEST(test_stop_that_does_not_stop),
 		TEST(test_slow_stop),
 		TEST(test_lost_answer),
+		TEST(test_stop_refused),
 		TEST(test_stopped_by_somebody),
 		TEST(test_start_again),
 		TEST(test_start_fails),

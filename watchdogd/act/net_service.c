@@ -26,49 +26,52 @@ static const char *const state_names[MQW_SERVICE_STATE_COUNT] = {
 	[MQW_SERVICE_PAUSED] = "paused",
 };
 
+enum meaning {
+	REFUSED, /* nothing was done */
+	MISSING, /* there is no such service */
+	UNSURE, /* it may have been done, and the answer is missing */
+};
+
 /* Errors that a person can do something about; the first that occurs in the output counts. */
 static const struct {
-	const char *word, *means;
-	bool missing;
+	const char *word;
+	enum meaning meaning;
+	const char *means;
 } errors[] = {
-	{"WERR_SERVICE_DOES_NOT_EXIST", "there is no such service", true},
-	{"WERR_ACCESS_DENIED",
+	{"WERR_SERVICE_DOES_NOT_EXIST", MISSING, "there is no such service"},
+	{"WERR_ACCESS_DENIED", REFUSED,
 		"the user of the credentials may not stop and start services: it has to be in "
-		"Administrators there",
-		false},
-	{"WERR_DEPENDENT_SERVICES_RUNNING",
+		"Administrators there"},
+	{"WERR_DEPENDENT_SERVICES_RUNNING", REFUSED,
 		"other services depend on it, and run: name the one that they all depend on, or "
 		"use "
-		"restart_command:",
-		false},
-	{"WERR_SERVICE_DISABLED", "the service is disabled there", false},
-	{"WERR_SERVICE_LOGON_FAILED", "the service's own account cannot log on there", false},
-	{"WERR_SERVICE_REQUEST_TIMEOUT", "the service does not answer its own host", false},
-	{"NT_STATUS_LOGON_FAILURE", "user name or password of the credentials are wrong", false},
-	{"NT_STATUS_WRONG_PASSWORD", "the password of the credentials is wrong", false},
-	{"NT_STATUS_ACCOUNT_LOCKED_OUT", "the account of the credentials is locked out", false},
-	{"NT_STATUS_ACCOUNT_DISABLED", "the account of the credentials is disabled", false},
-	{"NT_STATUS_PASSWORD_EXPIRED", "the password of the credentials has expired", false},
-	{"NT_STATUS_PASSWORD_MUST_CHANGE", "the password of the credentials must be changed",
-		false},
-	{"NT_STATUS_ACCESS_DENIED", "the user of the credentials is not let in", false},
-	{"NT_STATUS_CONNECTION_REFUSED", "the host refuses the connection on port 445", false},
-	{"NT_STATUS_HOST_UNREACHABLE", "the host cannot be reached", false},
-	{"NT_STATUS_NETWORK_UNREACHABLE", "there is no way to the network of the host", false},
-	{"NT_STATUS_IO_TIMEOUT", "the host does not answer", false},
-	{"NT_STATUS_CONNECTION_RESET", "the host ended the connection", false},
-	{"NT_STATUS_CONNECTION_DISCONNECTED",
+		"restart_command:"},
+	{"WERR_SERVICE_DISABLED", REFUSED, "the service is disabled there"},
+	{"WERR_SERVICE_LOGON_FAILED", REFUSED, "the service's own account cannot log on there"},
+	{"WERR_SERVICE_REQUEST_TIMEOUT", UNSURE, "the service does not answer its own host"},
+	{"NT_STATUS_LOGON_FAILURE", REFUSED, "user name or password of the credentials are wrong"},
+	{"NT_STATUS_WRONG_PASSWORD", REFUSED, "the password of the credentials is wrong"},
+	{"NT_STATUS_ACCOUNT_LOCKED_OUT", REFUSED, "the account of the credentials is locked out"},
+	{"NT_STATUS_ACCOUNT_DISABLED", REFUSED, "the account of the credentials is disabled"},
+	{"NT_STATUS_PASSWORD_EXPIRED", REFUSED, "the password of the credentials has expired"},
+	{"NT_STATUS_PASSWORD_MUST_CHANGE", REFUSED,
+		"the password of the credentials must be changed"},
+	{"NT_STATUS_ACCESS_DENIED", REFUSED, "the user of the credentials is not let in"},
+	{"NT_STATUS_CONNECTION_REFUSED", REFUSED, "the host refuses the connection on port 445"},
+	{"NT_STATUS_HOST_UNREACHABLE", REFUSED, "the host cannot be reached"},
+	{"NT_STATUS_NETWORK_UNREACHABLE", REFUSED, "there is no way to the network of the host"},
+	{"NT_STATUS_IO_TIMEOUT", UNSURE, "the host does not answer"},
+	{"NT_STATUS_CONNECTION_RESET", UNSURE, "the host ended the connection"},
+	{"NT_STATUS_CONNECTION_DISCONNECTED", UNSURE,
 		"the host ended the connection: a Windows of before 2008 needs smb_min_protocol: "
-		"NT1",
-		false},
-	{"NT_STATUS_INVALID_NETWORK_RESPONSE",
+		"NT1"},
+	{"NT_STATUS_INVALID_NETWORK_RESPONSE", UNSURE,
 		"the host speaks another protocol: a Windows of before 2008 needs "
 		"smb_min_protocol: "
-		"NT1",
-		false},
-	{"NT_STATUS_BAD_NETWORK_NAME", "the name of the host is not known", false},
-	{"NT_STATUS_UNSUCCESSFUL", "the host cannot be reached by this name", false},
-	{"Failed to open credentials", "the file with the credentials cannot be read", false},
+		"NT1"},
+	{"NT_STATUS_BAD_NETWORK_NAME", REFUSED, "the name of the host is not known"},
+	{"NT_STATUS_UNSUCCESSFUL", UNSURE, "the host cannot be reached by this name"},
+	{"Failed to open credentials", REFUSED, "the file with the credentials cannot be read"},
 };
 
 const char *mqw_service_state_name(enum mqw_service_state s)
@@ -87,7 +90,8 @@ static void find_error(struct mqw_slice text, struct mqw_net_answer *ret)
 		if (!holds(text, errors[i].word))
 			continue;
 		snprintf(ret->why, sizeof(ret->why), "%s (%s)", errors[i].means, errors[i].word);
-		ret->missing = errors[i].missing;
+		ret->missing = errors[i].meaning == MISSING;
+		ret->unsure = errors[i].meaning == UNSURE;
 	}
 }
 
@@ -146,6 +150,7 @@ void mqw_net_answer_parse(struct mqw_slice out, struct mqw_slice err, int r, int
 	else if (r < 0)
 		mqw_buffer_printf(&text, "net could not be run: %s", strerror(-r));
 	snprintf(ret->why, sizeof(ret->why), "%s", mqw_buffer_str(&text));
+	ret->unsure = r == -ETIMEDOUT;
 	if (r == 0) {
 		find_state(out, ret);
 		/* Old versions say it on the one, newer ones on the other. */
@@ -153,6 +158,7 @@ void mqw_net_answer_parse(struct mqw_slice out, struct mqw_slice err, int r, int
 		find_error(out, ret);
 	}
 	if (!ret->why[0] && !ret->started && ret->state == MQW_SERVICE_UNKNOWN) {
+		ret->unsure = true;
 		mqw_buffer_add_str(&text, "net said what is not understood: ");
 		mqw_buffer_add_printable(&text, last_words(err.len ? err : out));
 		snprintf(ret->why, sizeof(ret->why), "%s", mqw_buffer_str(&text));
@@ -241,25 +247,17 @@ static enum mqw_helper_status not_started(struct job *j)
 	return fail(j, "WAS STOPPED AND DOES NOT START: no mail goes out there; start it by hand");
 }
 
-/* True when it is stopped. One that is stopping is waited for longer: it will be stopped. */
+/*
+ * True when it is stopped. One that is stopping is waited for longer: it will be stopped. That no
+ * answer came does not mean that it was not told.
+ */
 static bool stop(struct job *j)
 {
-	struct mqw_net_answer answer;
-
 	call(j, "stop");
-	answer = j->last;
-	if (answer.state == MQW_SERVICE_STOPPED)
+	if (j->last.state == MQW_SERVICE_STOPPED)
 		return true;
-	if (answer.why[0] && answer.state == MQW_SERVICE_UNKNOWN) {
-		/* It may have reached the service nevertheless, and only the answer is missing. */
-		call(j, "status");
-		if (j->last.state == MQW_SERVICE_STOPPED)
-			return true;
-		if (j->last.state == MQW_SERVICE_RUNNING || j->last.state == MQW_SERVICE_PAUSED) {
-			j->last = answer;
-			return false;
-		}
-	}
+	if (j->last.why[0] && !j->last.unsure)
+		return false;
 	return wait_for(j, MQW_SERVICE_STOPPED, STOP_LIMIT) ||
 		(j->last.state != MQW_SERVICE_RUNNING &&
 			wait_for(j, MQW_SERVICE_STOPPED, STOPPING_LIMIT));
@@ -277,9 +275,9 @@ static enum mqw_helper_status restart_found(struct job *j)
 	}
 	if (!stop(j))
 		return fail(j,
-			j->last.state == MQW_SERVICE_UNKNOWN
-				? "may or may not have been stopped: look there"
-				: "was told to stop, and did not; it was not restarted");
+			!j->last.why[0] ? "was told to stop, and did not; it was not restarted"
+				: j->last.unsure ? "may or may not have been stopped: look there"
+						 : "cannot be stopped, and was left as it is");
 	stopped = now(j);
 	if (!start(j))
 		return not_started(j);

@@ -28,6 +28,7 @@ struct mqw_net_answer {
 	enum mqw_service_state state; /* that it told last; UNKNOWN: none */
 	bool started; /* "Successfully started service" */
 	bool missing; /* the host has no such service */
+	bool unsure; /* why is that no answer came: it may have been done nevertheless */
 	char why[200]; /* why it failed, as a sentence for a person; "" it did not */
 };
 
