@@ -20,6 +20,7 @@
 #define LIMIT (45 * MQW_SECOND)
 #define PAUSE (4 * MQW_SECOND)
 #define PAUSES_MAX 8
+#define SAY_AGAIN (10 * MQW_MINUTE)
 #define FRAMES_A_TURN 32
 #define READER_ARGS_MAX 8
 /* What the reader said last is read before its end is looked at. */
@@ -47,7 +48,8 @@ struct mqw_share_tail {
 	int64_t limit, pause, pause_now, heard_at;
 	int64_t known, ahead;
 	int64_t away_since; /* MQW_TIME_NONE: it is not */
-	char why[256]; /* it is away, as it was said; "" not yet */
+	int64_t said_at;
+	char why[256]; /* it is away, as it was said then; "" not yet */
 };
 
 static int64_t monotonic(const struct mqw_share_tail *t)
@@ -75,16 +77,17 @@ static void set_timer(struct mqw_share_tail *t, int64_t in)
 	sd_event_source_set_enabled(t->timer, SD_EVENT_ONESHOT);
 }
 
-/* Said once for each reason. */
+/* Said once; of other reasons in between, as a server shows them that is coming up, one now and then. */
 static void is_away(struct mqw_share_tail *t, struct mqw_slice why)
 {
 	struct mqw_buffer b = {0}, text = {0};
 
 	mqw_buffer_add_printable(&b, why);
-	if (t->away_since == MQW_TIME_NONE)
-		t->away_since = mqw_clock_now();
-	if (strncmp(t->why, mqw_buffer_str(&b), sizeof(t->why) - 1) != 0) {
+	t->away_since = t->away_since == MQW_TIME_NONE ? mqw_clock_now() : t->away_since;
+	if ((!t->why[0] || monotonic(t) - t->said_at >= SAY_AGAIN) &&
+		strncmp(t->why, mqw_buffer_str(&b), sizeof(t->why) - 1) != 0) {
 		snprintf(t->why, sizeof(t->why), "%s", mqw_buffer_str(&b));
+		t->said_at = monotonic(t);
 		mqw_buffer_printf(&text,
 			"cannot be read: %s. It is tried again and again; what is written there "
 			"meanwhile is read then, and until then silence proves nothing",
@@ -258,7 +261,7 @@ static int take_frame(
 static int on_frames(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct mqw_share_tail *t = userdata;
-	struct mqw_share_frame frame;
+	struct mqw_share_frame frame = {0};
 	struct mqw_slice payload;
 	int r = 1;
 
@@ -343,7 +346,7 @@ static int start_reader(struct mqw_share_tail *t)
 	}
 	if (r == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
 		r = -errno;
-	if (r < 0) {
+	if (r != 0) {
 		mqw_buffer_done(&places);
 		return r;
 	}

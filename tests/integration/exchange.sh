@@ -15,7 +15,8 @@ S=exchsrv-$$
 ETC=/etc/mailq-watchdog
 URL=smb://exch2003/tracking/
 
-# One instance that works, and three that read the same log and cannot restart anything.
+# configure BUDGET: one instance that works, with so many restarts an hour, and three that read the same log and cannot restart
+# anything.
 configure() {
 	wd_config "$M" <<-END
 		version: 1
@@ -30,7 +31,7 @@ configure() {
 		rules:
 		  - name: shake
 		    when: {verdict: [overdue, vanished], instance: exchange}
-		    do: [{restart: {at_most: 1 per 1h, cooldown: 1m}}]
+		    do: [{restart: {at_most: $1 per 1h, cooldown: 1s}}]
 		  - name: stubborn
 		    when: {verdict: [overdue, vanished], instance: exchange, recipient: "stubborn@*"}
 		    do: [{restart: {at_most: 1 per 1h, cooldown: 1m}}]
@@ -137,12 +138,12 @@ test_away() {
 }
 
 test_frozen() {
-	local before began
+	local before
 	before=$(starts)
 	lab_exec "$S" systemctl kill -s STOP smbd.service
-	began=$SECONDS
-	wd_ask "$M" restart exchange >/dev/null
-	check "frozen: the watchdog answers at once" test $((SECONDS - began)) -le 5
+	wd_ask "$M" restart exchange >/dev/null & # which waits for what comes of it
+	sleep 2
+	check "frozen: the watchdog answers" lab_exec "$M" timeout 5 mailq-watchdog status
 	check "frozen: the restart is given up" wd_wait_says "$M" \
 		"restart failed \(rule \"by hand\"\): .*cannot be restarted, .*the host does not answer" 120
 	check "frozen: it is no wonder that the share is away" wd_wait_says "$M" "cannot be read: the server (has not|does not)" 90
@@ -153,7 +154,7 @@ test_frozen() {
 # Killed between stop and start: no mail would go out there.
 test_killed() {
 	exch_service "$S" slow on
-	wd_config "$M" < <(sed 's/at_most: 1 per 1h, cooldown: 1m/at_most: 5 per 1h, cooldown: 1s/' "$(lab_root "$M")$ETC/watchdog.yaml")
+	configure 5
 	lab_exec "$M" systemctl reload mailq-watchdogd
 	glitch 8 killed
 	check "killed: a restart is under way" lab_wait 60 "a stop" is_stopping
@@ -181,7 +182,7 @@ exch_up "$M" "$S"
 wd_install "$M"
 exch_credentials "$M" restart watchdog Lab-pass-1
 exch_credentials "$M" wrong watchdog no-pass-1
-configure
+configure 1
 heartbeat &
 BEAT=$!
 glitch 60 first
