@@ -36,8 +36,8 @@ struct share_file {
 struct mqw_share_tail {
 	struct mqw_source_ops ops;
 	struct sd_event *loop;
-	sd_event_source *timer; /* of silence while the reader runs, of the next start while not */
-	sd_event_source *io, *end;
+	/* timer: of silence while the reader runs, of its next start while it does not */
+	sd_event_source *timer, *io, *end;
 	char *url; /* owned */
 	struct mqw_share_url parts; /* of url */
 	const char *const *reader;
@@ -46,10 +46,9 @@ struct mqw_share_tail {
 	pid_t pid; /* 0: none */
 	int fd; /* -1 none */
 	int64_t limit, pause, pause_now, heard_at;
-	int64_t known, ahead;
-	int64_t away_since; /* MQW_TIME_NONE: it is not */
-	int64_t said_at;
-	char why[256]; /* it is away, as it was said then; "" not yet */
+	int64_t away_since; /* nothing is known since; MQW_TIME_NONE: it is not away */
+	int64_t known, ahead, said_at;
+	char why[256]; /* it is away, as was said then; "" not yet */
 };
 
 static int64_t monotonic(const struct mqw_share_tail *t)
@@ -83,7 +82,8 @@ static void is_away(struct mqw_share_tail *t, struct mqw_slice why)
 	struct mqw_buffer b = {0}, text = {0};
 
 	mqw_buffer_add_printable(&b, why);
-	t->away_since = t->away_since == MQW_TIME_NONE ? mqw_clock_now() : t->away_since;
+	if (t->away_since == MQW_TIME_NONE)
+		t->away_since = t->known == MQW_TIME_NONE ? mqw_clock_now() : t->known;
 	if ((!t->why[0] || monotonic(t) - t->said_at >= SAY_AGAIN) &&
 		strncmp(t->why, mqw_buffer_str(&b), sizeof(t->why) - 1) != 0) {
 		snprintf(t->why, sizeof(t->why), "%s", mqw_buffer_str(&b));
@@ -113,7 +113,7 @@ static void is_back(struct mqw_share_tail *t)
 	t->why[0] = '\0';
 }
 
-/* Lets go of the reader; it is started again when it has ended. */
+/* It is started again when it has ended. */
 static void stop_reader(struct mqw_share_tail *t)
 {
 	t->io = sd_event_source_disable_unref(t->io);
@@ -288,8 +288,8 @@ static int on_end(sd_event_source *source, const siginfo_t *info, void *userdata
 	char text[80];
 
 	(void)source;
-	t->end = sd_event_source_disable_unref(t->end);
 	t->pid = 0;
+	t->end = sd_event_source_disable_unref(t->end);
 	stop_reader(t);
 	if (t->away_since == MQW_TIME_NONE) {
 		snprintf(text, sizeof(text), "the process that reads it ended by %s %d",

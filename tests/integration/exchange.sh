@@ -130,7 +130,7 @@ test_away() {
 	check "away: said" wd_wait_says "$M" "cannot be read: the server (does not answer|has not answered|cannot be reached)" 90
 	sleep 40
 	check "away: nothing is judged by silence" silent "message away@EXCH2003"
-	check "away: said once by each instance" equal "$(count 'cannot be read: the server')" 4
+	check "away: said once by each instance" equal "$(count 'cannot be read: the server (does not|has not|cannot)')" 4
 	lab_exec "$S" ip link set exch0 up
 	check "away: it is back" wd_wait_says "$M" "is read again, after .*(min|[3-9][0-9] s)" 90
 	check "away: what was written meanwhile is read" wd_wait_says "$M" "overdue .*message away@EXCH2003" 60
@@ -153,24 +153,31 @@ test_frozen() {
 
 # Killed between stop and start: no mail would go out there.
 test_killed() {
+	STOPS=$(stops)
+	STARTS=$(starts)
 	exch_service "$S" slow on
 	configure 5
 	lab_exec "$M" systemctl reload mailq-watchdogd
 	glitch 8 killed
-	check "killed: a restart is under way" lab_wait 60 "a stop" is_stopping
+	check "killed: a restart is under way" lab_wait 60 "a stop" more_stops
 	lab_exec "$M" systemctl kill -s KILL --kill-who=main mailq-watchdogd
-	check "killed: the service was stopped" lab_wait 30 "the stop" is_stopped
-	check "killed: and started again" lab_wait 60 "the start" service_runs
-	check "killed: its restart is not left open" wd_wait_says "$M" "restart (done|may or may not have been done).*SMTPSVC on exch2003" 60
+	check "killed: the service is started nevertheless" lab_wait 90 "a start" more_starts
+	check "killed: and runs" service_runs
+	check "killed: its restart is not left open" wd_wait_says "$M" \
+		"restart (done|may or may not have been done: look yourself) \(rule \"shake\"\): (the watchdog ended|.*cut off)" 90
 	exch_service "$S" slow off
 }
 
-is_stopping() {
-	[ "$(exch_calls "$S" | grep -c stop)" -gt "$(starts)" ] && [ "$(exch_calls "$S" | tail -1)" = "SMTPSVC stop" ]
+stops() {
+	exch_calls "$S" | grep -c stop || :
 }
 
-is_stopped() {
-	! service_runs || [ "$(exch_calls "$S" | tail -1)" = "SMTPSVC start" ]
+more_stops() {
+	[ "$(stops)" -gt "$STOPS" ]
+}
+
+more_starts() {
+	[ "$(starts)" -gt "$STARTS" ]
 }
 
 lab_need_root

@@ -75,7 +75,7 @@ start)
 	;;
 stop)
 	if [ -e "$name.slow" ]; then
-		(sleep 5; rm -f "$name.running") >/dev/null 2>&1 </dev/null &
+		setsid sh -c "sleep 5; rm -f $name.running" >/dev/null 2>&1 </dev/null &
 	elif [ ! -e "$name.stubborn" ]; then
 		rm -f "$name.running"
 	fi

@@ -49,7 +49,7 @@ static void defaults_are_complete(void **state)
 	assert_int_equal(c->instance_count, 1);
 	assert_string_equal(c->instances[0].name, "a");
 	assert_string_equal(c->instances[0].type, "postfix");
-	assert_null(c->instances[0].log);
+	assert_null(c->instances[0].logs);
 	assert_null(c->instances[0].service);
 	assert_int_equal(c->instances[0].lifetime, 0);
 	assert_int_equal(c->instances[0].min_lifetime, 4 * MQW_HOUR);
@@ -107,7 +107,8 @@ static void everything_can_be_said(void **state)
 	assert_int_equal(c->instances[0].min_lifetime, 90 * MQW_MINUTE);
 	assert_int_equal(c->instances[0].slack, 10 * MQW_MINUTE);
 	assert_ptr_equal(in, &c->instances[1]);
-	assert_string_equal(in->log, "/var/log/mail.log*");
+	assert_string_equal(in->logs[0], "/var/log/mail.log*");
+	assert_int_equal(in->log_count, 1);
 	assert_string_equal(in->restart_command[0], "/usr/sbin/postfix");
 	assert_string_equal(c->timezone, "Europe/Berlin");
 	assert_string_equal(in->restart_command[1], "reload");
@@ -180,7 +181,8 @@ static void all_faults_come_at_once_in_order(void **state)
 		"f:8:15: lifetime: \"0s\" is out of range; allowed is 1 s to 365 d\n"
 		"f:9:12: queue: \"spool\" is not an absolute path\n"
 		"f:10:14: service: \"postfix\" is not a unit name that ends in .service\n"
-		"f:11:10: log: must be a single value, not a list\n"
+		"f:11:11: log: \"x\" is not \"journal\", an absolute path or glob, or "
+		"smb://HOST/SHARE/...\n"
 		"f:12:47: restart_command: \"reload\" is not an absolute path to a program\n"
 		"f:13:12: name: \"c\" is taken by the instance at 12:5\n"
 		"f:13:35: log: \"mail.log\" is not \"journal\", an absolute path or glob, or "

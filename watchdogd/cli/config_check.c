@@ -43,8 +43,13 @@ static void add_instance(struct mqw_buffer *b, const struct mqw_instance_config 
 	const struct mqw_probe_ops *probe = mqw_probe_find(mqw_slice_of(in->type));
 
 	mqw_buffer_printf(b, "instance %s: %s, log ", in->name, in->type);
-	mqw_buffer_add_printable(b, mqw_slice_of(in->log ? in->log : probe->default_log));
-	mqw_buffer_add_str(b, in->log ? ", queue " : " (its usual place), queue ");
+	for (size_t i = 0; i < in->log_count; i++) {
+		mqw_buffer_add_str(b, i ? " and " : "");
+		mqw_buffer_add_printable(b, mqw_slice_of(in->logs[i]));
+	}
+	if (!in->log_count)
+		mqw_buffer_add_printable(b, mqw_slice_of(probe->default_log));
+	mqw_buffer_add_str(b, in->log_count ? ", queue " : " (its usual place), queue ");
 	mqw_buffer_add_printable(b, mqw_slice_of(in->queue ? in->queue : "as the MTA says"));
 	add_service(b, in, probe);
 	mqw_buffer_add_str(b, ", lifetime ");

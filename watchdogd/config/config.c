@@ -132,7 +132,7 @@ static const char *const flush_words[] = {"never", "each", NULL};
 static const struct mqw_field instance_fields[] = {
 	{"name", MQW_FIELD_TEXT, true, INSTANCE(name), .check = mqw_config_check_name},
 	{"type", MQW_FIELD_TEXT, true, INSTANCE(type), .check = mqw_config_check_name},
-	{"log", MQW_FIELD_TEXT, false, INSTANCE(log), .check = check_log},
+	{"log", MQW_FIELD_TEXTS, false, INSTANCE(logs), INSTANCE(log_count), .check = check_log},
 	{"queue", MQW_FIELD_TEXT, false, INSTANCE(queue), .check = mqw_config_check_path},
 	{"config_dir", MQW_FIELD_TEXT, false, INSTANCE(config_dir), .check = mqw_config_check_path},
 	{"service", MQW_FIELD_TEXT, false, INSTANCE(service), .check = NULL},
@@ -193,14 +193,25 @@ static const struct mqw_field top_fields[] = {
 		.fallback = MQW_HELPER_SOCKET},
 };
 
-/* The host of logs on a share is the one whose service is restarted, unless another is named. */
-static int settle_host(struct mqw_config *c, struct mqw_instance_config *in)
+/* The host of the first log on a share; empty when none is. */
+static struct mqw_slice share_host(const struct mqw_instance_config *in)
 {
 	struct mqw_share_url url;
 
-	if (!in->host && in->log && mqw_share_url_is(mqw_slice_of(in->log)) &&
-		!mqw_share_url_parse(mqw_slice_of(in->log), &url)) {
-		in->host = mqw_arena_strdup(&c->arena, url.host);
+	for (size_t i = 0; i < in->log_count; i++)
+		if (mqw_share_url_is(mqw_slice_of(in->logs[i])) &&
+			!mqw_share_url_parse(mqw_slice_of(in->logs[i]), &url))
+			return url.host;
+	return MQW_SLICE_NULL;
+}
+
+/* The host of logs on a share is the one whose service is restarted, unless another is named. */
+static int settle_host(struct mqw_config *c, struct mqw_instance_config *in)
+{
+	struct mqw_slice host = share_host(in);
+
+	if (!in->host && host.len) {
+		in->host = mqw_arena_strdup(&c->arena, host);
 		if (!in->host)
 			return -ENOMEM;
 	}
@@ -209,25 +220,39 @@ static int settle_host(struct mqw_config *c, struct mqw_instance_config *in)
 	return 0;
 }
 
+/* Whether it says that another host is watched, be it in a way that is faulty. */
+static bool means_other_host(const struct mqw_yaml_node *map)
+{
+	const struct mqw_yaml_node *log = mqw_yaml_get(map, MQW_LIT("log"));
+
+	if (mqw_yaml_get(map, MQW_LIT("host")) || (log && mqw_share_url_is(log->text)))
+		return true;
+	for (const struct mqw_yaml_node *n = log ? log->first : NULL; n; n = n->next)
+		if (mqw_share_url_is(n->text))
+			return true;
+	return false;
+}
+
 /* Keys that have no use without another host. */
 static void check_remote(
 	const struct mqw_instance_config *in, const struct mqw_yaml_node *map, struct mqw_faults *f)
 {
 	static const char *const keys[] = {
 		"credentials", "restart_credentials", "smb_min_protocol"};
-	bool share = in->log && mqw_share_url_is(mqw_slice_of(in->log));
+	bool remote = means_other_host(map);
 	const struct mqw_yaml_node *n = mqw_yaml_get(map, MQW_LIT("log"));
-	/* Also where these are faulty, which has been said. */
-	bool remote = (n && mqw_share_url_is(n->text)) || mqw_yaml_get(map, MQW_LIT("host"));
 	const char *allowed;
 
+	if (in->log_count > MQW_CONFIG_LOGS_MAX)
+		mqw_faults_add(f, n->line, n->column, "log: %zu of them; allowed are %d",
+			in->log_count, MQW_CONFIG_LOGS_MAX);
 	for (size_t i = 0; !remote && i < COUNT(keys); i++) {
 		n = mqw_yaml_get(map, mqw_slice_of(keys[i]));
 		if (n)
 			mqw_faults_add(f, n->key_line, n->key_column,
 				"%s: of no use without host: or a log: smb://...", keys[i]);
 	}
-	if (in->host && !in->credentials && (share || !in->restart_command))
+	if (in->host && !in->credentials && (share_host(in).len || !in->restart_command))
 		mqw_faults_add(f, map->line, map->column,
 			"an instance on another host needs the key \"credentials\"");
 	n = mqw_yaml_get(map, MQW_LIT("service"));

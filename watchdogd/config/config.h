@@ -23,10 +23,14 @@ enum mqw_keep { MQW_KEEP_NONE, MQW_KEEP_DEFERRED, MQW_KEEP_ALL };
 /* Whether a copy in the vault waits for the disk. */
 enum mqw_flush { MQW_FLUSH_NEVER, MQW_FLUSH_EACH };
 
+#define MQW_CONFIG_LOGS_MAX 8
+
 struct mqw_instance_config {
 	const char *name; /* unique; letters, digits, - and _ */
 	const char *type; /* a probe's name; that it exists is checked by the daemon's loader */
-	const char *log; /* "journal", a path, a glob or smb://...; NULL: the MTA's usual place */
+	/* Each "journal", a path, a glob or smb://...; NULL-terminated; NULL: the MTA's usual place */
+	const char *const *logs;
+	size_t log_count;
 	const char *queue; /* NULL: asked from the MTA */
 	const char *config_dir; /* of the MTA; NULL: its default */
 	/* What `restart` restarts: a unit, or a service of the host that is named; NULL: the default */

@@ -182,7 +182,7 @@ static bool same_instance(const struct mqw_instance_config *a, const struct mqw_
 {
 	/* restart_command of this host is the helper's, which reads the configuration each time. */
 	return same_text(a->name, b->name) && same_text(a->type, b->type) &&
-		same_text(a->log, b->log) && same_text(a->queue, b->queue) &&
+		same_list(a->logs, b->logs) && same_text(a->queue, b->queue) &&
 		same_text(a->config_dir, b->config_dir) && same_text(a->service, b->service) &&
 		same_text(a->host, b->host) && same_text(a->credentials, b->credentials) &&
 		same_text(a->restart_credentials, b->restart_credentials) &&

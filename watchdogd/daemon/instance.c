@@ -7,8 +7,6 @@
 #include <syslog.h>
 
 #include "watchdogd/act/alert.h"
-#include "watchdogd/base/credentials.h"
-#include "watchdogd/base/share_url.h"
 #include "watchdogd/daemon/instance_internal.h"
 #include "watchdogd/daemon/progress.h"
 
@@ -31,7 +29,7 @@ static void settle_options(struct mqw_instance *i, struct mqw_tracker_options *o
 	struct mqw_mta_settings told = {0};
 	int r = i->act.probe->ask ? i->act.probe->ask(c->config_dir, &told) : -ENOTSUP;
 
-	if (r < 0 && (!c->lifetime || !c->queue))
+	if (i->act.probe->ask && r < 0 && (!c->lifetime || !c->queue))
 		mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, i->act.name,
 			"%s does not tell its settings (%s): its defaults are assumed; lifetime: "
 			"and "
@@ -134,75 +132,6 @@ static int open_queue(struct mqw_instance *i)
 	return r;
 }
 
-/* The log is read from its beginning: the first time ever, or another one than before. */
-static void begin_history(struct mqw_instance *i)
-{
-	i->history = true;
-	mqw_totals_restart(&i->totals, mqw_clock_now(), i->act.tracker);
-}
-
-static int open_share(
-	struct mqw_instance *i, const char *position, const struct mqw_source_ops *ops)
-{
-	const struct mqw_share_tail_options share = {
-		.url = i->log, .reader = i->reader, .position = position};
-
-	mqw_buffer_clear(&i->credentials);
-	if (!mqw_credentials_path(i->config->credentials, &i->credentials))
-		return -ENOMEM;
-	i->reader[0] = MQW_LIBEXEC "/mailq-watchdog-smb";
-	i->reader[1] = mqw_buffer_str(&i->credentials);
-	i->reader[2] = i->config->smb_min_protocol ? i->config->smb_min_protocol : "";
-	return mqw_share_tail_open(&share, ops, i->host.event, &i->share);
-}
-
-/* Opens the log at a position, "" for none. */
-static int open_log(struct mqw_instance *i, const char *position)
-{
-	struct mqw_source_ops ops = mqw_instance_source_ops;
-	const struct mqw_journal_options journal = {.position = position,
-		.start = MQW_JOURNAL_START_BOOT,
-		.facility = MQW_JOURNAL_MAIL};
-	const struct mqw_file_tail_options file = {.path = i->log, .position = position};
-	int r;
-
-	ops.ctx = i;
-	if (mqw_share_url_is(mqw_slice_of(i->log)))
-		return open_share(i, position, &ops);
-	if (strcmp(i->log, "journal") != 0)
-		return mqw_file_tail_open(&file, &ops, i->host.event, &i->tail);
-	r = mqw_journal_open(&journal, &ops, &i->journal);
-	return r < 0 ? r : mqw_journal_attach(i->journal, i->host.event);
-}
-
-static int open_source(struct mqw_instance *i)
-{
-	struct mqw_buffer position = {0};
-	int r;
-
-	i->log = i->config->log ? i->config->log : i->act.probe->default_log;
-	/* A position belongs to its log: the configuration may name another one by now. */
-	r = mqw_ledger_get_position(i->host.ledger, i->act.name, i->log, &position);
-	if (r == 0)
-		begin_history(i);
-	if (r >= 0)
-		r = open_log(i, mqw_buffer_str(&position));
-	if (r == -EINVAL && position.len) {
-		mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, i->act.name,
-			"the position kept for %s makes no sense: it is read from its beginning",
-			i->log);
-		begin_history(i);
-		i->journal = mqw_journal_close(i->journal);
-		i->tail = mqw_file_tail_close(i->tail);
-		i->share = mqw_share_tail_close(i->share);
-		r = open_log(i, "");
-	}
-	mqw_buffer_done(&position);
-	if (r < 0)
-		say_error(i, i->log, r);
-	return r < 0 ? r : 0;
-}
-
 /* Where the service runs elsewhere: how it is restarted. */
 static void settle_remote(struct mqw_instance *i)
 {
@@ -251,7 +180,7 @@ int mqw_instance_open(const struct mqw_instance_config *c, const struct mqw_inst
 	if (r == 0)
 		r = open_queue(i);
 	if (r == 0)
-		r = open_source(i);
+		r = mqw_instance_logs_open(i);
 	if (r < 0)
 		mqw_instance_free(i);
 	else
@@ -263,10 +192,7 @@ struct mqw_instance *mqw_instance_free(struct mqw_instance *i)
 {
 	if (!i)
 		return NULL;
-	mqw_file_tail_close(i->tail);
-	mqw_journal_close(i->journal);
-	mqw_share_tail_close(i->share);
-	mqw_buffer_done(&i->credentials);
+	mqw_instance_logs_close(i);
 	mqw_queue_watch_free(i->queue);
 	mqw_tracker_free(i->act.tracker);
 	mqw_vault_close(i->act.vault);
@@ -398,6 +324,7 @@ void mqw_instance_tick(struct mqw_instance *i, int64_t now)
 	say_caps(i);
 	open_vault_again(i, now);
 	mqw_instance_note_lost(i);
+	mqw_instance_logs_next(i, false);
 	if (!i->act.caught_up)
 		return;
 	if (i->queue && i->scanned && !i->adopted) {
@@ -417,14 +344,13 @@ void mqw_instance_tick(struct mqw_instance *i, int64_t now)
 	if (i->queue)
 		mqw_queue_watch_tick(i->queue, now);
 	/* While a share is out of reach its log is not silent, it is not heard. */
-	mqw_tracker_tick(i->act.tracker, i->share ? mqw_share_tail_known(i->share) : now);
+	mqw_tracker_tick(i->act.tracker, mqw_instance_logs_known(i, now));
 }
 
 bool mqw_instance_is_stuck(struct mqw_instance *i)
 {
-	uint64_t work = 0;
-	bool busy = i->tail ? mqw_file_tail_busy(i->tail, &work)
-			    : i->journal && mqw_journal_busy(i->journal, &work);
+	uint64_t work;
+	bool busy = mqw_instance_logs_busy(i, &work);
 
 	i->idle_looks = busy && work == i->work ? i->idle_looks + 1 : 0;
 	i->work = work;
@@ -440,7 +366,7 @@ struct mqw_instance_status mqw_instance_status(const struct mqw_instance *i)
 {
 	return (struct mqw_instance_status){.name = i->act.name,
 		.mta = i->act.probe->name,
-		.log = i->log,
+		.log = mqw_buffer_str(&i->shown),
 		.queue = i->queue_root,
 		.caught_up = i->act.caught_up,
 		.lines = i->lines,
