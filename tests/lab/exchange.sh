@@ -76,6 +76,25 @@ exch_track() {
 		"$when" "$4" "$2" "$3" "${when/	/ }" >>"$file"
 }
 
+# exch_answer S RECIPIENT SECONDS-AGO ANSWER: what the SMTP service writes of one delivery, in W3C form; blanks of the answer
+# as "+".
+exch_answer() {
+	local file at=$(($(date +%s) - $3)) when row
+	file=$(exch_share "$1")/smtplogs/ex$(date -u -d "@$at" +%y%m%d).log
+	when=$(date -u -d "@$at" '+%Y-%m-%d %H:%M:%S')
+	row="$when 192.0.2.9 %s SMTPSVC1 EXCH2003 - 25 %s - %s 0 0 60 0 30 SMTP - - - -\\r\\n"
+	{
+		[ -s "$file" ] || printf '#Software: Microsoft Internet Information Services 6.0\r\n#Version: 1.0\r\n#Date: %s\r\n%s\r\n' \
+			"$when" "#Fields: date time c-ip cs-username s-sitename s-computername s-ip s-port cs-method cs-uri-stem \
+cs-uri-query sc-status sc-win32-status sc-bytes cs-bytes time-taken cs-version cs-host cs(User-Agent) cs(Cookie) cs(Referer)"
+		# shellcheck disable=SC2059 # the form of a row
+		printf "$row" OutboundConnectionCommand MAIL "FROM:<a@example.com>" \
+			OutboundConnectionResponse - 250+Ok \
+			OutboundConnectionCommand RCPT "TO:<$2>" \
+			OutboundConnectionResponse - "$4"
+	} >>"$file"
+}
+
 # exch_glitch S MSGID RECIPIENT SECONDS-AGO: a message that is tried, tried again after a minute, and then never.
 exch_glitch() {
 	local event
@@ -83,7 +102,9 @@ exch_glitch() {
 		exch_track "$1" "$event" "$2" "$3" "$4"
 	done
 	exch_track "$1" 1020 "$2" "$3" "$4"
+	exch_answer "$1" "$3" "$4" "450+4.2.0+<$3>:+Recipient+address+rejected:+Greylisted"
 	exch_track "$1" 1020 "$2" "$3" "$(($4 - 61))"
+	exch_answer "$1" "$3" "$(($4 - 61))" "450+4.2.0+<$3>:+Recipient+address+rejected:+Greylisted"
 }
 
 # exch_release S MSGID RECIPIENT: what a restart of the service does for it.
