@@ -85,7 +85,7 @@ test_wrong_password() {
 
 test_story() {
 	check "glitch: found" wd_wait_says "$M" "overdue .*message first@EXCH2003 .*<first@example.net>" 120
-	check "glitch: what it was answered stands in the other log" wd_says "$M" "first@EXCH2003 .*: last answer 450"
+	check "glitch: what it was answered stands in the other log" wd_wait_says "$M" "first@EXCH2003 .*: last answer 450" 30
 	check "glitch: the service is restarted over the network" wd_wait_says "$M" \
 		"restart done \(rule \"shake\"\): SMTPSVC on exch2003 was stopped .* and started .*, and runs" 60
 	check "glitch: Exchange saw stop and start" equal "$(exch_calls "$S" | tr '\n' ' ')" "SMTPSVC stop SMTPSVC start "
