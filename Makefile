@@ -14,6 +14,9 @@ VERSION := 0.1.0
 PKGS := libsystemd libseccomp yaml-0.1 sqlite3 libmicrohttpd libcurl jansson zlib liblzma libzstd libxxhash
 # These two ship no pkg-config file in every distribution.
 LIBS_PLAIN := -linotifytools -lbz2
+# For the reader of shares alone, which is a program of its own for the sake of this library.
+SMB_CFLAGS = $(shell pkg-config --cflags smbclient 2>/dev/null)
+SMB_LIBS = $(shell pkg-config --libs smbclient 2>/dev/null)
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) $(LIBS_PLAIN) -lpthread
 
@@ -22,7 +25,7 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-protot
 HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE -fvisibility=hidden
 OPT ?= -O2 -g
 CFLAGS_ALL = -std=gnu11 $(OPT) $(WARN) $(HARDEN) $(PKG_CFLAGS) -I. \
-	-DMQW_VERSION='"$(VERSION)"' $(CFLAGS)
+	-DMQW_VERSION='"$(VERSION)"' -DMQW_LIBEXEC='"$(PREFIX)/libexec/mailq-watchdog"' $(CFLAGS)
 LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 # What each line of a log goes through is compiled for the linker to put together once more, which takes
 # a tenth of a scan's time away. Only in the programs: a link takes seconds, and there are many tests.
@@ -37,12 +40,13 @@ ifdef CI
 WARN += -Werror
 endif
 
-MAINS := watchdogd/cli/main.c watchdogd/daemon/main.c watchdogd/helper/main.c
+MAINS := watchdogd/cli/main.c watchdogd/daemon/main.c watchdogd/helper/main.c watchdogd/share/main.c
 SRCS := $(sort $(wildcard watchdogd/*/*.c watchdogd/*/*/*.c probes/*.c probes/*/*.c rules/*.c))
 LIB_SRCS := $(filter-out $(MAINS),$(SRCS))
 LIB_OBJS := $(LIB_SRCS:%.c=$(BUILD)/%.o)
 LIB := $(BUILD)/libmqw.a
-PROGRAMS := $(BUILD)/mailq-watchdog $(BUILD)/mailq-watchdogd $(BUILD)/mailq-watchdog-helper
+PROGRAMS := $(BUILD)/mailq-watchdog $(BUILD)/mailq-watchdogd $(BUILD)/mailq-watchdog-helper \
+	$(BUILD)/mailq-watchdog-smb
 HEADERS := $(wildcard watchdogd/*/*.h watchdogd/*/*/*.h probes/*.h probes/*/*.h rules/*.h)
 UNIT_SRCS := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_TESTS := $(UNIT_SRCS:tests/unit/%.c=$(BUILD)/tests/unit/%)
@@ -62,6 +66,9 @@ $(BUILD)/mailq-watchdog: $(BUILD)/watchdogd/cli/main.o $(LIB)
 $(BUILD)/mailq-watchdogd: $(BUILD)/watchdogd/daemon/main.o $(LIB)
 $(BUILD)/mailq-watchdog-helper: $(BUILD)/watchdogd/helper/main.o $(LIB)
 $(HOT:%.c=$(BUILD)/%.o): CFLAGS_HOT := $(LTO)
+$(BUILD)/mailq-watchdog-smb: $(BUILD)/watchdogd/share/main.o $(LIB)
+$(BUILD)/mailq-watchdog-smb: PKG_LIBS += $(SMB_LIBS)
+$(BUILD)/watchdogd/share/smb.o: PKG_CFLAGS += $(SMB_CFLAGS)
 $(PROGRAMS):
 	$(CC) $(CFLAGS_ALL) $(LTO) $(LDFLAGS_ALL) -o $@ $(filter %.o %.a,$^) $(PKG_LIBS)
 
@@ -160,6 +167,8 @@ install: all ## install into DESTDIR
 	install -D -m 755 $(BUILD)/mailq-watchdogd $(DESTDIR)$(PREFIX)/sbin/mailq-watchdogd
 	install -D -m 755 $(BUILD)/mailq-watchdog-helper \
 		$(DESTDIR)$(PREFIX)/libexec/mailq-watchdog/mailq-watchdog-helper
+	install -D -m 755 $(BUILD)/mailq-watchdog-smb \
+		$(DESTDIR)$(PREFIX)/libexec/mailq-watchdog/mailq-watchdog-smb
 	for u in packaging/systemd/*.service packaging/systemd/*.socket; do \
 		install -D -m 644 $$u $(DESTDIR)$(UNITDIR)/$${u##*/} && \
 		sed -i 's,^\(Exec[A-Z][a-z]*\)=/usr/,\1=$(PREFIX)/,' $(DESTDIR)$(UNITDIR)/$${u##*/} || \
@@ -170,6 +179,8 @@ install: all ## install into DESTDIR
 		$(DESTDIR)$(CATALOGDIR)/mailq-watchdog.catalog
 	for m in packaging/man/*.[158]; do \
 		install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/} || exit 1; done
+	install -D -m 644 packaging/doc/exchange.md \
+		$(DESTDIR)$(PREFIX)/share/doc/mailq-watchdog/exchange.md
 	test -e $(DESTDIR)/etc/mailq-watchdog/watchdog.yaml || install -D -m 644 \
 		packaging/watchdog.yaml $(DESTDIR)/etc/mailq-watchdog/watchdog.yaml
 # Into a folder of a package, the package's own scripts do this.

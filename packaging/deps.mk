@@ -2,10 +2,10 @@
 
 DEPS_APT := gcc make pkg-config libinotifytools0-dev libsystemd-dev libseccomp-dev libyaml-dev libsqlite3-dev \
 	libmicrohttpd-dev libcurl4-gnutls-dev libjansson-dev zlib1g-dev liblzma-dev libzstd-dev \
-	libbz2-dev libxxhash-dev
+	libbz2-dev libxxhash-dev libsmbclient-dev
 DEPS_DNF := gcc make pkgconf-pkg-config inotify-tools-devel systemd-devel libseccomp-devel libyaml-devel \
 	sqlite-devel libmicrohttpd-devel libcurl-devel jansson-devel zlib-devel xz-devel \
-	libzstd-devel bzip2-devel xxhash-devel
+	libzstd-devel bzip2-devel xxhash-devel libsmbclient-devel
 # For the tests and the demo, beyond what a build needs.
 DEPS_TEST_APT := libcmocka-dev python3 debootstrap systemd-container iproute2 util-linux \
 	bzip2 xz-utils zstd openssl clang valgrind

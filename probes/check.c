@@ -20,7 +20,7 @@ void mqw_probes_check(const struct mqw_config *c, struct mqw_faults *f)
 			mqw_faults_add(f, in->line, in->column,
 				"type: %s is no MTA that this version knows; known: %s",
 				mqw_show(mqw_slice_of(in->type)).text, mqw_buffer_str(&known));
-		if (probe && !probe->default_log && !in->log)
+		if (probe && !probe->default_log && !in->logs)
 			mqw_faults_add(f, in->line, in->column,
 				"log: %s has no usual place on this host: say where its log is",
 				in->type);

@@ -121,6 +121,13 @@ struct mqw_probe_ops {
 	const char *name; /* "postfix": the word of --mta and type: */
 	const char *default_log; /* where it logs when nothing else is said */
 	const char *default_unit; /* systemd unit that `restart` restarts */
+	/*
+	 * Windows services that `restart` restarts where the MTA runs on such a host, NULL-terminated:
+	 * the first that the host has. NULL: it runs on none.
+	 */
+	const char *const *windows_services;
+	/* What to try when that has freed nothing: one sentence; NULL: nothing is known. */
+	const char *restart_advice;
 	int64_t default_lifetime;
 	int64_t default_retry_max;
 	bool removal_unlogged, answers_alone; /* see struct mqw_tracker_options */

@@ -140,6 +140,7 @@ else
 	beside "the watchdog killed beside Exim and Sendmail" tests/integration/killed.sh
 	beside "recoveries by hand with three MTAs" tests/integration/recover.sh
 	beside "alerts over real relays, sinks away for a minute" tests/integration/alerts.sh
+	beside "the watchdog beside an Exchange host" tests/integration/exchange.sh
 	beside "the watchdog beside a real Exim" tests/integration/exim.sh
 	beside "the watchdog beside a real Sendmail" tests/integration/sendmail.sh
 	beside "the watchdog beside a real Postfix" tests/integration/postfix.sh

@@ -16,7 +16,7 @@ done < <(grep -rnE '^#include "' watchdogd probes rules --include='*.[ch]' | awk
 		if (file ~ "^watchdogd/(config|track)/") return 1
 		if (file ~ "^(probes|rules|watchdogd/ledger|watchdogd/vault)/") return 2
 		if (file ~ "^watchdogd/(act|helper)/") return 3
-		if (file ~ "^watchdogd/(api|fleet|daemon|cli)/") return 4
+		if (file ~ "^watchdogd/(api|fleet|daemon|cli|share)/") return 4
 		return -1
 	}
 	# The folder of one MTA, or nothing.
@@ -63,6 +63,7 @@ only 'seccomp\.h' watchdogd/base/syscalls.c
 only 'yaml\.h' watchdogd/config/
 only 'inotifytools/' probes/source/dirwatch.c
 only '(zlib|lzma|zstd|bzlib)\.h' probes/source/decompress.c
+only 'libsmbclient\.h' watchdogd/share/smb.c
 only 'microhttpd\.h' watchdogd/api/
 [ "$bad" = 0 ] && echo "layers: good"
 exit "$bad"

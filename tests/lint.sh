@@ -15,10 +15,10 @@ if need cppcheck; then
 		--error-exitcode=1 -I. "$@" || bad=1
 fi
 if need clang; then
-	flags=$(pkg-config --cflags libsystemd libmicrohttpd 2>/dev/null)
+	flags=$(pkg-config --cflags libsystemd libmicrohttpd smbclient 2>/dev/null)
 	for f in "$@"; do
 		# shellcheck disable=SC2086
-		clang --analyze -Xclang -analyzer-output=text -std=gnu11 -I. $flags -DMQW_VERSION='"lint"' \
+		clang --analyze -Xclang -analyzer-output=text -std=gnu11 -I. $flags -DMQW_VERSION='"lint"' -DMQW_LIBEXEC='"lint"' \
 			-Xclang -analyzer-werror -o /dev/null "$f" || bad=1
 	done
 fi

@@ -2,6 +2,8 @@
 #include "probes/exchange/exchange.h"
 #include "probes/windows/mailroot.h"
 
+static const char *const services[] = {"MSExchangeTransport", "SMTPSVC", NULL};
+
 /*
  * Defaults of all versions: a message expires after 2 days. Retries come after 15, 30, 60 and then
  * 240 minutes on Windows 2003, sooner since.
@@ -11,6 +13,9 @@ const struct mqw_probe_ops mqw_probe_exchange = {
 	/* No log and no unit of it is on this host. */
 	.default_log = NULL,
 	.default_unit = "smtpsvc.service",
+	.windows_services = services,
+	.restart_advice = "On Exchange 2000 and 2003 the store may hold them (KB941060): restart "
+			  "MSExchangeIS there by hand",
 	.default_lifetime = 2 * MQW_DAY,
 	.default_retry_max = 4 * MQW_HOUR,
 	.removal_unlogged = true,

@@ -3,12 +3,15 @@
 #include "probes/windows/form.h"
 #include "probes/windows/mailroot.h"
 
+static const char *const services[] = {"SMTPSVC", NULL};
+
 /* Defaults of Windows 2003: expiry after 2 days, retries after 15, 30, 60 and then 240 minutes. */
 const struct mqw_probe_ops mqw_probe_iis_smtp = {
 	.name = "iis-smtp",
 	/* No log and no unit of it is on this host. */
 	.default_log = NULL,
 	.default_unit = "smtpsvc.service",
+	.windows_services = services,
 	.default_lifetime = 2 * MQW_DAY,
 	.default_retry_max = 4 * MQW_HOUR,
 	.removal_unlogged = true,

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Makes the lab's root of one MTA, a Debian 12 with systemd, or finds the one made before, and prints its path.
+# Makes the lab's root of one MTA, a Debian with systemd, or finds the one made before, and prints its path.
 #
 #   root.sh           print the path of the root, after making it where it is missing
 #   root.sh path      print where it is or would be; makes nothing
 #   root.sh prune     remove roots of older recipes that no machine uses
 #
 # MQW_LAB_MTA names the MTA (postfix): MTA-setup.sh configures it inside, and lists its packages in a line "# packages:".
+# A line "# suite:" in it names another Debian than 12.
 # The root is a folder under $MQW_LAB_CACHE (/var/cache/mailq-watchdog-lab), read-only by convention: each machine
 # gets an overlay of it. Its name holds a hash of the recipe (this file and MTA-setup.sh), so that a changed recipe
 # makes a new root. The MTA is configured here, not at each boot: postmulti(1) sleeps for seconds after each change.
@@ -14,8 +15,9 @@ set -euo pipefail
 
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-SUITE=bookworm
 MTA=${MQW_LAB_MTA:-postfix}
+SUITE=$(sed -n 's/^# suite: //p' "$LAB_DIR/$MTA-setup.sh")
+SUITE=${SUITE:-bookworm}
 # For debootstrap, which cannot resolve virtual packages.
 BASE_PACKAGES="systemd systemd-sysv dbus rsyslog logrotate iproute2 procps ca-certificates"
 # For apt inside the root, with the MTA's own: what the daemon is linked with.
@@ -267,10 +269,9 @@ prune() {
 	local roots="" path
 	lab_need_root
 	for path in "$LAB_DIR"/*-setup.sh; do
-		MTA=$(basename "$path" -setup.sh)
-		roots="$roots $(root_path) "
+		roots="$roots $(MQW_LAB_MTA=$(basename "$path" -setup.sh) "${BASH_SOURCE[0]}" path) "
 	done
-	for path in "$LAB_CACHE/$SUITE"-*; do
+	for path in "$LAB_CACHE"/*-"$(uname -m)"-*; do
 		if [ ! -d "$path" ] || [[ $roots == *" $path "* ]]; then
 			continue
 		fi

@@ -11,7 +11,9 @@
 #include "watchdogd/track/memory.h"
 
 static char dir[64], log_path[96], ledger_path[96];
-static struct mqw_instance_config config = {.name = "out", .type = "postfix", .log = log_path};
+static const char *const log_paths[] = {log_path, NULL};
+static struct mqw_instance_config config = {
+	.name = "out", .type = "postfix", .logs = log_paths, .log_count = 1};
 static sd_event *event;
 static struct mqw_dirwatch *dirwatch;
 static struct mqw_ledger *ledger;
@@ -84,7 +86,7 @@ static inline void catch_up(void)
 	for (int turn = 0; turn < 10000; turn++) {
 		assert_true(sd_event_run(event, 50000) >= 0);
 		if (mqw_instance_parts(instance)->caught_up &&
-			!mqw_file_tail_busy(instance->tail, &work))
+			!mqw_instance_logs_busy(instance, &work))
 			break;
 	}
 	assert_true(mqw_instance_parts(instance)->caught_up);

@@ -49,7 +49,7 @@ static void defaults_are_complete(void **state)
 	assert_int_equal(c->instance_count, 1);
 	assert_string_equal(c->instances[0].name, "a");
 	assert_string_equal(c->instances[0].type, "postfix");
-	assert_null(c->instances[0].log);
+	assert_null(c->instances[0].logs);
 	assert_null(c->instances[0].service);
 	assert_int_equal(c->instances[0].lifetime, 0);
 	assert_int_equal(c->instances[0].min_lifetime, 4 * MQW_HOUR);
@@ -107,7 +107,8 @@ static void everything_can_be_said(void **state)
 	assert_int_equal(c->instances[0].min_lifetime, 90 * MQW_MINUTE);
 	assert_int_equal(c->instances[0].slack, 10 * MQW_MINUTE);
 	assert_ptr_equal(in, &c->instances[1]);
-	assert_string_equal(in->log, "/var/log/mail.log*");
+	assert_string_equal(in->logs[0], "/var/log/mail.log*");
+	assert_int_equal(in->log_count, 1);
 	assert_string_equal(in->restart_command[0], "/usr/sbin/postfix");
 	assert_string_equal(c->timezone, "Europe/Berlin");
 	assert_string_equal(in->restart_command[1], "reload");
@@ -180,10 +181,12 @@ static void all_faults_come_at_once_in_order(void **state)
 		"f:8:15: lifetime: \"0s\" is out of range; allowed is 1 s to 365 d\n"
 		"f:9:12: queue: \"spool\" is not an absolute path\n"
 		"f:10:14: service: \"postfix\" is not a unit name that ends in .service\n"
-		"f:11:10: log: must be a single value, not a list\n"
+		"f:11:11: log: \"x\" is not \"journal\", an absolute path or glob, or "
+		"smb://HOST/SHARE/...\n"
 		"f:12:47: restart_command: \"reload\" is not an absolute path to a program\n"
 		"f:13:12: name: \"c\" is taken by the instance at 12:5\n"
-		"f:13:35: log: \"mail.log\" is not \"journal\" or an absolute path or glob\n"
+		"f:13:35: log: \"mail.log\" is not \"journal\", an absolute path or glob, or "
+		"smb://HOST/SHARE/...\n"
 		"f:14:15: keep: unknown word \"some\"; did you mean \"none\"? allowed: none, "
 		"deferred, all\n"
 		"f:14:27: size: \"2GB\" is not a size such as 512M or 2G\n"
@@ -207,6 +210,46 @@ static void unit_names_are_checked(void **state)
 	assert_faults("version: 1\ninstances: [{name: a, type: p, service: x@.service}]\n",
 		"f:2:41: service: \"x@.service\" is not a unit that can be restarted: a template "
 		"needs its instance, as x@NAME.service\n");
+}
+
+static void another_host_can_be_named(void **state)
+{
+	(void)state;
+	struct mqw_config *c = parse(
+		"version: 1\n"
+		"instances:\n"
+		"  - {name: a, type: p, log: 'smb://exch1/EXCH1.log/*.log', credentials: exch1,\n"
+		"     restart_credentials: /etc/cred, service: SMTPSVC, smb_min_protocol: NT1}\n"
+		"  - {name: b, type: p, log: /mnt/log, host: 192.0.2.1, credentials: /etc/b}\n"
+		"  - {name: c, type: p, host: exch2, restart_command: [/usr/bin/ssh, exch2]}\n");
+
+	assert_string_equal(c->instances[0].host, "exch1");
+	assert_string_equal(c->instances[0].credentials, "exch1");
+	assert_string_equal(c->instances[0].restart_credentials, "/etc/cred");
+	assert_string_equal(c->instances[0].service, "SMTPSVC");
+	assert_string_equal(c->instances[0].smb_min_protocol, "NT1");
+	assert_string_equal(c->instances[1].host, "192.0.2.1");
+	assert_string_equal(c->instances[1].restart_credentials, "/etc/b");
+	assert_null(c->instances[1].smb_min_protocol);
+	assert_string_equal(c->instances[2].restart_command[0], "/usr/bin/ssh");
+	mqw_config_free(c);
+	assert_faults("version: 1\n"
+		      "instances:\n"
+		      "  - {name: a, type: p, log: 'smb://exch1/x/'}\n"
+		      "  - {name: b, type: p, log: 'smb://u:p@exch1/x/', credentials: /c}\n"
+		      "  - {name: c, type: p, log: /x, credentials: /c, smb_min_protocol: SMB2}\n"
+		      "  - {name: d, type: p, host: a b, credentials: ../c}\n"
+		      "  - {name: e, type: p, host: x, credentials: /c, service: a.service;b}\n",
+		"f:3:5: an instance on another host needs the key \"credentials\"\n"
+		"f:4:29: log: \"smb://u:p@exch1/x/\" is not smb://HOST/SHARE/FOLDER/PATTERN "
+		"without user name, password and port\n"
+		"f:5:33: credentials: of no use without host: or a log: smb://...\n"
+		"f:5:50: smb_min_protocol: of no use without host: or a log: smb://...\n"
+		"f:6:30: host: \"a b\" is not the name or the IPv4 address of a host\n"
+		"f:6:48: credentials: \"../c\" is not an absolute path, or the name of a "
+		"credential of systemd\n"
+		"f:7:59: service: \"a.service;b\" is not the name of a Windows service, as SMTPSVC "
+		"or MSExchangeTransport\n");
 }
 
 /* 63 bytes fit the helper's frame, 64 do not. */
@@ -331,6 +374,7 @@ int main(void)
 		cmocka_unit_test(what_is_missing_is_named),
 		cmocka_unit_test(all_faults_come_at_once_in_order),
 		cmocka_unit_test(unit_names_are_checked),
+		cmocka_unit_test(another_host_can_be_named),
 		cmocka_unit_test(names_fit_the_helper),
 		cmocka_unit_test(texts_are_one_line),
 		cmocka_unit_test(only_so_many_are_shown),

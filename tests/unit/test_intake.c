@@ -61,6 +61,8 @@ static int setup(void **state)
 	instance.act.caught_up = true;
 	instance.probe = instance.act.probe->create(NULL, 0);
 	instance.sink = (struct mqw_sink){.emit = mqw_instance_emit, .ctx = &instance};
+	instance.logs[0].instance = &instance;
+	instance.log_count = instance.log_open = 1;
 	mqw_loss_reader_init(&instance.loss);
 	mqw_syslog_reader_init(&instance.syslog, 0, MQW_TIME_NONE);
 	assert_non_null(instance.act.tracker);
@@ -86,7 +88,7 @@ static void logged_as(int64_t ago, const char *tag, const char *text)
 	mqw_time_format(&line, mqw_clock_now() - ago * MQW_SECOND);
 	mqw_buffer_printf(&line, " mx %s[1]: %s", tag, text);
 	raw.text = mqw_buffer_slice(&line);
-	mqw_instance_source_ops.line(&instance, &raw, (struct mqw_evidence){0});
+	mqw_instance_source_ops.line(&instance.logs[0], &raw, (struct mqw_evidence){0});
 	mqw_buffer_done(&line);
 }
 
@@ -456,7 +458,7 @@ static void test_line_without_memory(void **state)
 	mqw_buffer_add_str(&text, " mx postfix/smtpd[1]: " ID ": client=localhost[127.0.0.1]");
 	raw.text = mqw_buffer_slice(&text);
 	memory_left = 0;
-	mqw_instance_source_ops.line(&instance, &raw, (struct mqw_evidence){0});
+	mqw_instance_source_ops.line(&instance.logs[0], &raw, (struct mqw_evidence){0});
 	mqw_instance_note_lost(&instance);
 	memory_left = -1;
 	assert_false(mqw_tracker_has_gap(
@@ -492,11 +494,11 @@ static void test_stuck(void **state)
 		dprintf(fd, "line %d\n", i);
 	close(fd);
 	assert_true(sd_event_new(&loop) >= 0);
-	assert_int_equal(mqw_file_tail_open(&options, &ops, loop, &instance.tail), 0);
-	assert_false(mqw_file_tail_busy(instance.tail, &work));
+	assert_int_equal(mqw_file_tail_open(&options, &ops, loop, &instance.logs[0].tail), 0);
+	assert_false(mqw_file_tail_busy(instance.logs[0].tail, &work));
 	for (int turn = 0; turn < 10; turn++) {
 		assert_true(sd_event_run(loop, 1000000) >= 0);
-		assert_true(mqw_file_tail_busy(instance.tail, &more));
+		assert_true(mqw_file_tail_busy(instance.logs[0].tail, &more));
 		assert_true(more > work);
 		work = more;
 		assert_false(mqw_instance_is_stuck(&instance));
@@ -508,12 +510,12 @@ static void test_stuck(void **state)
 	assert_true(mqw_instance_is_stuck(&instance));
 	assert_true(sd_event_run(loop, 1000000) >= 0);
 	assert_false(mqw_instance_is_stuck(&instance));
-	for (int turn = 0; turn < 1000 && mqw_file_tail_busy(instance.tail, &more); turn++)
+	for (int turn = 0; turn < 1000 && mqw_file_tail_busy(instance.logs[0].tail, &more); turn++)
 		assert_true(sd_event_run(loop, 1000000) >= 0);
 	/* All of it is read: it may rest as long as it wants to. */
 	for (looks = 0; looks < 100; looks++)
 		assert_false(mqw_instance_is_stuck(&instance));
-	instance.tail = mqw_file_tail_close(instance.tail);
+	instance.logs[0].tail = mqw_file_tail_close(instance.logs[0].tail);
 	sd_event_unref(loop);
 	unlink(path);
 }

@@ -82,6 +82,8 @@ static void begin(const char *zone)
 	instance.act.caught_up = true;
 	instance.probe = instance.act.probe->create(NULL, 0);
 	instance.sink = (struct mqw_sink){.emit = mqw_instance_emit, .ctx = &instance};
+	instance.logs[0].instance = &instance;
+	instance.log_count = instance.log_open = 1;
 	mqw_loss_reader_init(&instance.loss);
 	mqw_syslog_reader_init(&instance.syslog, 0, MQW_TIME_NONE);
 	assert_non_null(instance.act.tracker);
@@ -113,7 +115,7 @@ static void line(const char *stamp, const char *program, const char *text)
 
 	snprintf(all, sizeof(all), "%s mx postfix/%s[1]: " ID ": %s", stamp, program, text);
 	raw.text = mqw_slice_of(all);
-	mqw_instance_source_ops.line(&instance, &raw, (struct mqw_evidence){0});
+	mqw_instance_source_ops.line(&instance.logs[0], &raw, (struct mqw_evidence){0});
 }
 
 static void opened(const char *stamp)
@@ -341,7 +343,7 @@ static void log_follow(struct log *l)
 	const struct mqw_file_tail_options o = {
 		.path = l->path, .position = l->position, .linger = 40 * 1000};
 
-	ops.ctx = &instance;
+	ops.ctx = &instance.logs[0];
 	assert_int_equal(mqw_file_tail_open(&o, &ops, l->loop, &l->tail), 0);
 }
 

@@ -115,6 +115,7 @@ static void start(void)
 	instance = calloc(1, sizeof(*instance));
 	assert_non_null(instance);
 	instance->config = &config;
+	instance->logs[0].instance = instance;
 	instance->host.ledger = ledger;
 	instance->host.rules = &no_rules;
 	instance->act.name = config.name;
@@ -162,7 +163,7 @@ static void feed(size_t n)
 	else
 		mqw_buffer_add_str(&line, s->text);
 	raw.text = mqw_buffer_slice(&line);
-	mqw_instance_source_ops.line(instance, &raw, (struct mqw_evidence){0});
+	mqw_instance_source_ops.line(&instance->logs[0], &raw, (struct mqw_evidence){0});
 	mqw_buffer_done(&line);
 }
 
@@ -277,6 +278,7 @@ static void test_ledger_away(void **state)
 static void test_another_log(void **state)
 {
 	char log[80];
+	const char *const logs[] = {log, NULL};
 
 	(void)state;
 	start();
@@ -285,10 +287,10 @@ static void test_another_log(void **state)
 		feed(i);
 	keep();
 	snprintf(log, sizeof(log), "%s/mail.log", dir);
-	config.log = log;
+	config.logs = logs;
 	assert_true(sd_event_new(&instance->host.event) >= 0);
 	instance->history = false;
-	assert_int_equal(open_source(instance), 0);
+	assert_int_equal(mqw_instance_logs_open(instance), 0);
 	assert_true(instance->history);
 	assert_totals("0 messages", "another log", 0);
 	assert_int_equal(instance->totals.now[MQW_TOTAL_LINES], 0);
@@ -296,7 +298,7 @@ static void test_another_log(void **state)
 	instance->moved = true;
 	assert_int_equal(mqw_instance_keep(instance), 0);
 	sd_event_unref(instance->host.event);
-	config.log = NULL;
+	config.logs = NULL;
 	die();
 	start();
 	assert_totals("0 messages", "kept", 0);

@@ -84,6 +84,7 @@ struct mqw_act *mqw_act_free(struct mqw_act *a)
 	mqw_sender_free(a->sender); /* hands its last answers to the outbox */
 	mqw_outbox_free(a->outbox);
 	mqw_tells_free(a);
+	mqw_aftermaths_free(a);
 	for (struct mqw_call *c = a->calls; c; c = next) {
 		next = c->next;
 		mqw_call_free(c);
@@ -144,6 +145,7 @@ void mqw_call_free(struct mqw_call *c)
 		p = &(*p)->next;
 	*p = c->next;
 	sd_event_source_unref(c->timer);
+	mqw_remote_cancel(c->remote);
 	free(c->rule);
 	free(c->queue_id);
 	free(c->healthy_smtp);

@@ -17,6 +17,8 @@
 #include "watchdogd/ledger/ledger.h"
 #include "watchdogd/vault/vault.h"
 
+struct mqw_remote;
+
 /* One instance as the actions need it; owned by the daemon, outlives the actions. */
 struct mqw_act_instance {
 	const char *name;
@@ -25,6 +27,7 @@ struct mqw_act_instance {
 	struct mqw_vault *vault; /* NULL: no copies are kept, or not now: */
 	bool vault_missing; /* they are to be, and the vault cannot be opened */
 	const char *tell_via; /* relay for notes to senders; NULL: they are told nothing */
+	const struct mqw_remote *remote; /* how another host's service is restarted; NULL: ours */
 	bool caught_up; /* the log has been read to its end at least once */
 	/* The name of a numbered source, for evidence in alerts; NULL: it is left out. */
 	const char *(*source_name)(void *ctx, uint32_t source);

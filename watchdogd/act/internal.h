@@ -4,6 +4,7 @@
 #define MQW_ACT_INTERNAL_H
 
 #include "watchdogd/act/act.h"
+#include "watchdogd/act/remote.h"
 
 /* An action that a rule asked for and that is not begun yet. Strings are owned. */
 struct mqw_wish {
@@ -34,6 +35,8 @@ struct mqw_call {
 	char *healthy_smtp;
 	int64_t healthy_within;
 	int64_t deadline; /* by which the service has to be healthy */
+	struct mqw_remote_call *remote; /* under way; NULL none */
+	char how[240]; /* the service of another host was restarted */
 	sd_event_source *timer;
 	/* A result that the ledger would not keep yet; detail "" none. */
 	enum mqw_action_state state;
@@ -59,6 +62,7 @@ struct mqw_act {
 	int64_t said[MQW_ACT_SAID];
 	size_t said_count;
 	struct mqw_tell *tells;
+	struct mqw_aftermath *aftermaths;
 	int64_t last_intent; /* id of the newest action written; 0 none */
 };
 
@@ -160,6 +164,24 @@ int mqw_act_alert(struct mqw_act *a, const struct mqw_wish *w, int64_t now);
 /* service.c: requeue, flush and restart. As recover. */
 int mqw_act_service(struct mqw_act *a, struct mqw_wish *w, int64_t now);
 void mqw_act_ask_service(struct mqw_call *c);
+
+/*
+ * A restart of another host's service that was cut off by the end of the last process: starts the
+ * service if it was left stopped, and writes the result.
+ */
+void mqw_act_finish_restart(
+	struct mqw_act *a, struct mqw_act_instance *i, const struct mqw_action_record *record);
+
+/*
+ * aftermath.c: what became of the messages that were stuck when a service was restarted. _begin()
+ * before the restart, _end() with what came of it; _look() now and then: it says so when the fate of
+ * all is known, or five minutes after the end. It is not kept: an end of the daemon in between leaves
+ * it unsaid.
+ */
+void mqw_aftermath_begin(struct mqw_act *a, const struct mqw_call *c);
+void mqw_aftermath_end(struct mqw_act *a, const struct mqw_call *c, bool restarted, int64_t now);
+void mqw_aftermath_look(struct mqw_act *a, const struct mqw_act_instance *i, int64_t now);
+void mqw_aftermaths_free(struct mqw_act *a);
 
 /* A call for an action, linked in; NULL when memory is out. */
 struct mqw_call *mqw_call_create(struct mqw_act *a, struct mqw_act_instance *instance, int64_t id,

@@ -276,6 +276,10 @@ static int resolve_one(void *ctx, const struct mqw_action_record *record)
 		resolve_alert(s, record);
 		break;
 	case MQW_ACTION_RESTART:
+		if (s->instance->remote) {
+			mqw_act_finish_restart(s->act, s->instance, record);
+			break;
+		}
 		end(s, record, kind, MQW_ACTION_STATE_UNCLEAR,
 			"the watchdog ended before the answer came");
 		break;
@@ -304,5 +308,6 @@ void mqw_act_resolve(struct mqw_act *a, struct mqw_act_instance *instance, int64
 			mqw_act_conclude_recover(c);
 	}
 	mqw_tell_again(a, now);
+	mqw_aftermath_look(a, instance, now);
 	mqw_ledger_each_action(a->ledger, true, OPEN_MAX, resolve_one, &s);
 }

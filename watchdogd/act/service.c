@@ -45,10 +45,25 @@ static void healthy(struct mqw_call *c, const char *how)
 
 static void on_greeting(void *ctx, bool greets)
 {
-	if (greets)
+	struct mqw_call *c = ctx;
+
+	if (greets && c->how[0]) {
+		size_t n = strlen(c->how);
+
+		snprintf(c->how + n, sizeof(c->how) - n, "; SMTP answers");
+		healthy(c, c->how);
+	} else if (greets)
 		healthy(ctx, "restarted; service alive, SMTP answers");
 	else
 		not_healthy(ctx, "no SMTP greeting");
+}
+
+static void check_smtp(struct mqw_call *c)
+{
+	if (!c->healthy_smtp)
+		healthy(c, c->how[0] ? c->how : "restarted; service alive");
+	else if (mqw_smtp_check(c->act->event, c->healthy_smtp, on_greeting, c) < 0)
+		not_healthy(c, "the SMTP check could not be started");
 }
 
 static void on_health(void *ctx, int error, const struct mqw_helper_answer *answer)
@@ -59,16 +74,17 @@ static void on_health(void *ctx, int error, const struct mqw_helper_answer *answ
 		not_healthy(c, "the helper gave no answer");
 	else if (answer->status != MQW_HELPER_OK)
 		not_healthy(c, answer->text);
-	else if (!c->healthy_smtp)
-		healthy(c, "restarted; service alive");
-	else if (mqw_smtp_check(c->act->event, c->healthy_smtp, on_greeting, c) < 0)
-		not_healthy(c, "the SMTP check could not be started");
+	else
+		check_smtp(c);
 }
 
 static void check_health(struct mqw_call *c)
 {
-	if (mqw_helper_call(c->act->helper, MQW_HELPER_HEALTH, c->instance->name, "",
-		    MQW_HELPER_TIMEOUT, on_health, c) < 0)
+	/* That it runs was a part of restarting it. */
+	if (c->instance->remote)
+		check_smtp(c);
+	else if (mqw_helper_call(c->act->helper, MQW_HELPER_HEALTH, c->instance->name, "",
+			 MQW_HELPER_TIMEOUT, on_health, c) < 0)
 		not_healthy(c, "the helper cannot be reached");
 }
 
@@ -78,6 +94,10 @@ static void on_answer(void *ctx, int error, const struct mqw_helper_answer *answ
 	bool done = error == 0 &&
 		(answer->status == MQW_HELPER_OK || answer->status == MQW_HELPER_ALREADY);
 
+	c->remote = NULL;
+	mqw_aftermath_end(c->act, c, done, mqw_clock_now());
+	if (done && c->instance->remote)
+		snprintf(c->how, sizeof(c->how), "%s", answer->text);
 	if (done && c->kind == MQW_ACTION_RESTART) {
 		c->deadline = mqw_clock_now() + c->healthy_within;
 		check_health(c);
@@ -104,15 +124,26 @@ void mqw_act_ask_service(struct mqw_call *c)
 		[MQW_ACTION_FLUSH] = MQW_HELPER_FLUSH,
 		[MQW_ACTION_RESTART] = MQW_HELPER_RESTART,
 	};
-	int r = mqw_helper_call(c->act->helper, ops[c->kind], c->instance->name,
-		c->kind == MQW_ACTION_REQUEUE ? c->queue_id : "",
-		c->kind == MQW_ACTION_RESTART ? MQW_HELPER_TIMEOUT_RESTART : MQW_HELPER_TIMEOUT,
-		on_answer, c);
+	bool remote = c->instance->remote && c->kind == MQW_ACTION_RESTART;
+	int r;
 
+	if (remote) {
+		mqw_aftermath_begin(c->act, c);
+		r = mqw_remote_begin(c->act->event, c->instance->remote, MQW_REMOTE_RESTART,
+			on_answer, c, &c->remote);
+	} else {
+		r = mqw_helper_call(c->act->helper, ops[c->kind], c->instance->name,
+			c->kind == MQW_ACTION_REQUEUE ? c->queue_id : "",
+			c->kind == MQW_ACTION_RESTART ? MQW_HELPER_TIMEOUT_RESTART
+						      : MQW_HELPER_TIMEOUT,
+			on_answer, c);
+	}
 	if (r < 0) {
 		/* Nothing was sent. */
-		mqw_act_conclude(
-			c->act, c, MQW_ACTION_STATE_FAILED, "the helper cannot be reached");
+		mqw_aftermath_end(c->act, c, false, mqw_clock_now());
+		mqw_act_conclude(c->act, c, MQW_ACTION_STATE_FAILED,
+			remote ? "no process could be started for it"
+			       : "the helper cannot be reached");
 		mqw_call_free(c);
 	}
 }
@@ -129,6 +160,36 @@ static void ask_later(struct mqw_act *a, struct mqw_wish *w, int64_t id)
 	c->healthy_smtp = w->healthy_smtp;
 	w->healthy_smtp = NULL;
 	c->healthy_within = w->action.healthy_within ? w->action.healthy_within : HEALTHY_WITHIN;
+}
+
+static void on_finished(void *ctx, int error, const struct mqw_helper_answer *answer)
+{
+	struct mqw_call *c = ctx;
+	enum mqw_action_state state = MQW_ACTION_STATE_UNCLEAR;
+	struct mqw_buffer detail = {0};
+
+	c->remote = NULL;
+	if (error == 0 && answer->status == MQW_HELPER_OK)
+		state = MQW_ACTION_STATE_DONE;
+	else
+		mqw_buffer_add_str(&detail, "the watchdog ended before the answer came; ");
+	mqw_buffer_add_str(&detail, error < 0 ? strerror(-error) : answer->text);
+	mqw_act_conclude(c->act, c, state, mqw_buffer_str(&detail));
+	mqw_buffer_done(&detail);
+	mqw_call_free(c);
+}
+
+void mqw_act_finish_restart(
+	struct mqw_act *a, struct mqw_act_instance *i, const struct mqw_action_record *record)
+{
+	struct mqw_call *c = mqw_call_create(
+		a, i, record->id, MQW_ACTION_RESTART, record->rule, record->queue_id);
+
+	/* Otherwise it is found again at the next look. */
+	if (c &&
+		mqw_remote_begin(
+			a->event, i->remote, MQW_REMOTE_FINISH, on_finished, c, &c->remote) < 0)
+		mqw_call_free(c);
 }
 
 /* One that is found again, after a death that came before it was kept, asks for nothing new. */

@@ -106,14 +106,14 @@ static int describe_child(
 	return -r;
 }
 
-static int spawn(const struct mqw_process *p, int in, int out, int err, pid_t *ret_pid)
+static int spawn(const char *const *argv, int in, int out, int err, pid_t *ret_pid)
 {
 	static const char *const environment[] = {
 		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL};
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	char path[PATH_MAX];
-	int r = find_program(p->argv[0], path, sizeof(path));
+	int r = find_program(argv[0], path, sizeof(path));
 
 	if (r < 0)
 		return r;
@@ -126,7 +126,7 @@ static int spawn(const struct mqw_process *p, int in, int out, int err, pid_t *r
 	r = describe_child(&actions, &attr, in, out, err);
 	/* The casts are of POSIX's making: posix_spawn() changes neither vector. */
 	if (r == 0)
-		r = -posix_spawn(ret_pid, path, &actions, &attr, (char *const *)p->argv,
+		r = -posix_spawn(ret_pid, path, &actions, &attr, (char *const *)argv,
 			(char *const *)environment);
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&actions);
@@ -206,7 +206,7 @@ int mqw_process_run(struct mqw_process *p)
 		fcntl(out[0], F_SETFL, O_NONBLOCK) < 0 || fcntl(err[0], F_SETFL, O_NONBLOCK) < 0)
 		r = -errno;
 	if (r == 0)
-		r = spawn(p, in, out[1], err[1], &pid);
+		r = spawn(p->argv, in, out[1], err[1], &pid);
 	if (in >= 0)
 		close(in);
 	for (size_t i = 0; i < 2; i++)
@@ -227,6 +227,20 @@ int mqw_process_run(struct mqw_process *p)
 			close(outputs[i].fd);
 	}
 	return r < 0 ? r : p->out.failed || p->err.failed ? -ENOMEM : 0;
+}
+
+int mqw_process_start(const char *const *argv, struct mqw_slice input, int out, pid_t *ret_pid)
+{
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC), in = -1, r;
+
+	r = null < 0 ? -errno : open_input(input, &in);
+	if (r == 0)
+		r = spawn(argv, in, out, null, ret_pid);
+	if (in >= 0)
+		close(in);
+	if (null >= 0)
+		close(null);
+	return r;
 }
 
 void mqw_process_done(struct mqw_process *p)

@@ -7,6 +7,8 @@
 #ifndef MQW_BASE_PROCESS_H
 #define MQW_BASE_PROCESS_H
 
+#include <sys/types.h>
+
 #include "watchdogd/base/buffer.h"
 
 struct mqw_process {
@@ -29,6 +31,13 @@ struct mqw_process {
  * with its outputs open is not waited for.
  */
 int mqw_process_run(struct mqw_process *p);
+
+/*
+ * Starts a program that runs beside ours, as above but for its streams: it reads input, writes to
+ * out (a socket, say; our copy stays ours to close), and its errors are thrown away. It leads a
+ * process group of its own; the caller waits for it. 0, or a negative errno as above.
+ */
+int mqw_process_start(const char *const *argv, struct mqw_slice input, int out, pid_t *ret_pid);
 
 /* Frees the outputs. */
 void mqw_process_done(struct mqw_process *p);

@@ -20,19 +20,38 @@ static void print_help(FILE *to)
 		to);
 }
 
+/* What `restart` restarts: a program is run, a unit, or the first of these that another host has. */
+static void add_service(struct mqw_buffer *b, const struct mqw_instance_config *in,
+	const struct mqw_probe_ops *probe)
+{
+	const char *const *usual = probe->windows_services;
+
+	mqw_buffer_add_str(b, in->restart_command ? ", restarted by " : ", service ");
+	if (in->restart_command || in->service)
+		mqw_buffer_add_printable(b,
+			mqw_slice_of(in->restart_command ? in->restart_command[0] : in->service));
+	else if (!in->host)
+		mqw_buffer_add_printable(b, mqw_slice_of(probe->default_unit));
+	for (; !in->restart_command && !in->service && in->host && usual && *usual; usual++)
+		mqw_buffer_printf(b, "%s%s", *usual, usual[1] ? " or " : "");
+	if (in->host)
+		mqw_buffer_printf(b, " on %s", in->host);
+}
+
 static void add_instance(struct mqw_buffer *b, const struct mqw_instance_config *in)
 {
 	const struct mqw_probe_ops *probe = mqw_probe_find(mqw_slice_of(in->type));
 
 	mqw_buffer_printf(b, "instance %s: %s, log ", in->name, in->type);
-	mqw_buffer_add_printable(b, mqw_slice_of(in->log ? in->log : probe->default_log));
-	mqw_buffer_add_str(b, in->log ? ", queue " : " (its usual place), queue ");
+	for (size_t i = 0; i < in->log_count; i++) {
+		mqw_buffer_add_str(b, i ? " and " : "");
+		mqw_buffer_add_printable(b, mqw_slice_of(in->logs[i]));
+	}
+	if (!in->log_count)
+		mqw_buffer_add_printable(b, mqw_slice_of(probe->default_log));
+	mqw_buffer_add_str(b, in->log_count ? ", queue " : " (its usual place), queue ");
 	mqw_buffer_add_printable(b, mqw_slice_of(in->queue ? in->queue : "as the MTA says"));
-	mqw_buffer_add_str(b, in->restart_command ? ", restarted by " : ", service ");
-	mqw_buffer_add_printable(b,
-		mqw_slice_of(in->restart_command ? in->restart_command[0]
-				: in->service    ? in->service
-						 : probe->default_unit));
+	add_service(b, in, probe);
 	mqw_buffer_add_str(b, ", lifetime ");
 	if (in->lifetime)
 		mqw_span_format(b, in->lifetime);
@@ -101,7 +120,7 @@ static void add_warning(struct mqw_buffer *b, sd_bus *bus, const struct mqw_inst
 	struct mqw_buffer why = {0};
 	char unit[256];
 
-	if (in->restart_command)
+	if (in->restart_command || in->host)
 		return;
 	if (mqw_service_find(bus, in->service, usual, unit, sizeof(unit), &why) > 0)
 		mqw_service_advise(bus, unit, usual, &why);

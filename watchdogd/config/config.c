@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/un.h>
 
+#include "watchdogd/base/share_url.h"
 #include "watchdogd/base/zone.h"
 #include "watchdogd/config/internal.h"
 #include "watchdogd/config/read.h"
@@ -56,9 +57,13 @@ static const char *check_socket(struct mqw_slice s)
 
 static const char *check_log(struct mqw_slice s)
 {
+	struct mqw_share_url url;
+
+	if (mqw_share_url_is(s))
+		return mqw_share_url_parse(s, &url);
 	return mqw_slice_eq(s, MQW_LIT("journal")) || is_path(s, 4095)
 		? NULL
-		: "\"journal\" or an absolute path or glob";
+		: "\"journal\", an absolute path or glob, or smb://HOST/SHARE/...";
 }
 
 /* The names that useradd(8) and systemd take. */
@@ -68,7 +73,7 @@ static const char *check_group(struct mqw_slice s)
 }
 
 /* The characters of systemd.unit(5); "\" stands in escaped names. */
-static const char *check_service(struct mqw_slice s)
+static const char *check_unit(struct mqw_slice s)
 {
 	if (!made_of(s, ":-_.\\@", 255) || !mqw_slice_ends(s, MQW_LIT(".service")) ||
 		s.len == sizeof(".service") - 1 || s.ptr[0] == '@')
@@ -78,9 +83,38 @@ static const char *check_service(struct mqw_slice s)
 		: NULL;
 }
 
+/* Windows allows more in the name of a service; what mail servers have is this. */
+static const char *check_windows_service(struct mqw_slice s)
+{
+	return made_of(s, "-_.$", 80) && s.ptr[0] != '-'
+		? NULL
+		: "the name of a Windows service, as SMTPSVC or MSExchangeTransport";
+}
+
+static const char *check_host(struct mqw_slice s)
+{
+	return mqw_share_url_is_host(s) ? NULL : "the name or the IPv4 address of a host";
+}
+
+static const char *check_credentials(struct mqw_slice s)
+{
+	return is_path(s, 4095) || (made_of(s, "-_.", 255) && s.ptr[0] != '.')
+		? NULL
+		: "an absolute path, or the name of a credential of systemd";
+}
+
 static const char *check_hop(struct mqw_slice s)
 {
 	return mqw_slice_chr(s, ' ') == s.len && s.len <= 255 ? NULL : "a host name or an address";
+}
+
+/* NT1 is the only one that Windows 2003 and older know. */
+static const char *check_protocol(struct mqw_slice s)
+{
+	return mqw_slice_eq(s, MQW_LIT("NT1")) || mqw_slice_eq(s, MQW_LIT("SMB2")) ||
+			mqw_slice_eq(s, MQW_LIT("SMB3"))
+		? NULL
+		: "NT1, SMB2 or SMB3";
 }
 
 static const char *check_zone(struct mqw_slice s)
@@ -98,10 +132,16 @@ static const char *const flush_words[] = {"never", "each", NULL};
 static const struct mqw_field instance_fields[] = {
 	{"name", MQW_FIELD_TEXT, true, INSTANCE(name), .check = mqw_config_check_name},
 	{"type", MQW_FIELD_TEXT, true, INSTANCE(type), .check = mqw_config_check_name},
-	{"log", MQW_FIELD_TEXT, false, INSTANCE(log), .check = check_log},
+	{"log", MQW_FIELD_TEXTS, false, INSTANCE(logs), INSTANCE(log_count), .check = check_log},
 	{"queue", MQW_FIELD_TEXT, false, INSTANCE(queue), .check = mqw_config_check_path},
 	{"config_dir", MQW_FIELD_TEXT, false, INSTANCE(config_dir), .check = mqw_config_check_path},
-	{"service", MQW_FIELD_TEXT, false, INSTANCE(service), .check = check_service},
+	{"service", MQW_FIELD_TEXT, false, INSTANCE(service), .check = NULL},
+	{"host", MQW_FIELD_TEXT, false, INSTANCE(host), .check = check_host},
+	{"credentials", MQW_FIELD_TEXT, false, INSTANCE(credentials), .check = check_credentials},
+	{"restart_credentials", MQW_FIELD_TEXT, false, INSTANCE(restart_credentials),
+		.check = check_credentials},
+	{"smb_min_protocol", MQW_FIELD_TEXT, false, INSTANCE(smb_min_protocol),
+		.check = check_protocol},
 	{"restart_command", MQW_FIELD_TEXTS, false, INSTANCE(restart_command), SIZE_MAX,
 		.check = NULL},
 	{"next_hops", MQW_FIELD_TEXTS, false, INSTANCE(next_hops), INSTANCE(next_hop_count),
@@ -152,6 +192,76 @@ static const struct mqw_field top_fields[] = {
 	{"helper_socket", MQW_FIELD_TEXT, false, TOP(helper_socket), .check = check_socket,
 		.fallback = MQW_HELPER_SOCKET},
 };
+
+/* The host of the first log on a share; empty when none is. */
+static struct mqw_slice share_host(const struct mqw_instance_config *in)
+{
+	struct mqw_share_url url;
+
+	for (size_t i = 0; i < in->log_count; i++)
+		if (mqw_share_url_is(mqw_slice_of(in->logs[i])) &&
+			!mqw_share_url_parse(mqw_slice_of(in->logs[i]), &url))
+			return url.host;
+	return MQW_SLICE_NULL;
+}
+
+/* The host of logs on a share is the one whose service is restarted, unless another is named. */
+static int settle_host(struct mqw_config *c, struct mqw_instance_config *in)
+{
+	struct mqw_slice host = share_host(in);
+
+	if (!in->host && host.len) {
+		in->host = mqw_arena_strdup(&c->arena, host);
+		if (!in->host)
+			return -ENOMEM;
+	}
+	if (!in->restart_credentials)
+		in->restart_credentials = in->credentials;
+	return 0;
+}
+
+/* Whether it says that another host is watched, be it in a way that is faulty. */
+static bool means_other_host(const struct mqw_yaml_node *map)
+{
+	const struct mqw_yaml_node *log = mqw_yaml_get(map, MQW_LIT("log"));
+
+	if (mqw_yaml_get(map, MQW_LIT("host")) || (log && mqw_share_url_is(log->text)))
+		return true;
+	for (const struct mqw_yaml_node *n = log ? log->first : NULL; n; n = n->next)
+		if (mqw_share_url_is(n->text))
+			return true;
+	return false;
+}
+
+/* Keys that have no use without another host. */
+static void check_remote(
+	const struct mqw_instance_config *in, const struct mqw_yaml_node *map, struct mqw_faults *f)
+{
+	static const char *const keys[] = {
+		"credentials", "restart_credentials", "smb_min_protocol"};
+	bool remote = means_other_host(map);
+	const struct mqw_yaml_node *n = mqw_yaml_get(map, MQW_LIT("log"));
+	const char *allowed;
+
+	if (in->log_count > MQW_CONFIG_LOGS_MAX)
+		mqw_faults_add(f, n->line, n->column, "log: %zu of them; allowed are %d",
+			in->log_count, MQW_CONFIG_LOGS_MAX);
+	for (size_t i = 0; !remote && i < COUNT(keys); i++) {
+		n = mqw_yaml_get(map, mqw_slice_of(keys[i]));
+		if (n)
+			mqw_faults_add(f, n->key_line, n->key_column,
+				"%s: of no use without host: or a log: smb://...", keys[i]);
+	}
+	if (in->host && !in->credentials && (share_host(in).len || !in->restart_command))
+		mqw_faults_add(f, map->line, map->column,
+			"an instance on another host needs the key \"credentials\"");
+	n = mqw_yaml_get(map, MQW_LIT("service"));
+	allowed = !n || !in->service ? NULL
+		: in->host           ? check_windows_service(n->text)
+				     : check_unit(n->text);
+	if (allowed)
+		mqw_schema_reject(f, n, "service", allowed);
+}
 
 /* The node of a key of the instance, for faults that the tables cannot see. */
 static void check_instance(const struct mqw_config *c, const struct mqw_instance_config *in,
@@ -206,6 +316,10 @@ static int read_instances(
 			COUNT(instance_fields), in, f);
 		if (err < 0)
 			return err;
+		err = settle_host(c, in);
+		if (err < 0)
+			return err;
+		check_remote(in, n, f);
 		check_instance(c, in, n, f);
 		c->instance_count++;
 	}

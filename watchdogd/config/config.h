@@ -23,13 +23,25 @@ enum mqw_keep { MQW_KEEP_NONE, MQW_KEEP_DEFERRED, MQW_KEEP_ALL };
 /* Whether a copy in the vault waits for the disk. */
 enum mqw_flush { MQW_FLUSH_NEVER, MQW_FLUSH_EACH };
 
+#define MQW_CONFIG_LOGS_MAX 8
+
 struct mqw_instance_config {
 	const char *name; /* unique; letters, digits, - and _ */
 	const char *type; /* a probe's name; that it exists is checked by the daemon's loader */
-	const char *log; /* "journal", a path or a glob; NULL: the MTA's usual place */
+	/* Each "journal", a path, a glob or smb://...; NULL-terminated; NULL: the MTA's usual place */
+	const char *const *logs;
+	size_t log_count;
 	const char *queue; /* NULL: asked from the MTA */
 	const char *config_dir; /* of the MTA; NULL: its default */
-	const char *service; /* unit that `restart` restarts; NULL: the MTA's default */
+	/* What `restart` restarts: a unit, or a service of the host that is named; NULL: the default */
+	const char *service;
+	const char *
+		host; /* whose service that is: restarted by the daemon; NULL: ours, by the helper */
+	/* For host and smb://: a path, or the name of a credential of systemd; NULL none. */
+	const char *credentials;
+	const char *
+		restart_credentials; /* of another user, for host alone; set where credentials is */
+	const char *smb_min_protocol; /* by Samba's name; NULL: Samba's own choice */
 	const char *const *restart_command; /* argument vector instead of a unit; NULL none */
 	const char *const *next_hops; /* NULL-terminated; relays whose hand-off is followed */
 	size_t next_hop_count;

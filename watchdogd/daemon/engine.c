@@ -180,10 +180,14 @@ static bool same_list(const char *const *a, const char *const *b)
 
 static bool same_instance(const struct mqw_instance_config *a, const struct mqw_instance_config *b)
 {
-	/* restart_command is the helper's, which reads the configuration for each request. */
+	/* restart_command of this host is the helper's, which reads the configuration each time. */
 	return same_text(a->name, b->name) && same_text(a->type, b->type) &&
-		same_text(a->log, b->log) && same_text(a->queue, b->queue) &&
+		same_list(a->logs, b->logs) && same_text(a->queue, b->queue) &&
 		same_text(a->config_dir, b->config_dir) && same_text(a->service, b->service) &&
+		same_text(a->host, b->host) && same_text(a->credentials, b->credentials) &&
+		same_text(a->restart_credentials, b->restart_credentials) &&
+		same_text(a->smb_min_protocol, b->smb_min_protocol) &&
+		(!a->host || same_list(a->restart_command, b->restart_command)) &&
 		same_list(a->next_hops, b->next_hops) && a->lifetime == b->lifetime &&
 		a->tell_sender == b->tell_sender &&
 		same_text(a->tell_sender_via, b->tell_sender_via) &&

@@ -29,7 +29,7 @@ static void settle_options(struct mqw_instance *i, struct mqw_tracker_options *o
 	struct mqw_mta_settings told = {0};
 	int r = i->act.probe->ask ? i->act.probe->ask(c->config_dir, &told) : -ENOTSUP;
 
-	if (r < 0 && (!c->lifetime || !c->queue))
+	if (i->act.probe->ask && r < 0 && (!c->lifetime || !c->queue))
 		mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, i->act.name,
 			"%s does not tell its settings (%s): its defaults are assumed; lifetime: "
 			"and "
@@ -132,55 +132,24 @@ static int open_queue(struct mqw_instance *i)
 	return r;
 }
 
-/* The log is read from its beginning: the first time ever, or another one than before. */
-static void begin_history(struct mqw_instance *i)
+/* Where the service runs elsewhere: how it is restarted. */
+static void settle_remote(struct mqw_instance *i)
 {
-	i->history = true;
-	mqw_totals_restart(&i->totals, mqw_clock_now(), i->act.tracker);
-}
+	static const char *const none[] = {NULL};
+	const struct mqw_instance_config *c = i->config;
+	const char *const *usual = i->act.probe->windows_services;
 
-/* Opens the log at a position, "" for none. */
-static int open_log(struct mqw_instance *i, const char *position)
-{
-	struct mqw_source_ops ops = mqw_instance_source_ops;
-	const struct mqw_journal_options journal = {.position = position,
-		.start = MQW_JOURNAL_START_BOOT,
-		.facility = MQW_JOURNAL_MAIL};
-	const struct mqw_file_tail_options file = {.path = i->log, .position = position};
-	int r;
-
-	ops.ctx = i;
-	if (strcmp(i->log, "journal") != 0)
-		return mqw_file_tail_open(&file, &ops, i->host.event, &i->tail);
-	r = mqw_journal_open(&journal, &ops, &i->journal);
-	return r < 0 ? r : mqw_journal_attach(i->journal, i->host.event);
-}
-
-static int open_source(struct mqw_instance *i)
-{
-	struct mqw_buffer position = {0};
-	int r;
-
-	i->log = i->config->log ? i->config->log : i->act.probe->default_log;
-	/* A position belongs to its log: the configuration may name another one by now. */
-	r = mqw_ledger_get_position(i->host.ledger, i->act.name, i->log, &position);
-	if (r == 0)
-		begin_history(i);
-	if (r >= 0)
-		r = open_log(i, mqw_buffer_str(&position));
-	if (r == -EINVAL && position.len) {
-		mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, i->act.name,
-			"the position kept for %s makes no sense: it is read from its beginning",
-			i->log);
-		begin_history(i);
-		i->journal = mqw_journal_close(i->journal);
-		i->tail = mqw_file_tail_close(i->tail);
-		r = open_log(i, "");
-	}
-	mqw_buffer_done(&position);
-	if (r < 0)
-		say_error(i, i->log, r);
-	return r < 0 ? r : 0;
+	if (!c->host)
+		return;
+	i->services[0] = c->service;
+	i->remote = (struct mqw_remote){.host = c->host,
+		.services = c->service ? i->services
+			: usual        ? usual
+				       : none,
+		.credentials = c->restart_credentials,
+		.min_protocol = c->smb_min_protocol,
+		.command = c->restart_command};
+	i->act.remote = &i->remote;
 }
 
 int mqw_instance_open(const struct mqw_instance_config *c, const struct mqw_instance_host *host,
@@ -205,11 +174,13 @@ int mqw_instance_open(const struct mqw_instance_config *c, const struct mqw_inst
 	mqw_syslog_reader_init(&i->syslog, 0, MQW_TIME_NONE);
 	r = i->act.probe ? open_tracker(i) : -ENOTSUP;
 	if (r == 0)
+		settle_remote(i);
+	if (r == 0)
 		r = open_vault(i);
 	if (r == 0)
 		r = open_queue(i);
 	if (r == 0)
-		r = open_source(i);
+		r = mqw_instance_logs_open(i);
 	if (r < 0)
 		mqw_instance_free(i);
 	else
@@ -221,15 +192,16 @@ struct mqw_instance *mqw_instance_free(struct mqw_instance *i)
 {
 	if (!i)
 		return NULL;
-	mqw_file_tail_close(i->tail);
-	mqw_journal_close(i->journal);
+	mqw_instance_logs_close(i);
 	mqw_queue_watch_free(i->queue);
 	mqw_tracker_free(i->act.tracker);
 	mqw_vault_close(i->act.vault);
 	if (i->act.probe && i->probe)
 		i->act.probe->free(i->probe);
-	for (uint32_t n = 0; n < i->name_count; n++)
+	for (uint32_t n = 0; n < i->name_count; n++) {
 		free(i->names[n]);
+		free(i->readers[n]);
+	}
 	free(i->forgotten);
 	free(i->queue_root);
 	free(i->log_name);
@@ -352,6 +324,7 @@ void mqw_instance_tick(struct mqw_instance *i, int64_t now)
 	say_caps(i);
 	open_vault_again(i, now);
 	mqw_instance_note_lost(i);
+	mqw_instance_logs_next(i, false);
 	if (!i->act.caught_up)
 		return;
 	if (i->queue && i->scanned && !i->adopted) {
@@ -370,14 +343,14 @@ void mqw_instance_tick(struct mqw_instance *i, int64_t now)
 		mqw_instance_tell(i);
 	if (i->queue)
 		mqw_queue_watch_tick(i->queue, now);
-	mqw_tracker_tick(i->act.tracker, now);
+	/* While a share is out of reach its log is not silent, it is not heard. */
+	mqw_tracker_tick(i->act.tracker, mqw_instance_logs_known(i, now));
 }
 
 bool mqw_instance_is_stuck(struct mqw_instance *i)
 {
-	uint64_t work = 0;
-	bool busy = i->tail ? mqw_file_tail_busy(i->tail, &work)
-			    : i->journal && mqw_journal_busy(i->journal, &work);
+	uint64_t work;
+	bool busy = mqw_instance_logs_busy(i, &work);
 
 	i->idle_looks = busy && work == i->work ? i->idle_looks + 1 : 0;
 	i->work = work;
@@ -393,7 +366,7 @@ struct mqw_instance_status mqw_instance_status(const struct mqw_instance *i)
 {
 	return (struct mqw_instance_status){.name = i->act.name,
 		.mta = i->act.probe->name,
-		.log = i->log,
+		.log = mqw_buffer_str(&i->shown),
 		.queue = i->queue_root,
 		.caught_up = i->act.caught_up,
 		.lines = i->lines,

@@ -5,13 +5,31 @@
 
 #include "probes/source/file_tail.h"
 #include "probes/source/journal.h"
+#include "probes/source/share_tail.h"
 #include "probes/syslog/header.h"
 #include "probes/syslog/loss.h"
+#include "watchdogd/act/remote.h"
 #include "watchdogd/daemon/instance.h"
 #include "watchdogd/daemon/queue_watch.h"
 #include "watchdogd/daemon/totals.h"
 
-#define MQW_INSTANCE_SOURCES 64 /* names of log files; more go unnamed */
+/*
+ * Names of log files. When there were more, as of hourly logs in weeks, a new one takes the place of
+ * the one that was named the longest ago.
+ */
+#define MQW_INSTANCE_SOURCES 2048
+
+#define MQW_INSTANCE_LOGS MQW_CONFIG_LOGS_MAX
+
+/* One of the logs that an instance reads. */
+struct mqw_instance_log {
+	struct mqw_instance *instance;
+	const char *name; /* as it is configured; the ledger keeps its place by it */
+	struct mqw_file_tail *tail; /* one of these three, once it is open */
+	struct mqw_journal *journal;
+	struct mqw_share_tail *share;
+	bool caught_up; /* read to its end at least once */
+};
 
 struct mqw_instance {
 	struct mqw_act_instance act; /* name, probe, tracker, vault, caught_up */
@@ -21,16 +39,22 @@ struct mqw_instance {
 	struct mqw_sink sink;
 	struct mqw_loss_reader loss;
 	int64_t kept_dropping; /* what the ledger has of it */
-	struct mqw_syslog_reader syslog;
-	struct mqw_file_tail *tail; /* one of these two */
-	struct mqw_journal *journal;
+	struct mqw_syslog_reader syslog; /* of what has no number */
+	struct mqw_syslog_reader *readers[MQW_INSTANCE_SOURCES]; /* of each; NULL not yet */
+	struct mqw_instance_log logs[MQW_INSTANCE_LOGS];
+	size_t log_count, log_open; /* the first so many are open */
+	int64_t log_opened_at; /* the last of these */
+	struct mqw_buffer shown; /* their names */
+	struct mqw_buffer credentials; /* path, for shares */
+	const char *reader[4]; /* of shares, and its arguments */
+	struct mqw_remote remote; /* where act.remote points to, if it does */
+	const char *services[2]; /* of remote, where the configuration names one */
 	struct mqw_queue_watch *queue;
 	char *queue_root; /* NULL: not known, the log alone is watched */
-	const char *log; /* as it is shown */
 	char *log_name; /* what its lines are told by; NULL: nothing */
 	const char **others; /* the names of the other instances, NULL-terminated; NULL none */
 	char *names[MQW_INSTANCE_SOURCES];
-	uint32_t name_count;
+	uint32_t name_count, name_next; /* which are there; which is taken next */
 	uint64_t lines, unparsed; /* of this process */
 	struct mqw_totals totals;
 	int64_t last_line;
@@ -78,6 +102,21 @@ void mqw_instance_adopt(
  */
 void mqw_instance_take_journal(
 	struct mqw_instance *i, const struct mqw_message *m, const char *path);
+
+/*
+ * instance_logs.c. _open() takes the names and opens the first log; _next() the one after those that
+ * are open, at once or when that has been waited for long enough: a log joins what those before it
+ * have told of. 0 or a negative errno, which has been said.
+ */
+int mqw_instance_logs_open(struct mqw_instance *i);
+int mqw_instance_logs_next(struct mqw_instance *i, bool now);
+void mqw_instance_logs_close(struct mqw_instance *i);
+/* Puts their positions into the batch. */
+int mqw_instance_logs_keep(struct mqw_instance *i);
+/* As mqw_file_tail_busy(), of all of them. */
+bool mqw_instance_logs_busy(const struct mqw_instance *i, uint64_t *ret_work);
+/* Until when all that was logged is known: now, unless a share is out of reach. */
+int64_t mqw_instance_logs_known(const struct mqw_instance *i, int64_t now);
 
 /* keep.c: to the ledger and back. */
 /* Takes back what the ledger kept: gaps, messages. 0 or a negative errno. */

@@ -106,24 +106,46 @@ static void take_line(struct mqw_instance *i, const struct mqw_line *line)
 	}
 }
 
+/* What a file says of its stamps and columns holds for no other. */
+static struct mqw_syslog_reader *reader_of(struct mqw_instance *i, uint32_t source)
+{
+	struct mqw_syslog_reader **r;
+
+	if (source >= i->name_count)
+		return &i->syslog;
+	r = &i->readers[source];
+	if (!*r) {
+		*r = malloc(sizeof(**r));
+		if (!*r)
+			return &i->syslog;
+		mqw_syslog_reader_init(*r, 0, MQW_TIME_NONE);
+	}
+	return *r;
+}
+
 static void on_line(void *ctx, const struct mqw_raw_line *raw, struct mqw_evidence evidence)
 {
-	struct mqw_instance *i = ctx;
+	const struct mqw_instance_log *log = ctx;
+	struct mqw_instance *i = log->instance;
 	const struct mqw_probe_ops *mta = i->act.probe;
+	struct mqw_syslog_reader *reader = reader_of(i, evidence.source);
 	struct mqw_line line = {.evidence = evidence};
 	enum mqw_form form;
 
-	i->syslog.now = mqw_clock_now();
-	form = mqw_probe_parse(&mta, &i->syslog, raw->text, &line);
-	if (form != MQW_FORM_NONE && form != MQW_FORM_HEAD)
+	reader->now = mqw_clock_now();
+	form = mqw_probe_parse(&mta, reader, raw->text, &line);
+	if (form != MQW_FORM_NONE && form != MQW_FORM_HEAD) {
+		/* Stamps of another host's clock. */
+		if (log->share && line.time != MQW_TIME_NONE)
+			line.time -= mqw_share_tail_ahead(log->share);
 		take_line(i, &line);
-	else
+	} else
 		i->moved = true;
 }
 
 static void on_entry(void *ctx, const struct mqw_journal_entry *entry, struct mqw_evidence evidence)
 {
-	struct mqw_instance *i = ctx;
+	struct mqw_instance *i = ((const struct mqw_instance_log *)ctx)->instance;
 	struct mqw_line line = {.time = entry->time,
 		.host = entry->host,
 		.tag = entry->identifier,
@@ -137,9 +159,8 @@ static void on_entry(void *ctx, const struct mqw_journal_entry *entry, struct mq
 		take_line(i, &line);
 }
 
-static void on_gap(void *ctx, int64_t from, int64_t to, const char *why)
+static void add_gap(struct mqw_instance *i, int64_t from, int64_t to, const char *why)
 {
-	struct mqw_instance *i = ctx;
 	struct mqw_event gap = mqw_event(MQW_EVENT_GAP, mqw_clock_now());
 
 	gap.from = from == MQW_TIME_NONE ? 0 : from;
@@ -150,11 +171,28 @@ static void on_gap(void *ctx, int64_t from, int64_t to, const char *why)
 	mqw_instance_emit(i, &gap);
 }
 
+static void on_gap(void *ctx, int64_t from, int64_t to, const char *why)
+{
+	add_gap(((const struct mqw_instance_log *)ctx)->instance, from, to, why);
+}
+
+static bool all_caught_up(const struct mqw_instance *i)
+{
+	for (size_t n = 0; n < i->log_count; n++)
+		if (!i->logs[n].caught_up)
+			return false;
+	return true;
+}
+
 static void on_caught_up(void *ctx)
 {
-	struct mqw_instance *i = ctx;
+	struct mqw_instance_log *log = ctx;
+	struct mqw_instance *i = log->instance;
 
-	if (i->act.caught_up)
+	if (!log->caught_up && log == &i->logs[i->log_open - 1])
+		mqw_instance_logs_next(i, true);
+	log->caught_up = true;
+	if (i->act.caught_up || !all_caught_up(i))
 		return;
 	i->act.caught_up = true;
 	/* A log that is empty has a place too: what is rotated away before the next start is missed. */
@@ -170,27 +208,36 @@ static void on_caught_up(void *ctx)
 
 static void on_say(void *ctx, const char *text)
 {
-	const struct mqw_instance *i = ctx;
+	const struct mqw_instance *i = ((const struct mqw_instance_log *)ctx)->instance;
 
 	mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, i->act.name, "%s", text);
 }
 
 static uint32_t on_number(void *ctx, const char *name)
 {
-	struct mqw_instance *i = ctx;
+	struct mqw_instance *i = ((const struct mqw_instance_log *)ctx)->instance;
+	uint32_t n;
+	char *copy;
 
-	for (uint32_t n = 0; n < i->name_count; n++)
+	for (n = 0; n < i->name_count; n++)
 		if (!strcmp(i->names[n], name))
 			return n;
-	if (i->name_count == MQW_INSTANCE_SOURCES)
+	copy = mqw_slice_dup(mqw_slice_of(name));
+	if (!copy)
 		return UINT32_MAX;
-	i->names[i->name_count] = mqw_slice_dup(mqw_slice_of(name));
-	return i->names[i->name_count] ? i->name_count++ : UINT32_MAX;
+	n = i->name_next;
+	i->name_next = (n + 1) % MQW_INSTANCE_SOURCES;
+	i->name_count += n == i->name_count;
+	free(i->names[n]);
+	free(i->readers[n]);
+	i->names[n] = copy;
+	i->readers[n] = NULL;
+	return n;
 }
 
 static int64_t on_stamp(void *ctx, struct mqw_slice text)
 {
-	const struct mqw_instance *i = ctx;
+	const struct mqw_instance *i = ((const struct mqw_instance_log *)ctx)->instance;
 	const struct mqw_probe_ops *mta = i->act.probe;
 	/* Out of turn: the reader of those that come in order must not be led astray. */
 	struct mqw_syslog_reader stamps = i->syslog;
@@ -346,7 +393,7 @@ bool mqw_instance_gone(void *ctx, struct mqw_slice queue_id, enum mqw_place plac
 		if (!i->act.caught_up || now - since < LOG_PATIENCE)
 			return false;
 		if (!mqw_tracker_has_gap(i->act.tracker, since, now))
-			on_gap(i, since, now,
+			add_gap(i, since, now,
 				"the MTA went on with its queue and nothing was logged of it");
 	}
 	e.queue_id = queue_id;

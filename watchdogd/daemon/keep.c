@@ -54,19 +54,6 @@ int mqw_instance_restore(struct mqw_instance *i)
 	return r < 0 ? r : mqw_ledger_each_message(i->host.ledger, i->act.name, restore_one, i);
 }
 
-static int put_position(struct mqw_instance *i)
-{
-	struct mqw_buffer position = {0};
-	int r = i->tail ? mqw_file_tail_position(i->tail, &position)
-			: mqw_journal_position(i->journal, &position);
-
-	if (r == 0 && position.len)
-		r = mqw_ledger_put_position(
-			i->host.ledger, i->act.name, i->log, mqw_buffer_slice(&position));
-	mqw_buffer_done(&position);
-	return r;
-}
-
 static int find_unknown(void *ctx, const struct mqw_message *m)
 {
 	struct mqw_instance *i = ctx;
@@ -189,7 +176,7 @@ static int put_batch(struct mqw_instance *i, struct batch *b)
 	if (r == 0)
 		r = mqw_totals_put(&i->totals, i->host.ledger, i->act.name, i->act.tracker);
 	if (r == 0 && i->moved)
-		r = put_position(i);
+		r = mqw_instance_logs_keep(i);
 	return r;
 }
 

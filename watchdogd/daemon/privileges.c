@@ -57,6 +57,10 @@ bool mqw_privileges_runs_programs(const struct mqw_config *c)
 	for (size_t i = 0; i < c->alert_count; i++)
 		if (c->alerts[i].channel == MQW_CHANNEL_COMMAND)
 			return true;
+	/* Samba's net, the reader of shares, a command in their place. */
+	for (size_t i = 0; i < c->instance_count; i++)
+		if (c->instances[i].host)
+			return true;
 	return false;
 }
 

@@ -280,6 +280,9 @@ static enum mqw_helper_status restart(const struct request *q)
 	sd_bus *bus = NULL;
 	int r;
 
+	if (q->instance->host)
+		return say(q, MQW_HELPER_REFUSED,
+			"the service is another host's, which the daemon restarts itself");
 	if (command && command[0])
 		return restart_by_command(q);
 	give_up_programs(q);
