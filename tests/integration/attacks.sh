@@ -101,7 +101,7 @@ sees() {
 test_walls() {
 	local pid dir
 	pid=$(wd_pid "$M")
-	check "exposure of the daemon" exposed_at_most mailq-watchdogd.service 1.6
+	check "exposure of the daemon" exposed_at_most mailq-watchdogd.service 1.5
 	check "exposure of the helper" exposed_at_most mailq-watchdog-helper@x.service 2.5
 	check "what is left of the daemon's has its reason in the unit" explained mailq-watchdogd.service \
 		mailq-watchdogd.service
