@@ -179,6 +179,8 @@ install: all ## install into DESTDIR
 		$(DESTDIR)$(CATALOGDIR)/mailq-watchdog.catalog
 	for m in packaging/man/*.[158]; do \
 		install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/} || exit 1; done
+	install -D -m 644 packaging/systemd/remote-host.conf \
+		$(DESTDIR)$(PREFIX)/share/mailq-watchdog/remote-host.conf
 	install -D -m 644 packaging/doc/exchange.md \
 		$(DESTDIR)$(PREFIX)/share/doc/mailq-watchdog/exchange.md
 	test -e $(DESTDIR)/etc/mailq-watchdog/watchdog.yaml || install -D -m 644 \

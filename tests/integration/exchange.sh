@@ -188,6 +188,8 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 exch_up "$M" "$S"
 wd_install "$M"
+lab_exec "$M" install -D -m 644 -t /etc/systemd/system/mailq-watchdogd.service.d /usr/share/mailq-watchdog/remote-host.conf
+lab_exec "$M" systemctl daemon-reload
 exch_credentials "$M" restart watchdog Lab-pass-1
 exch_credentials "$M" wrong watchdog no-pass-1
 configure 1

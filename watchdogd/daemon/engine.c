@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/socket.h>
 #include <syslog.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -240,6 +241,25 @@ static void warn_of_relays(const struct mqw_config *c)
 				c->alerts[i].name, c->alerts[i].via);
 }
 
+/* A sandbox that is too narrow for Samba's programs, which only say that nothing can be reached. */
+static void warn_of_sandbox(const struct mqw_config *c)
+{
+	for (size_t i = 0; i < c->instance_count; i++) {
+		int fd = c->instances[i].credentials
+			? socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0)
+			: -1;
+
+		if (fd >= 0)
+			close(fd);
+		else if (c->instances[i].credentials && errno == EAFNOSUPPORT)
+			mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, c->instances[i].name,
+				"the service may not list network interfaces, and without that "
+				"Samba's programs end at once: copy remote-host.conf, which is in "
+				"share/mailq-watchdog, to "
+				"/etc/systemd/system/mailq-watchdogd.service.d and start anew");
+	}
+}
+
 /* Rules and mode are taken over; what instances are watched is settled at the start. */
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
@@ -390,6 +410,7 @@ static int open_all(struct mqw_engine *e)
 	mqw_act_set_mode(e->act, e->mode);
 	mqw_act_set_alerts(e->act, e->config);
 	warn_of_relays(e->config);
+	warn_of_sandbox(e->config);
 	r = open_instances(e);
 	if (r == 0)
 		r = mqw_instances_meet(e->instances, e->instance_count);
