@@ -195,7 +195,7 @@ int mqw_ledger_put_message(struct mqw_ledger *l, const char *instance, const str
 {
 	bool alone = !l->in_batch;
 	int r = alone ? mqw_ledger_begin(l) : mqw_ledger_writable(l);
-	int64_t key;
+	int64_t key = 0;
 
 	if (r < 0)
 		return r;
@@ -221,7 +221,7 @@ int mqw_ledger_delete_message(struct mqw_ledger *l, const char *instance, uint64
 {
 	bool alone = !l->in_batch;
 	int r = alone ? mqw_ledger_begin(l) : mqw_ledger_writable(l);
-	int64_t key;
+	int64_t key = 0;
 
 	if (r < 0)
 		return r;
