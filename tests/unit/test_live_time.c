@@ -95,7 +95,7 @@ static void end(void)
 	mqw_tracker_free(instance.act.tracker);
 	instance.act.probe->free(instance.probe);
 	for (uint32_t n = 0; n < instance.name_count; n++)
-		free(instance.names[n]);
+		free(instance.names[n]), free(instance.readers[n]);
 	mqw_buffer_done(&said);
 	said = (struct mqw_buffer){0};
 	clock_at = 0;
