@@ -23,7 +23,7 @@
 #include "watchdogd/base/fd.h"
 
 #define URL "smb://exch1/tracking/*.log"
-#define LIMIT (MQW_SECOND / 4)
+#define LIMIT (20 * MQW_SECOND) /* a busy machine starts a process late */
 #define PAUSE (MQW_SECOND / 50)
 
 /* --- the reader -------------------------------------------------------------------------------- */
@@ -166,6 +166,8 @@ static uint32_t on_number(void *ctx, const char *name)
 	return 4;
 }
 
+static int64_t limit = LIMIT;
+
 static int open_tail(const char *what, const char *position)
 {
 	static const char *reader[4];
@@ -175,7 +177,7 @@ static int open_tail(const char *what, const char *position)
 		.say = on_say,
 		.number = on_number};
 	const struct mqw_share_tail_options o = {
-		.url = URL, .reader = reader, .position = position, .limit = LIMIT, .pause = PAUSE};
+		.url = URL, .reader = reader, .position = position, .limit = limit, .pause = PAUSE};
 
 	reader[0] = self;
 	reader[1] = what;
@@ -183,10 +185,10 @@ static int open_tail(const char *what, const char *position)
 	return mqw_share_tail_open(&o, &ops, loop, &tail);
 }
 
-/* Until it said so, or for five seconds. */
+/* Until it said so, or for half a minute. */
 static void run_until(const char *text)
 {
-	for (int i = 0; i < 500; i++) {
+	for (int i = 0; i < 3000; i++) {
 		if (got.len && strstr(mqw_buffer_str(&got), text))
 			return;
 		assert_true(sd_event_run(loop, 10000) >= 0);
@@ -261,9 +263,11 @@ static void test_fails(void **state)
 static void test_hangs(void **state)
 {
 	(void)state;
+	limit = MQW_SECOND / 4;
 	assert_int_equal(open_tail("hangs", NULL), 0);
+	limit = LIMIT;
+	run_until("the server has not answered for 0 s");
 	run_until("caught up");
-	assert_non_null(strstr(mqw_buffer_str(&got), "the server has not answered for 0 s"));
 }
 
 static void test_nonsense(void **state)
