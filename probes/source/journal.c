@@ -198,11 +198,11 @@ static void gap(struct mqw_journal *j, int64_t to)
 /* Of the entry that is current; without its time since the one given last. */
 static void entry_gap(struct mqw_journal *j, int64_t at)
 {
-	int64_t from =
-		at == MQW_TIME_NONE ? mqw_journal_position_time(mqw_slice_of(j->cursor)) : at;
-
 	if (j->ops.gap)
-		j->ops.gap(j->ops.ctx, from, at, "an entry of the journal could not be read");
+		j->ops.gap(j->ops.ctx,
+			at == MQW_TIME_NONE ? mqw_journal_position_time(mqw_slice_of(j->cursor))
+					    : at,
+			at, "an entry of the journal could not be read");
 }
 
 /* Without any file that may be read there is nothing, which looks like a quiet day. */
@@ -277,8 +277,7 @@ static int read_fields(struct mqw_journal *j)
 }
 
 /*
- * An entry that cannot be read, since it is damaged or memory is out, is passed over: libsystemd has
- * moved on already, and may not find its way back. It may have been the line that settled a message.
+ * One that cannot be read may have settled a message. libsystemd has moved on from it by then.
  */
 int mqw_journal_next(struct mqw_journal *j, struct mqw_journal_entry *ret)
 {
@@ -286,8 +285,8 @@ int mqw_journal_next(struct mqw_journal *j, struct mqw_journal_entry *ret)
 
 	while ((r = step(j)) > 0) {
 		j->work++;
-		r = read_fields(j);
-		if (r >= 0 && mqw_journal_fields_entry(&j->fields, received_at(j), ret))
+		if (read_fields(j) >= 0 &&
+			mqw_journal_fields_entry(&j->fields, received_at(j), ret))
 			return 1;
 		entry_gap(j, received_at(j));
 	}
