@@ -3,6 +3,8 @@
 #ifndef MQW_PROBES_EXIM_EXIM_H
 #define MQW_PROBES_EXIM_EXIM_H
 
+#include <sys/types.h>
+
 #include "probes/probe.h"
 
 #define MQW_EXIM_ID_MAX 23
@@ -51,13 +53,20 @@ int mqw_exim_keep_recipients(
 
 int mqw_exim_add_journal(struct mqw_buffer *file, struct mqw_slice journal);
 
+/* Whom Exim runs as. */
+struct mqw_exim_user {
+	uid_t uid;
+	gid_t gid;
+};
+
 /*
  * Adds the bytes of ID-H to ret as those of another message that arrives now: first line new_id,
- * received at now with no warnings sent, not frozen. How many recipients it has still to do, or
- * -EBADMSG when Exim would not take it, -ENOMEM.
+ * received at now with no warnings sent, not frozen, submitted by Exim's own user, with only those
+ * options that mail needs. How many recipients it has still to do, or -EBADMSG when Exim would not
+ * take it, or not as it was read here, -ENOMEM. After an error ret may have a part of it.
  */
-int mqw_exim_renew_file(
-	struct mqw_slice content, const char *new_id, int64_t now, struct mqw_buffer *ret);
+int mqw_exim_renew_file(struct mqw_slice content, const char *new_id, int64_t now,
+	const struct mqw_exim_user *user, struct mqw_buffer *ret);
 
 /*
  * settings.c: asks exim(8). Of several retry rules the shortest lifetime is told, since a message

@@ -93,38 +93,57 @@ static bool take_line(struct mqw_slice *s, struct mqw_slice *ret)
 	return mqw_slice_take_until(s, '\n', ret) && mqw_slice_chr(*ret, '\0') == ret->len;
 }
 
-/* "-aclm NAME LENGTH": the value is of that many bytes and may hold line ends. */
-static bool skip_acl_value(struct mqw_slice line, struct mqw_slice *s)
+/* "aclm NAME LENGTH": the value is of that many bytes and may hold line ends. */
+static bool take_variable(struct mqw_slice *s, struct mqw_exim_option *o)
 {
+	struct mqw_slice number = o->value;
 	uint64_t len;
-	size_t blank = line.len;
+	size_t blank = number.len;
 
-	if (!mqw_slice_starts(line, MQW_LIT("-acl")) && !mqw_slice_starts(line, MQW_LIT("--acl")))
-		return true;
-	while (blank && line.ptr[blank - 1] != ' ')
+	while (blank && number.ptr[blank - 1] != ' ')
 		blank--;
-	line = mqw_slice_from(line, blank);
-	if (!mqw_slice_take_u64(&line, &len) || line.len || len >= s->len || s->ptr[len] != '\n')
+	number = mqw_slice_from(number, blank);
+	if (!mqw_slice_take_u64(&number, &len) || number.len || len >= s->len ||
+		s->ptr[len] != '\n')
 		return false;
+	o->variable = mqw_slice_head(*s, (size_t)len);
 	*s = mqw_slice_from(*s, (size_t)len + 1);
+	return true;
+}
+
+bool mqw_exim_take_option(struct mqw_slice *s, struct mqw_exim_option *ret)
+{
+	struct mqw_slice rest = *s, line, lookup;
+	size_t blank;
+
+	*ret = (struct mqw_exim_option){0};
+	if (!mqw_slice_starts(rest, MQW_LIT("-")) || !take_line(&rest, &line))
+		return false;
+	line = mqw_slice_from(line, 1);
+	/* Tainted; since 4.96 with the lookup that it is quoted for. */
+	if (mqw_slice_skip(&line, MQW_LIT("-")) && mqw_slice_skip(&line, MQW_LIT("(")) &&
+		!mqw_slice_take_until(&line, ')', &lookup))
+		return false;
+	blank = mqw_slice_chr(line, ' ');
+	ret->name = mqw_slice_head(line, blank);
+	if (blank < line.len)
+		ret->value = mqw_slice_from(line, blank + 1);
+	if (mqw_slice_starts(ret->name, MQW_LIT("acl")) && !take_variable(&rest, ret))
+		return false;
+	*s = rest;
 	return true;
 }
 
 static bool take_options(struct mqw_slice *s, struct mqw_exim_envelope *ret)
 {
-	struct mqw_slice line, rest;
+	struct mqw_exim_option o;
 
 	ret->options = *s;
-	while (s->len && s->ptr[0] == '-') {
-		rest = *s;
-		if (!take_line(&rest, &line) || !skip_acl_value(line, &rest))
-			return false;
-		if (mqw_slice_starts(line, MQW_LIT("-frozen ")))
+	while (mqw_exim_take_option(s, &o))
+		if (mqw_slice_eq(o.name, MQW_LIT("frozen")) && o.value.ptr)
 			ret->frozen = true;
-		*s = rest;
-	}
 	ret->options.len -= s->len;
-	return true;
+	return !mqw_slice_starts(*s, MQW_LIT("-"));
 }
 
 /* The tree in the order of the file: each node before its left, then its right children. */
@@ -236,20 +255,24 @@ int mqw_exim_read_envelope(struct mqw_slice content, struct mqw_exim_envelope *r
 	return 0;
 }
 
-/* Cuts " TEXT LENGTH,NUMBER" off the end, where TEXT has LENGTH bytes. */
-static bool cut_annotation(struct mqw_slice *s)
+/* Cuts " TEXT LENGTH,NUMBER" off the end, where TEXT has LENGTH bytes; the number may be -1. */
+static bool cut_annotation(struct mqw_slice *s, int64_t *ret_number)
 {
 	size_t at = s->len;
-	struct mqw_slice number;
-	uint64_t len;
+	struct mqw_slice numbers;
+	uint64_t len, number = 0;
+	bool none;
 
-	while (at &&
-		((s->ptr[at - 1] >= '0' && s->ptr[at - 1] <= '9') || s->ptr[at - 1] == ',' ||
-			s->ptr[at - 1] == '-'))
+	while (at && s->ptr[at - 1] != ' ')
 		at--;
-	number = mqw_slice_from(*s, at);
-	if (at == 0 || s->ptr[at - 1] != ' ' || !mqw_slice_take_u64(&number, &len))
+	numbers = mqw_slice_from(*s, at);
+	if (at == 0 || !mqw_slice_take_u64(&numbers, &len) ||
+		!mqw_slice_skip(&numbers, MQW_LIT(",")))
 		return false;
+	none = mqw_slice_eq(numbers, MQW_LIT("-1"));
+	if (!none && (!mqw_slice_take_u64(&numbers, &number) || numbers.len || number > INT32_MAX))
+		return false;
+	*ret_number = none ? -1 : (int64_t)number;
 	at--;
 	if (len + 1 > at || s->ptr[at - len - 1] != ' ')
 		return false;
@@ -261,21 +284,36 @@ static bool cut_annotation(struct mqw_slice *s)
  * "ADDRESS", or with data for delivery reports "ADDRESS ORCPT LENGTH,FLAGS ERRORS-TO LENGTH,PARENT#3"
  * (spool_out.c:327), of which the digit says which parts there are.
  */
-struct mqw_slice mqw_exim_recipient_address(struct mqw_slice line)
+bool mqw_exim_split_recipient(
+	struct mqw_slice line, struct mqw_slice *ret_address, int64_t *ret_parent)
 {
 	struct mqw_slice s = line;
-	char flags;
+	size_t end = line.len;
+	int64_t dsn_flags;
 
-	if (s.len < 3 || s.ptr[s.len - 2] != '#')
-		return line;
-	flags = s.ptr[s.len - 1];
-	if (flags < '1' || flags > '3')
-		return line;
-	s.len -= 2;
-	for (int i = 0; i < (flags == '3' ? 2 : 1); i++)
-		if (!cut_annotation(&s))
-			return line;
-	return s;
+	*ret_parent = -1;
+	*ret_address = line;
+	while (end && line.ptr[end - 1] >= '0' && line.ptr[end - 1] <= '9')
+		end--;
+	if (end == 0 || line.ptr[end - 1] == ' ' || line.ptr[end - 1] == ',')
+		return false;
+	if (line.ptr[end - 1] != '#')
+		return true;
+	s.len = end - 1;
+	if (line.len != end + 1 || (line.ptr[end] != '1' && line.ptr[end] != '3') ||
+		!cut_annotation(&s, ret_parent) ||
+		(line.ptr[end] == '3' && !cut_annotation(&s, &dsn_flags)) || s.len == 0)
+		return false;
+	*ret_address = s;
+	return true;
+}
+
+struct mqw_slice mqw_exim_recipient_address(struct mqw_slice line)
+{
+	struct mqw_slice address;
+	int64_t parent;
+
+	return mqw_exim_split_recipient(line, &address, &parent) ? address : line;
 }
 
 static int compare_slices(const void *a, const void *b)

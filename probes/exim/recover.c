@@ -43,8 +43,7 @@ static int has(int dir, const char *id, char kind)
 /* Where a message may lie: input/ itself, and its directory for ids of this kind, -1 without. */
 struct places {
 	int flat, split;
-	uid_t uid;
-	gid_t gid;
+	struct mqw_exim_user user;
 };
 
 static int open_places(int root, const char *id, struct places *ret)
@@ -61,8 +60,8 @@ static int open_places(int root, const char *id, struct places *ret)
 	/* What is written there is Exim's, and Exim does not run as root for long. */
 	if (st.st_uid == 0)
 		return -EPERM;
-	ret->uid = st.st_uid;
-	ret->gid = st.st_gid;
+	ret->user.uid = st.st_uid;
+	ret->user.gid = st.st_gid;
 	ret->split = open_directory(ret->flat, name);
 	return ret->split >= 0 || ret->split == -ENOENT ? 0 : ret->split;
 }
@@ -155,8 +154,8 @@ static int put_file(const struct places *p, int dir, const char *id, char kind,
 	if (r == 0)
 		r = mqw_fd_write_all(fd, rest);
 	if (r == 0 &&
-		(fchown(fd, p->uid, p->gid) < 0 || fchmod(fd, MODE) < 0 || fsync(fd) < 0 ||
-			renameat(dir, temporary, dir, name) < 0))
+		(fchown(fd, p->user.uid, p->user.gid) < 0 || fchmod(fd, MODE) < 0 ||
+			fsync(fd) < 0 || renameat(dir, temporary, dir, name) < 0))
 		r = -errno;
 	close(fd);
 	if (r < 0)
@@ -188,7 +187,7 @@ static int put(const struct places *p, const char *old_id, const char *new_id,
 	if (r == 0)
 		r = body_of(files[1], old_id, &body);
 	if (r == 0)
-		r = mqw_exim_renew_file(files[0], new_id, mqw_clock_now(), &envelope);
+		r = mqw_exim_renew_file(files[0], new_id, mqw_clock_now(), &p->user, &envelope);
 	if (r <= 0) {
 		mqw_buffer_done(&envelope);
 		r = r == 0 ? -ENODATA : r;

@@ -204,68 +204,51 @@ int mqw_exim_add_journal(struct mqw_buffer *file, struct mqw_slice journal)
 	return r;
 }
 
-/* Lines that tell of the former life; the values of -acl... are not looked into. */
-static bool is_of_former_life(struct mqw_slice line)
+static int count_left(
+	const struct mqw_exim_envelope *e, const struct mqw_slice *done, size_t done_count)
 {
-	return mqw_slice_starts(line, MQW_LIT("-frozen ")) ||
-		mqw_slice_eq(line, MQW_LIT("-manual_thaw")) ||
-		mqw_slice_starts(line, MQW_LIT("-received_time_"));
-}
+	struct mqw_slice s = e->recipients, line;
+	int left = 0;
 
-static void add_options(struct mqw_buffer *b, struct mqw_slice options)
-{
-	struct mqw_slice line, number;
-	uint64_t len;
-
-	while (mqw_slice_take_until(&options, '\n', &line)) {
-		if (!is_of_former_life(line)) {
-			mqw_buffer_add(b, line);
-			mqw_buffer_add_str(b, "\n");
-		}
-		if (!mqw_slice_starts(line, MQW_LIT("-acl")) &&
-			!mqw_slice_starts(line, MQW_LIT("--acl")))
-			continue;
-		number = line;
-		for (size_t i = line.len; i && line.ptr[i - 1] != ' '; i--)
-			number = mqw_slice_from(line, i - 1);
-		if (!mqw_slice_take_u64(&number, &len))
-			continue;
-		mqw_buffer_add(b, mqw_slice_head(options, (size_t)len + 1));
-		options = mqw_slice_from(options, (size_t)len + 1);
-	}
-}
-
-static int count_left(const struct mqw_exim_envelope *e)
-{
-	struct mqw_slice s = e->recipients, line, *done;
-	size_t done_count;
-	int left = 0, r = mqw_exim_done_list(e, 0, &done, &done_count);
-
-	if (r < 0)
-		return r;
 	while (mqw_slice_take_until(&s, '\n', &line))
 		left += !mqw_exim_is_done(done, done_count, mqw_exim_recipient_address(line));
-	free(done);
 	return left;
 }
 
-int mqw_exim_renew_file(
-	struct mqw_slice content, const char *new_id, int64_t now, struct mqw_buffer *ret)
+/*
+ * The second line names who submitted the message. Exim lets a pipe run as that user
+ * (pipe_as_creator), so that it cannot be believed: like what came by SMTP the message is of Exim's
+ * own user. For a local user's mail that changes $originator_uid and $originator_gid; the sender and
+ * -ident stay. The login name is only shown (exim -bp), and so is not looked up.
+ */
+int mqw_exim_renew_file(struct mqw_slice content, const char *new_id, int64_t now,
+	const struct mqw_exim_user *user, struct mqw_buffer *ret)
 {
+	struct mqw_slice *done = NULL;
+	size_t done_count = 0;
 	struct mqw_exim_envelope e;
-	int r = mqw_exim_read_envelope(content, &e);
-	size_t from;
+	int r = mqw_exim_read_envelope(content, &e), left = 0;
 
-	if (r < 0)
-		return r;
-	mqw_buffer_printf(ret, "%s-H\n", new_id);
-	mqw_buffer_add(ret, e.login);
-	mqw_buffer_add_str(ret, "\n<");
-	mqw_buffer_add(ret, e.sender);
-	mqw_buffer_printf(ret, ">\n%lld 0\n", (long long)(now / MQW_SECOND));
-	add_options(ret, e.options);
-	/* From the tree, or its XX, to the end. */
-	from = (size_t)(e.options.ptr + e.options.len - content.ptr);
-	mqw_buffer_add(ret, mqw_slice_from(content, from));
-	return ret->failed ? -ENOMEM : count_left(&e);
+	if (r == 0)
+		r = mqw_exim_done_list(&e, 0, &done, &done_count);
+	if (r == 0 && !mqw_exim_is_safe(&e, done, done_count))
+		r = -EBADMSG;
+	if (r == 0) {
+		mqw_buffer_printf(ret, "%s-H\nexim %u %u\n<", new_id, user->uid, user->gid);
+		mqw_buffer_add(ret, e.sender);
+		mqw_buffer_printf(ret, ">\n%lld 0\n", (long long)(now / MQW_SECOND));
+		r = mqw_exim_add_options(e.options, ret);
+	}
+	if (r == 0) {
+		left = count_left(&e, done, done_count);
+		/* Balanced anew: Exim reads the tree by calling itself, as deep as it is. */
+		add_tree(ret, done, sort_unique(done, done_count));
+		mqw_buffer_printf(ret, "%zu\n", e.recipient_count);
+		mqw_buffer_add(ret,
+			mqw_slice(e.recipients.ptr,
+				(size_t)(content.ptr + content.len - e.recipients.ptr)));
+		r = ret->failed ? -ENOMEM : left;
+	}
+	free(done);
+	return r;
 }

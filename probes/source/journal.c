@@ -195,6 +195,16 @@ static void gap(struct mqw_journal *j, int64_t to)
 		j->ops.gap(j->ops.ctx, from, to, "the journal no longer holds what was read last");
 }
 
+/* Of the entry that is current; without its time since the one given last. */
+static void entry_gap(struct mqw_journal *j, int64_t at)
+{
+	if (j->ops.gap)
+		j->ops.gap(j->ops.ctx,
+			at == MQW_TIME_NONE ? mqw_journal_position_time(mqw_slice_of(j->cursor))
+					    : at,
+			at, "an entry of the journal could not be read");
+}
+
 /* Without any file that may be read there is nothing, which looks like a quiet day. */
 static bool has_files(struct mqw_journal *j)
 {
@@ -266,22 +276,19 @@ static int read_fields(struct mqw_journal *j)
 	return r;
 }
 
+/*
+ * One that cannot be read may have settled a message. libsystemd has moved on from it by then.
+ */
 int mqw_journal_next(struct mqw_journal *j, struct mqw_journal_entry *ret)
 {
 	int r;
 
 	while ((r = step(j)) > 0) {
 		j->work++;
-		r = read_fields(j);
-		/* An entry that is damaged is passed over, as journalctl does. */
-		if (r == -EBADMSG || r == -EIO)
-			continue;
-		if (r < 0)
-			return r;
-		if (j->fields.text.failed)
-			return -ENOMEM;
-		if (mqw_journal_fields_entry(&j->fields, received_at(j), ret))
+		if (read_fields(j) >= 0 &&
+			mqw_journal_fields_entry(&j->fields, received_at(j), ret))
 			return 1;
+		entry_gap(j, received_at(j));
 	}
 	return r;
 }

@@ -21,6 +21,8 @@ struct mqw_journal_entry {
 	int64_t time; /* when it was sent; where that is not known, when journald had it */
 	uint32_t pid; /* SYSLOG_PID, else _PID; 0 unknown */
 	bool cut; /* message was longer than MQW_LINE_MAX: this is its beginning */
+	/* Of a damaged entry libsystemd leaves out the fields that it cannot read, without a word. */
+	bool no_message;
 	struct mqw_slice host;
 	struct mqw_slice identifier; /* SYSLOG_IDENTIFIER: what the sender calls itself */
 	struct mqw_slice message; /* may hold any byte, newlines too */
@@ -54,7 +56,10 @@ int mqw_journal_open(const struct mqw_journal_options *options, const struct mqw
 /* NULL is taken. Returns NULL. */
 struct mqw_journal *mqw_journal_close(struct mqw_journal *j);
 
-/* The next entry: 1, 0 when there is none (yet), or -errno. Not once it is attached to a loop. */
+/*
+ * The next entry: 1, 0 when there is none (yet), or -errno. One that cannot be read is a gap. Not
+ * once it is attached to a loop.
+ */
 int mqw_journal_next(struct mqw_journal *j, struct mqw_journal_entry *ret);
 
 /* Follows it from now on: entries come through ops. The loop must outlive it. 0 or -errno. */
@@ -105,8 +110,8 @@ struct mqw_journal_fields {
 void mqw_journal_fields_clear(struct mqw_journal_fields *f);
 void mqw_journal_fields_add(struct mqw_journal_fields *f, struct mqw_slice field);
 /*
- * received: journald's own time of the entry. True when it is a line: it has a message and memory
- * sufficed. Slices point into f.
+ * received: journald's own time of the entry. True when memory sufficed. Slices point into
+ * f.
  */
 bool mqw_journal_fields_entry(
 	const struct mqw_journal_fields *f, int64_t received, struct mqw_journal_entry *ret);

@@ -71,15 +71,17 @@ static uint64_t number(const struct mqw_journal_fields *f, enum mqw_journal_fiel
 bool mqw_journal_fields_entry(
 	const struct mqw_journal_fields *f, int64_t received, struct mqw_journal_entry *ret)
 {
-	uint64_t pid = number(f, MQW_JOURNAL_FIELD_SYSLOG_PID, UINT32_MAX);
-	uint64_t sent = number(f, MQW_JOURNAL_FIELD_SENT, INT64_MAX);
+	uint64_t pid, sent;
 
-	if (f->text.failed || !(f->seen & 1u << MQW_JOURNAL_FIELD_MESSAGE))
+	if (f->text.failed)
 		return false;
+	pid = number(f, MQW_JOURNAL_FIELD_SYSLOG_PID, UINT32_MAX);
+	sent = number(f, MQW_JOURNAL_FIELD_SENT, INT64_MAX);
 	*ret = (struct mqw_journal_entry){
 		.time = sent ? (int64_t)sent : received,
 		.pid = (uint32_t)(pid ? pid : number(f, MQW_JOURNAL_FIELD_PID, UINT32_MAX)),
 		.cut = f->cut,
+		.no_message = !(f->seen & 1u << MQW_JOURNAL_FIELD_MESSAGE),
 		.host = field_get(f, MQW_JOURNAL_FIELD_HOST),
 		.identifier = field_get(f, MQW_JOURNAL_FIELD_IDENTIFIER),
 		.message = field_get(f, MQW_JOURNAL_FIELD_MESSAGE),

@@ -114,6 +114,40 @@ static void test_no_line_came(void **state)
 	assert_int_equal(mqw_tracker_totals(t)->messages, 1);
 }
 
+static int count_one(void *ctx, const struct mqw_vault_entry *entry)
+{
+	*(size_t *)ctx += entry->kind == MQW_VAULT_COPY;
+	return 0;
+}
+
+static size_t copies(void)
+{
+	size_t n = 0;
+
+	assert_int_equal(mqw_vault_each(instance.vault, count_one, &n), 0);
+	return n;
+}
+
+static void sweep(int64_t since)
+{
+	whole.act.caught_up = whole.adopted = whole.orphans = true;
+	whole.swept_at = 0;
+	whole.totals.now[MQW_TOTAL_SINCE] = since;
+	mqw_instance_tick(&whole, mqw_clock_now());
+}
+
+/* A copy without a message goes; but not where the ledger that knew of it is not this one. */
+static void test_copies_of_none(void **state)
+{
+	const int64_t changed_at = (int64_t)file.st_mtim.tv_sec * MQW_SECOND;
+
+	(void)state;
+	sweep(changed_at + MQW_MINUTE);
+	assert_int_equal(copies(), 1);
+	sweep(changed_at - MQW_MINUTE);
+	assert_int_equal(copies(), 0);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, adopt_setup, adopt_teardown)
@@ -121,6 +155,7 @@ int main(void)
 		TEST(test_first_start_ever),
 		TEST(test_start_that_goes_on),
 		TEST(test_no_line_came),
+		TEST(test_copies_of_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -252,26 +252,6 @@ static void test_keep_many(void **state)
 	}
 }
 
-static void test_renew(void **state)
-{
-	struct mqw_buffer b = {0};
-
-	(void)state;
-	assert_int_equal(
-		mqw_exim_renew_file(MQW_LIT(ENVELOPE), BACK, 1800000000 * MQW_SECOND, &b), 2);
-	assert_ptr_equal(b.ptr,
-		strstr(b.ptr,
-			BACK "-H\nDebian-exim 100 102\n<alice@exim.example.com>\n"
-			     "1800000000 0\n--helo_name"));
-	/* What looks like an option inside of a value stays. */
-	assert_non_null(strstr(b.ptr, "-aclm 0 9\nab\n-x\nXX\n\n-received_protocol"));
-	assert_null(strstr(b.ptr, "received_time"));
-	assert_string_equal(left_in(mqw_buffer_slice(&b)), "1001");
-	mqw_buffer_clear(&b);
-	assert_int_equal(mqw_exim_renew_file(MQW_LIT("x"), BACK, 0, &b), -EBADMSG);
-	mqw_buffer_done(&b);
-}
-
 /* --- a spool ------------------------------------------------------------------------------- */
 
 static char spool[64];
@@ -511,7 +491,6 @@ int main(void)
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_keep),
 		cmocka_unit_test(test_keep_many),
-		cmocka_unit_test(test_renew),
 		cmocka_unit_test_setup_teardown(test_recover, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_recover_split, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_recover_named, setup, teardown),

@@ -473,6 +473,28 @@ static void test_line_without_memory(void **state)
 	mqw_buffer_done(&text);
 }
 
+/* An entry that is damaged may have been any line of the MTA's; a stranger's is none. */
+static void test_entry_without_message(void **state)
+{
+	const int64_t at = mqw_clock_now() - MQW_HOUR;
+	struct mqw_journal_entry e = {.time = at,
+		.no_message = true,
+		.unit = MQW_LIT("evil.service"),
+		.uid = MQW_LIT("1234")};
+	static const struct mqw_instance_config config = {.name = "outbound"};
+
+	(void)state;
+	instance.config = &config;
+	mqw_instance_source_ops.entry(&instance.logs[0], &e, (struct mqw_evidence){0});
+	assert_false(mqw_tracker_has_gap(instance.act.tracker, at, at));
+	e.unit = MQW_LIT("postfix@-.service");
+	e.uid = MQW_LIT("0");
+	mqw_instance_source_ops.entry(&instance.logs[0], &e, (struct mqw_evidence){0});
+	assert_true(mqw_tracker_has_gap(instance.act.tracker, at, at));
+	assert_false(mqw_tracker_has_gap(instance.act.tracker, at + 1, mqw_clock_now()));
+	assert_int_equal(instance.lines, 0);
+}
+
 static void take_nothing(void *ctx, const struct mqw_raw_line *line, struct mqw_evidence evidence)
 {
 	(void)ctx, (void)line, (void)evidence;
@@ -537,6 +559,7 @@ int main(void)
 		TEST(test_forgotten_while_the_ledger_is_away),
 		TEST(test_forgotten_without_memory),
 		TEST(test_line_without_memory),
+		TEST(test_entry_without_message),
 		cmocka_unit_test_setup_teardown(test_stuck, setup, teardown),
 	};
 

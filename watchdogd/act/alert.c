@@ -78,9 +78,19 @@ static void add_message(struct fields *f, const struct mqw_alert *a)
 	}
 }
 
+/* Whether standard error took it. */
+static bool print(const struct mqw_alert *a, const struct fields *f)
+{
+	return f->count &&
+		fprintf(stderr, "%s%s%s%s\n", a->instance ? "[" : "",
+			a->instance ? a->instance : "", a->instance ? "] " : "",
+			f->text[0].ptr + sizeof("MESSAGE=") - 1) > 0;
+}
+
 bool mqw_alert_send(const struct mqw_alert *a)
 {
 	struct fields f = {0};
+	bool sent, printed = false;
 	struct iovec iov[FIELDS_MAX];
 
 	add(&f, "MESSAGE", a->text);
@@ -97,15 +107,14 @@ bool mqw_alert_send(const struct mqw_alert *a)
 		iov[i].iov_base = f.text[i].ptr;
 		iov[i].iov_len = f.text[i].len;
 	}
-	sd_journal_sendv(iov, (int)f.count);
+	/* It is 0, too, where there is no journal at all. */
+	sent = sd_journal_sendv(iov, (int)f.count) >= 0;
 	/* systemd sets it where standard error is the journal: there it would stand twice. */
-	if (!getenv("JOURNAL_STREAM") && f.count)
-		fprintf(stderr, "%s%s%s%s\n", a->instance ? "[" : "",
-			a->instance ? a->instance : "", a->instance ? "] " : "",
-			f.text[0].ptr + sizeof("MESSAGE=") - 1);
+	if (!sent || !getenv("JOURNAL_STREAM"))
+		printed = print(a, &f);
 	for (size_t i = 0; i < f.count; i++)
 		mqw_buffer_done(&f.text[i]);
-	return !f.failed;
+	return !f.failed && (sent || printed);
 }
 
 void mqw_alert_say(

@@ -31,8 +31,8 @@ struct mqw_alert {
 };
 
 /*
- * Sends it; where there is no journal standard error has it. False when memory was out for a part
- * of it: then it is to be sent again.
+ * Sends it; where there is no journal, or it refuses, standard error has it. False when memory was out
+ * for a part of it, or neither took it: then it is to be sent again.
  */
 bool mqw_alert_send(const struct mqw_alert *a);
 

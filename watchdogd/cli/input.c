@@ -139,7 +139,9 @@ static int read_journal(struct mqw_input *s, bool *ret_stamped)
 		.tag = e->identifier,
 		.text = e->message,
 		.pid = e->pid};
-	*ret_stamped = true;
+	*ret_stamped = !e->no_message;
+	if (e->no_message)
+		make_hole(s, "an entry of the journal has lost its message");
 	return 1;
 }
 

@@ -240,6 +240,7 @@ struct orphans {
 	struct mqw_instance *instance;
 	struct mqw_buffer ids; /* one a line */
 	struct mqw_buffer open; /* "ID\n" of each message with an action that has no result yet */
+	size_t older; /* copies of which the ledger cannot know what became of their messages */
 };
 
 static int note_open(void *ctx, const struct mqw_action_record *record)
@@ -271,6 +272,15 @@ static int find_orphan(void *ctx, const struct mqw_vault_entry *entry)
 	if (mqw_tracker_find(o->instance->act.tracker, MQW_SLICE_NULL, entry->queue_id) ||
 		is_under_way(o, entry->queue_id))
 		return 0;
+	/*
+	 * The one that knew was set aside as damaged, or taken away: the message may be lost, and this
+	 * all that is left of it. It goes by age.
+	 */
+	if (entry->kind == MQW_VAULT_COPY &&
+		entry->changed_at < o->instance->totals.now[MQW_TOTAL_SINCE]) {
+		o->older++;
+		return 0;
+	}
 	mqw_buffer_add(&o->ids, entry->queue_id);
 	mqw_buffer_add_str(&o->ids, "\n");
 	return 0;
@@ -293,6 +303,14 @@ static void remove_orphans(struct mqw_instance *i)
 				mqw_vault_remove_done(i->act.vault, id) < 0)
 				i->orphans = true;
 	}
+	if (o.older && !i->said_older)
+		mqw_alert_say(MQW_ALERT_SELF, LOG_NOTICE, i->act.name,
+			"copies in the vault from before the ledger was begun, of messages that "
+			"neither the log nor the queue knows any more: %zu; nothing tells whether "
+			"these were delivered, and the copies stay until they reach the vault's "
+			"age; `mailq-watchdog vault list` shows them",
+			o.older);
+	i->said_older = o.older > 0;
 	mqw_buffer_done(&o.ids);
 	mqw_buffer_done(&o.open);
 }

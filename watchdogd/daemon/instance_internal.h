@@ -64,6 +64,7 @@ struct mqw_instance {
 	bool adopted; /* and its files made known to the tracker */
 	bool said_no_copy; /* since a copy was made last */
 	bool said_dropped, said_ignored; /* that there are more than are followed */
+	bool said_older; /* that copies are kept from before the ledger was begun */
 	bool moved; /* lines were read since the position was kept */
 	uint64_t *forgotten; /* numbers of messages that the ledger has to forget, until it has */
 	size_t forgotten_count, forgotten_cap;

@@ -143,6 +143,19 @@ static void on_line(void *ctx, const struct mqw_raw_line *raw, struct mqw_eviden
 		i->moved = true;
 }
 
+static void add_gap(struct mqw_instance *i, int64_t from, int64_t to, const char *why)
+{
+	struct mqw_event gap = mqw_event(MQW_EVENT_GAP, mqw_clock_now());
+
+	gap.from = from == MQW_TIME_NONE ? 0 : from;
+	gap.to = to == MQW_TIME_NONE ? gap.time : to;
+	gap.reply = mqw_slice_of(why);
+	/* With a place behind it, so that the next start does not find it again. */
+	i->moved = true;
+	if (mqw_instance_emit(i, &gap) < 0)
+		note_lost(i, gap.from);
+}
+
 static void on_entry(void *ctx, const struct mqw_journal_entry *entry, struct mqw_evidence evidence)
 {
 	struct mqw_instance *i = ((const struct mqw_instance_log *)ctx)->instance;
@@ -154,21 +167,14 @@ static void on_entry(void *ctx, const struct mqw_journal_entry *entry, struct mq
 		.evidence = evidence};
 
 	i->moved = true;
-	if (i->act.probe->is_genuine(i->config->service, entry->unit, entry->uid, entry->exe) ||
-		mqw_slice_starts(entry->unit, MQW_LIT("systemd-journald")))
+	if (!i->act.probe->is_genuine(i->config->service, entry->unit, entry->uid, entry->exe) &&
+		!mqw_slice_starts(entry->unit, MQW_LIT("systemd-journald")))
+		return;
+	if (entry->no_message)
+		add_gap(i, entry->time, entry->time,
+			"an entry of the journal has lost its message");
+	else
 		take_line(i, &line);
-}
-
-static void add_gap(struct mqw_instance *i, int64_t from, int64_t to, const char *why)
-{
-	struct mqw_event gap = mqw_event(MQW_EVENT_GAP, mqw_clock_now());
-
-	gap.from = from == MQW_TIME_NONE ? 0 : from;
-	gap.to = to == MQW_TIME_NONE ? gap.time : to;
-	gap.reply = mqw_slice_of(why);
-	/* With a place behind it, so that the next start does not find it again. */
-	i->moved = true;
-	mqw_instance_emit(i, &gap);
 }
 
 static void on_gap(void *ctx, int64_t from, int64_t to, const char *why)
