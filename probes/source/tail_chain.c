@@ -321,11 +321,14 @@ void mqw_follower_truncated(
 	int fd, r;
 
 	mqw_follower_say(f, "was truncated: lines that were written just before may be lost");
-	mqw_follower_gap(f, now->clock, "the log was truncated");
-	f->before = f->cut = p;
-	f->emptied = true;
 	/* `copytruncate` leaves a copy, with what was not read yet. */
 	r = mqw_tail_pieces_find(f->path, &p, &found);
+	if (r == 1)
+		mqw_follower_gap_between(f, now->clock, "the log was truncated");
+	else
+		mqw_follower_gap(f, now->clock, "the log was truncated");
+	f->before = f->cut = p;
+	f->emptied = true;
 	f->has_before = r == 1;
 	if (r == 1) {
 		take_pieces_from(f, &found, &p, now);
