@@ -148,7 +148,7 @@ static void next_piece(struct mqw_follower *f, const struct mqw_follower_now *no
 		if (f->aged && is_live(f, &f->pieces.items[at]) && renew_pieces(f, now))
 			continue;
 		if (is_live(f, &f->pieces.items[at]) && was_cut_meanwhile(&f->pieces.items[at]))
-			mqw_follower_gap(f, now->clock, "the log was truncated");
+			mqw_follower_gap_between(f, now->clock, "the log was truncated");
 		f->pieces.next++;
 		if (enter_piece(f, at, NULL, now))
 			break;
