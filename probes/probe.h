@@ -237,6 +237,12 @@ extern const struct mqw_probe_ops *const mqw_probes[];
 enum mqw_form mqw_probe_parse(const struct mqw_probe_ops **mta, struct mqw_syslog_reader *stamps,
 	struct mqw_slice raw, struct mqw_line *ret);
 
+/* Whether a line of that form was taken apart: has a stamp, and is not about other lines. */
+static inline bool mqw_form_is_line(enum mqw_form form)
+{
+	return form != MQW_FORM_NONE && form != MQW_FORM_HEAD;
+}
+
 /*
  * The path of the message's n-th further file below the directory root, as companion() does; of
  * several places the one where it is, or the first when it is nowhere.

@@ -106,7 +106,7 @@ static void read_bytes(const char *p, size_t len)
 	assert_non_null(copy);
 	memcpy(copy, p, len);
 	form = mqw_probe_parse(&mta, &file, mqw_slice(copy, len), &line);
-	if (form != MQW_FORM_NONE && form != MQW_FORM_HEAD)
+	if (mqw_form_is_line(form))
 		assert_in_range(ops->line(probe, &line, &sink), MQW_LINE_FOREIGN, MQW_LINE_STRANGE);
 	free(copy);
 }

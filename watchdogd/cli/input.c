@@ -117,7 +117,7 @@ static int read_file(struct mqw_input *s, bool *ret_stamped)
 		return n;
 	s->text = raw.text;
 	form = mqw_probe_parse(s->mta, &s->syslog, raw.text, &s->line);
-	*ret_stamped = form != MQW_FORM_NONE && form != MQW_FORM_HEAD;
+	*ret_stamped = mqw_form_is_line(form);
 	s->is_log = s->is_log || form != MQW_FORM_NONE;
 	s->line.evidence.line = raw.number;
 	return 1;

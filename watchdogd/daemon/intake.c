@@ -130,11 +130,9 @@ static void on_line(void *ctx, const struct mqw_raw_line *raw, struct mqw_eviden
 	const struct mqw_probe_ops *mta = i->act.probe;
 	struct mqw_syslog_reader *reader = reader_of(i, evidence.source);
 	struct mqw_line line = {.evidence = evidence};
-	enum mqw_form form;
 
 	reader->now = mqw_clock_now();
-	form = mqw_probe_parse(&mta, reader, raw->text, &line);
-	if (form != MQW_FORM_NONE && form != MQW_FORM_HEAD) {
+	if (mqw_form_is_line(mqw_probe_parse(&mta, reader, raw->text, &line))) {
 		/* Stamps of another host's clock. */
 		if (log->share && line.time != MQW_TIME_NONE)
 			line.time -= mqw_share_tail_ahead(log->share);
@@ -250,13 +248,8 @@ static int64_t on_stamp(void *ctx, struct mqw_slice text)
 	struct mqw_line line = {0};
 
 	stamps.now = mqw_clock_now();
-	switch (mqw_probe_parse(&mta, &stamps, text, &line)) {
-	case MQW_FORM_NONE:
-	case MQW_FORM_HEAD:
-		return MQW_TIME_NONE;
-	default:
-		return line.time;
-	}
+	return mqw_form_is_line(mqw_probe_parse(&mta, &stamps, text, &line)) ? line.time
+									     : MQW_TIME_NONE;
 }
 
 const struct mqw_source_ops mqw_instance_source_ops = {
