@@ -14,10 +14,12 @@
 #define TROUBLE                                                                                    \
 	(1u << MQW_VERDICT_VANISHED | 1u << MQW_VERDICT_FALSE_NDR | 1u << MQW_VERDICT_OVERDUE |    \
 		1u << MQW_VERDICT_LOST_DOWNSTREAM)
-/* What is surely not in a queue any more, nor delivered: to send it again makes no duplicate. */
-#define RECOVERABLE                                                                                \
-	(1u << MQW_VERDICT_VANISHED | 1u << MQW_VERDICT_FALSE_NDR |                                \
-		1u << MQW_VERDICT_LOST_DOWNSTREAM)
+/*
+ * What is surely not in a queue any more, nor delivered: to send it again makes no duplicate. What a
+ * next hop lost is not in it: our copy went when that hop took the message, and the hop's own has a
+ * finding of its own, vanished.
+ */
+#define RECOVERABLE (1u << MQW_VERDICT_VANISHED | 1u << MQW_VERDICT_FALSE_NDR)
 
 /* In the order of enum mqw_verdict, without MQW_VERDICT_NONE. */
 static const char *const verdict_words[] = {"delivered", "handed_off", "pending", "bounced",
@@ -176,12 +178,20 @@ static int read_when(struct mqw_arena *a, const struct mqw_config *c, struct mqw
 static void check_recover(
 	const struct mqw_rule *rule, const struct mqw_yaml_node *when, struct mqw_faults *f)
 {
+	unsigned int others = rule->verdicts & ~RECOVERABLE;
+	const char *fault = others == 1u << MQW_VERDICT_LOST_DOWNSTREAM
+		? "recover has no copy of what a next hop lost: the message there is found as "
+		  "vanished, "
+		  "which a rule can recover; lost_downstream has to go from the rule's verdict"
+		: "recover could mail twice here: the rule's verdict may only be vanished or "
+		  "false_ndr";
+
+	if (!when || when->kind != MQW_YAML_MAP || !others)
+		return;
 	for (size_t i = 0; i < rule->action_count; i++)
-		if (rule->actions[i].kind == MQW_ACTION_RECOVER && when &&
-			when->kind == MQW_YAML_MAP && (rule->verdicts & ~RECOVERABLE))
-			mqw_faults_add(f, rule->actions[i].line, rule->actions[i].column,
-				"recover could mail twice here: the rule's verdict may only be "
-				"vanished, false_ndr or lost_downstream");
+		if (rule->actions[i].kind == MQW_ACTION_RECOVER)
+			mqw_faults_add(
+				f, rule->actions[i].line, rule->actions[i].column, "%s", fault);
 }
 
 static int read_rule(struct mqw_rules *rules, const struct mqw_config *c, struct mqw_rule *rule,

@@ -355,19 +355,24 @@ static void recover_is_for_what_is_lost_only(void **state)
 {
 	(void)state;
 	struct loaded l = load(HEAD "  - name: a\n"
-				    "    when: {verdict: [vanished, false_ndr, lost_downstream]}\n"
+				    "    when: {verdict: [vanished, false_ndr]}\n"
 				    "    do: recover\n");
 
 	done(&l);
-	assert_faults(HEAD "  - {name: a, when: {verdict: [vanished, overdue]}, do: recover}\n"
-			   "  - {name: b, when: {}, do: [flush, recover]}\n"
-			   "  - {name: c, when: {verdict: delivered}, do: [recover: {}]}\n",
-		"f:7:57: recover could mail twice here: the rule's verdict may only be vanished, "
-		"false_ndr or lost_downstream\n"
-		"f:8:37: recover could mail twice here: the rule's verdict may only be vanished, "
-		"false_ndr or lost_downstream\n"
-		"f:9:48: recover could mail twice here: the rule's verdict may only be vanished, "
-		"false_ndr or lost_downstream\n");
+	assert_faults(HEAD
+		"  - {name: a, when: {verdict: [vanished, overdue]}, do: recover}\n"
+		"  - {name: b, when: {}, do: [flush, recover]}\n"
+		"  - {name: c, when: {verdict: delivered}, do: [recover: {}]}\n"
+		"  - {name: d, when: {verdict: [lost_downstream, vanished]}, do: recover}\n",
+		"f:7:57: recover could mail twice here: the rule's verdict may only be vanished "
+		"or false_ndr\n"
+		"f:8:37: recover could mail twice here: the rule's verdict may only be vanished "
+		"or false_ndr\n"
+		"f:9:48: recover could mail twice here: the rule's verdict may only be vanished "
+		"or false_ndr\n"
+		"f:10:65: recover has no copy of what a next hop lost: the message there is found "
+		"as vanished, which a rule can recover; lost_downstream has to go from the rule's "
+		"verdict\n");
 }
 
 static void check_types(const struct mqw_config *c, struct mqw_faults *f)
