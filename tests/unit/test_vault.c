@@ -9,8 +9,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -248,6 +250,35 @@ static void copies_a_body_once(void **state)
 	assert_int_equal(access(in(body), F_OK), -1);
 }
 
+/* Flags of chattr(1); -1 where the file system has none. */
+static int flags_of(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), flags = -1;
+
+	assert_true(fd >= 0);
+	if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
+		flags = -1;
+	close(fd);
+	return flags;
+}
+
+/* The folders of instances lie apart from the queue's, where the file system knows how. */
+static void asks_for_a_place_of_its_own(void **state)
+{
+	(void)state;
+	int fd = open(in("queue"), O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+	    flags = flags_of(in("queue"));
+	bool known;
+
+	assert_true(fd >= 0);
+	flags = flags == -1 ? 0 : flags | FS_TOPDIR_FL;
+	known = flags && ioctl(fd, FS_IOC_SETFLAGS, &flags) == 0 &&
+		(flags_of(in("queue")) & FS_TOPDIR_FL);
+	close(fd);
+	assert_int_equal(
+		known, flags_of(in("vault")) != -1 && (flags_of(in("vault")) & FS_TOPDIR_FL));
+}
+
 static void opens_to_read_alone(void **state)
 {
 	struct mqw_vault *reader = NULL;
@@ -418,6 +449,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(keeps_the_body, setup, teardown),
 		cmocka_unit_test_setup_teardown(copies_a_body_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(opens_to_read_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(asks_for_a_place_of_its_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(refuses_what_is_no_queue_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(refuses_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(keeps_files_for_recovery, setup, teardown),

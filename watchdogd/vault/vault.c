@@ -3,8 +3,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "watchdogd/base/clock.h"
@@ -57,6 +59,22 @@ static int open_folder(int at, const char *name, bool make)
 	return r;
 }
 
+/*
+ * Asks ext4 to put the folders in here away from their parent and its neighbours (ext4(5), chattr(1),
+ * flag T). Else the copies get inodes of the same group as the queue's, of which most were freed a
+ * moment ago: ext4 steps over each of them for 5 s, which takes a third of what a copy costs. Where
+ * that is unknown, nothing changes.
+ */
+static void set_apart(int dir)
+{
+	int flags;
+
+	if (ioctl(dir, FS_IOC_GETFLAGS, &flags) == 0 && !(flags & FS_TOPDIR_FL)) {
+		flags |= FS_TOPDIR_FL;
+		(void)ioctl(dir, FS_IOC_SETFLAGS, &flags);
+	}
+}
+
 static int open_dir(const char *state, const char *instance, bool make)
 {
 	int top = open(state, O_PATH | O_DIRECTORY | O_CLOEXEC), vault, fd;
@@ -67,6 +85,8 @@ static int open_dir(const char *state, const char *instance, bool make)
 	close(top);
 	if (vault < 0)
 		return vault;
+	if (make)
+		set_apart(vault);
 	fd = open_folder(vault, instance, make);
 	close(vault);
 	return fd;
