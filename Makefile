@@ -40,13 +40,14 @@ ifdef CI
 WARN += -Werror
 endif
 
-MAINS := watchdogd/cli/main.c watchdogd/daemon/main.c watchdogd/helper/main.c watchdogd/share/main.c
+MAINS := watchdogd/cli/main.c watchdogd/cli/manage.c watchdogd/daemon/main.c watchdogd/helper/main.c \
+	watchdogd/share/main.c
 SRCS := $(sort $(wildcard watchdogd/*/*.c watchdogd/*/*/*.c probes/*.c probes/*/*.c rules/*.c))
 LIB_SRCS := $(filter-out $(MAINS),$(SRCS))
 LIB_OBJS := $(LIB_SRCS:%.c=$(BUILD)/%.o)
 LIB := $(BUILD)/libmqw.a
-PROGRAMS := $(BUILD)/mailq-watchdog $(BUILD)/mailq-watchdogd $(BUILD)/mailq-watchdog-helper \
-	$(BUILD)/mailq-watchdog-smb
+PROGRAMS := $(BUILD)/mailq-watchdog $(BUILD)/mailq-watchdog-manage $(BUILD)/mailq-watchdogd \
+	$(BUILD)/mailq-watchdog-helper $(BUILD)/mailq-watchdog-smb
 HEADERS := $(wildcard watchdogd/*/*.h watchdogd/*/*/*.h probes/*.h probes/*/*.h rules/*.h)
 UNIT_SRCS := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_TESTS := $(UNIT_SRCS:tests/unit/%.c=$(BUILD)/tests/unit/%)
@@ -63,6 +64,7 @@ C_FILES := $(SRCS) $(HEADERS) $(UNIT_SRCS) $(wildcard tests/unit/*.h tests/bench
 all: $(PROGRAMS) ## build into build/
 
 $(BUILD)/mailq-watchdog: $(BUILD)/watchdogd/cli/main.o $(LIB)
+$(BUILD)/mailq-watchdog-manage: $(BUILD)/watchdogd/cli/manage.o $(LIB)
 $(BUILD)/mailq-watchdogd: $(BUILD)/watchdogd/daemon/main.o $(LIB)
 $(BUILD)/mailq-watchdog-helper: $(BUILD)/watchdogd/helper/main.o $(LIB)
 $(HOT:%.c=$(BUILD)/%.o): CFLAGS_HOT := $(LTO)
@@ -165,10 +167,9 @@ bench-ledger: $(BUILD)/tests/bench/ledger ## a million open messages: start, mem
 install: all ## install into DESTDIR
 	install -D -m 755 $(BUILD)/mailq-watchdog $(DESTDIR)$(PREFIX)/bin/mailq-watchdog
 	install -D -m 755 $(BUILD)/mailq-watchdogd $(DESTDIR)$(PREFIX)/sbin/mailq-watchdogd
-	install -D -m 755 $(BUILD)/mailq-watchdog-helper \
-		$(DESTDIR)$(PREFIX)/libexec/mailq-watchdog/mailq-watchdog-helper
-	install -D -m 755 $(BUILD)/mailq-watchdog-smb \
-		$(DESTDIR)$(PREFIX)/libexec/mailq-watchdog/mailq-watchdog-smb
+	for p in manage helper smb; do \
+		install -D -m 755 $(BUILD)/mailq-watchdog-$$p \
+			$(DESTDIR)$(PREFIX)/libexec/mailq-watchdog/mailq-watchdog-$$p || exit 1; done
 	for u in packaging/systemd/*.service packaging/systemd/*.socket; do \
 		install -D -m 644 $$u $(DESTDIR)$(UNITDIR)/$${u##*/} && \
 		sed -i 's,^\(Exec[A-Z][a-z]*\)=/usr/,\1=$(PREFIX)/,' $(DESTDIR)$(UNITDIR)/$${u##*/} || \

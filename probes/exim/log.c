@@ -204,7 +204,7 @@ static int read_arrival(
 {
 	int r;
 
-	e->kind = MQW_EVENT_OPENED;
+	e->kind = MQW_EVENT_ARRIVED;
 	e->sender = take_sender(&s);
 	if (e->sender.len == 0 && mqw_slice_skip(&s, MQW_LIT(" R="))) {
 		struct mqw_event about = *e;
@@ -219,17 +219,7 @@ static int read_arrival(
 			return r;
 	}
 	learn_offset(p, e);
-	r = give(out, e);
-	if (r < 0)
-		return r;
 	e->message_id = message_id_of(s);
-	if (e->message_id.len) {
-		e->kind = MQW_EVENT_MESSAGE_ID;
-		r = give(out, e);
-		if (r < 0)
-			return r;
-	}
-	e->kind = MQW_EVENT_QUEUED;
 	return give(out, e);
 }
 

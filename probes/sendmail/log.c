@@ -80,7 +80,6 @@ static int read_from(struct mqw_slice s, struct mqw_event *e, struct mqw_sink *o
 {
 	struct mqw_slice rest = s;
 	uint64_t size, class;
-	int r;
 
 	if (!mqw_sendmail_take_address(&rest, &e->sender) ||
 		!mqw_slice_starts(rest, MQW_LIT(", size="))) {
@@ -98,10 +97,7 @@ static int read_from(struct mqw_slice s, struct mqw_event *e, struct mqw_sink *o
 	e->message_id = message_id_in(rest);
 	if (e->count == 0 || (size == 0 && !e->message_id.len))
 		return MQW_LINE_DULL;
-	r = emit(out, e, MQW_EVENT_OPENED);
-	if (r >= 0 && e->message_id.len)
-		r = emit(out, e, MQW_EVENT_MESSAGE_ID);
-	return r < 0 ? r : emit_one(out, e, MQW_EVENT_QUEUED);
+	return emit_one(out, e, MQW_EVENT_ARRIVED);
 }
 
 static int read_to(const struct mqw_probe *p, const struct mqw_line *line, struct mqw_slice s,

@@ -56,6 +56,20 @@ expect "no arguments" 2 "no log named" -- "$program" scan
 expect "unknown option" 2 "unrecognized option" -- "$program" scan --nope lost.log
 expect "bad value names option and value" 2 "--slack 'soon'" -- "$program" scan --slack soon lost.log
 expect "unknown command" 2 "no command 'scna'" -- "$program" scna
+# The commands of the other program, beside this one or, without it, installed.
+while read -r command _; do
+	expect "$command as listed" 2 "^usage: mailq-watchdog $command " -- "$program" "$command" a b c
+done < <("$program" --help | grep -E '^  (status|list|show|recover|requeue|restart|ack|vault|alert|config) ')
+expect "list with no daemon" 2 "the daemon is not running .no socket at absent.sock" -- "$program" list --socket absent.sock
+ln -s "$program" link
+expect "by a link" 2 "absent.sock" -- ./link status --socket absent.sock
+expect "arguments as they are" 2 "usage: mailq-watchdog config check" -- "$program" config "check " ""
+if [ ! -e /usr/libexec/mailq-watchdog/mailq-watchdog-manage ]; then
+	cp "$program" alone
+	expect "a program that is missing" 2 "'ack' is done by .*mailq-watchdog-manage, which cannot be run: No such file" -- \
+		./alone ack X
+	expect "which a scan does not need" 1 "overdue" -- ./alone scan lost.log
+fi
 expect "missing file" 2 "absent.log: No such file" -- "$program" scan absent.log
 expect "missing file does not hide the rest" 2 "overdue" -- "$program" scan absent.log lost.log
 if [ "$(id -u)" = 0 ]; then

@@ -40,11 +40,11 @@ static int emit(void *ctx, const struct mqw_event *e)
 		add("id", e->queue_id);
 	if (e->kind == MQW_EVENT_ATTEMPT)
 		add("to", e->recipient);
-	if (e->kind == MQW_EVENT_QUEUED)
+	if (e->kind == MQW_EVENT_ARRIVED)
 		mqw_buffer_printf(&got, " count=%d", (int)e->count);
-	if (e->kind == MQW_EVENT_OPENED)
+	if (e->kind == MQW_EVENT_OPENED || e->kind == MQW_EVENT_ARRIVED)
 		add("from", e->sender);
-	if (e->kind == MQW_EVENT_MESSAGE_ID)
+	if (e->kind == MQW_EVENT_ARRIVED && e->message_id.len)
 		add("msgid", e->message_id);
 	add("other", e->other_id);
 	add("reply", e->reply);
@@ -148,15 +148,15 @@ static void test_senders(void **state)
 	static const struct row rows[] = {
 		{ID ": from=<a@b>, size=186, class=0, nrcpts=2, msgid=<x@y>, proto=ESMTP, "
 		    "daemon=MTA-v4, relay=localhost [127.0.0.1]",
-			"opened from=a@b\nmessage_id msgid=x@y\nqueued count=2"},
+			"arrived count=2 from=a@b msgid=x@y"},
 		{ID ": from=<>, size=186, class=-60, nrcpts=1, proto=ESMTP, relay=h [192.0.2.1]",
-			"opened from=\nqueued count=1"},
+			"arrived count=1 from="},
 		{ID ": from=alice, size=5, class=0, nrcpts=1, msgid=<x@y>, relay=alice@localhost",
-			"opened from=alice\nmessage_id msgid=x@y\nqueued count=1"},
+			"arrived count=1 from=alice msgid=x@y"},
 		/* The sender chose the text in the quotes. */
 		{ID ": from=<\"x>, size=1, class=0, nrcpts=9, \"@b>, size=3, class=0, nrcpts=1, "
 		    "relay=h",
-			"opened from=\"x>, size=1, class=0, nrcpts=9, \"@b\nqueued count=1"},
+			"arrived count=1 from=\"x>, size=1, class=0, nrcpts=9, \"@b"},
 		/* A client that went away after MAIL or RCPT, or that was refused. */
 		{ID ": from=<a@b>, size=0, class=0, nrcpts=0, proto=ESMTP, relay=h", ""},
 		{ID ": from=<a@b>, size=0, class=0, nrcpts=1, proto=ESMTP, relay=h", ""},

@@ -332,39 +332,6 @@ static void test_cap_of_recipients(void **state)
 	assert_int_equal(mqw_tracker_counts(t)->ignored, 2);
 }
 
-/* Many ids, several hosts, everything that happens to messages. */
-static void tell_much(uint64_t seed)
-{
-	static const enum mqw_event_kind kinds[] = {MQW_EVENT_OPENED, MQW_EVENT_QUEUED,
-		MQW_EVENT_QUEUED, MQW_EVENT_ATTEMPT, MQW_EVENT_ATTEMPT, MQW_EVENT_ATTEMPT,
-		MQW_EVENT_GAVE_UP, MQW_EVENT_REMOVED, MQW_EVENT_HELD, MQW_EVENT_ADMIN_REQUEUED,
-		MQW_EVENT_QUEUE_GONE, MQW_EVENT_QUEUE_PRESENT, MQW_EVENT_FILE_LOST};
-	unsigned int x = 1;
-
-	options.seed = seed;
-	options.max_messages = 400;
-	begin(true);
-	for (int i = 0; i < 20000; i++) {
-		char id[16], recipient[32];
-		struct mqw_event e;
-
-		x = x * 1103515245u + 12345u;
-		snprintf(id, sizeof(id), "A%u", x >> 8 & 0x1ff);
-		e = about(kinds[(x >> 17) % (sizeof(kinds) / sizeof(kinds[0]))], id,
-			T0 + i * MQW_MINUTE - (x >> 20 & 3) * MQW_SECOND);
-		snprintf(recipient, sizeof(recipient), "%u@example.net", x >> 22 & 3);
-		e.recipient = mqw_slice_of(recipient);
-		e.outcome = (enum mqw_outcome)((x >> 25) % MQW_OUTCOME_COUNT);
-		e.code = e.outcome == MQW_OUTCOME_SENT ? 250 : x & 1 << 28 ? 550 : 450;
-		e.place = (enum mqw_place)(1 + (x >> 26) % (MQW_PLACE_COUNT - 1));
-		e.other_id = x & 1 << 29 ? MQW_LIT("A7") : MQW_SLICE_NULL;
-		feed(e);
-		if (i % 100 == 0)
-			mqw_tracker_take_dirty(t);
-	}
-	mqw_tracker_finish(t, T0 + 40 * MQW_DAY);
-}
-
 /* What is in no trouble is counted, and not told; texts are as long as they are. */
 static void test_quiet(void **state)
 {
@@ -404,20 +371,6 @@ static void test_quiet(void **state)
 	assert_int_equal(mqw_tracker_counts(t)->recipients, 4);
 	assert_int_equal(mqw_tracker_counts(t)->verdicts[MQW_VERDICT_DELIVERED], 1);
 	assert_int_equal(mqw_tracker_counts(t)->verdicts[MQW_VERDICT_BOUNCED], 1);
-}
-
-static void test_same_every_time(void **state)
-{
-	char *first;
-
-	(void)state;
-	tell_much(1);
-	first = mqw_slice_dup(mqw_buffer_slice(&said));
-	assert_true(said.len > 100000);
-	tell_much(UINT64_C(0x9e3779b97f4a7c15));
-	assert_string_equal(mqw_buffer_str(&said), first);
-	assert_int_equal(mqw_tracker_counts(t)->open, 0);
-	free(first);
 }
 
 /* The watchdog's own mail, by its Message-ID, and the report about it, by its id. */
@@ -467,7 +420,6 @@ int main(void)
 		TEST(test_cap_of_messages),
 		TEST(test_cap_of_recipients),
 		TEST(test_quiet),
-		TEST(test_same_every_time),
 		TEST(own_mail_is_not_judged),
 	};
 

@@ -1,50 +1,36 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What reads logs is done here. What asks the daemon, reads its configuration or sends an alert needs
+ * libraries, libcurl above all, that take longer to load than most scans: it is a program of its own.
+ */
+#define _GNU_SOURCE /* memrchr */
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "watchdogd/cli/commands.h"
 
-static int run_config(int argc, char **argv)
-{
-	if (argc >= 2 && !strcmp(argv[1], "check"))
-		return mqw_cli_config_check(argc - 1, argv + 1);
-	fputs("usage: mailq-watchdog config check [FILE]\n", stderr);
-	return 2;
-}
-
-static int run_alert(int argc, char **argv)
-{
-	if (argc >= 2 && !strcmp(argv[1], "test"))
-		return mqw_cli_alert_test(argc - 1, argv + 1);
-	fputs("usage: mailq-watchdog alert test [OPTION...] NAME\n", stderr);
-	return 2;
-}
-
-static int run_vault(int argc, char **argv)
-{
-	if (argc >= 2)
-		return mqw_cli_vault(argc - 1, argv + 1);
-	fputs("usage: mailq-watchdog vault list|show|export [OPTION...] [QUEUE-ID]\n", stderr);
-	return 2;
-}
+#define MANAGE "mailq-watchdog-manage"
 
 static const struct {
 	const char *name;
-	int (*run)(int argc, char **argv);
+	int (*run)(int argc, char **argv); /* NULL: the other program does it, manage.c */
 	const char *purpose;
 } commands[] = {
 	{"scan", mqw_cli_scan, "read logs and print each recipient in trouble"},
 	{"trace", mqw_cli_trace, "print the life of one message as a timeline"},
-	{"status", mqw_cli_status, "what the running daemon watches and did"},
-	{"list", mqw_cli_list, "recipients that the daemon sees in trouble"},
-	{"show", mqw_cli_show, "one message as the daemon sees it"},
-	{"recover", mqw_cli_act, "mail a lost message again, to the lost recipients only"},
-	{"requeue", mqw_cli_act, "have one message tried now"},
-	{"restart", mqw_cli_act, "restart the service of an instance"},
-	{"ack", mqw_cli_act, "take note of a message in trouble: say no more of it"},
-	{"vault", run_vault, "list, show, export: copies of messages that are kept"},
-	{"alert", run_alert, "test: send a real alert and say what became of it"},
-	{"config", run_config, "check: all faults of a configuration at once"},
+	{"status", NULL, "what the running daemon watches and did"},
+	{"list", NULL, "recipients that the daemon sees in trouble"},
+	{"show", NULL, "one message as the daemon sees it"},
+	{"recover", NULL, "mail a lost message again, to the lost recipients only"},
+	{"requeue", NULL, "have one message tried now"},
+	{"restart", NULL, "restart the service of an instance"},
+	{"ack", NULL, "take note of a message in trouble: say no more of it"},
+	{"vault", NULL, "list, show, export: copies of messages that are kept"},
+	{"alert", NULL, "test: send a real alert and say what became of it"},
+	{"config", NULL, "check: all faults of a configuration at once"},
 };
 
 static void print_usage(FILE *to)
@@ -53,6 +39,28 @@ static void print_usage(FILE *to)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].purpose);
 	fputs("\n`mailq-watchdog COMMAND --help` lists the options of a command.\n", to);
+}
+
+/*
+ * Becomes the program that does the rest: the one beside this one, as in a folder that was built and not
+ * installed, or else the installed one. Returns only when there is none.
+ */
+static int run_manage(char **argv)
+{
+	char path[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path));
+	char *name = len > 0 ? memrchr(path, '/', (size_t)len) : NULL;
+
+	if (name && (size_t)(name + 1 - path) + sizeof(MANAGE) <= sizeof(path)) {
+		memcpy(name + 1, MANAGE, sizeof(MANAGE));
+		execv(path, argv);
+	}
+	execv(MQW_LIBEXEC "/" MANAGE, argv);
+	fprintf(stderr,
+		"mailq-watchdog: '%s' is done by " MQW_LIBEXEC "/" MANAGE
+		", which cannot be run: %s\n",
+		argv[1], strerror(errno));
+	return 2;
 }
 
 int main(int argc, char **argv)
@@ -67,7 +75,8 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; argc >= 2 && i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (!strcmp(argv[1], commands[i].name))
-			return commands[i].run(argc - 1, argv + 1);
+			return commands[i].run ? commands[i].run(argc - 1, argv + 1)
+					       : run_manage(argv);
 	if (argc >= 2)
 		fprintf(stderr, "mailq-watchdog: no command '%s'\n", argv[1]);
 	print_usage(stderr);

@@ -139,7 +139,7 @@ static void describe(struct trace *t, const struct mqw_event *e)
 		add(t, ", continues ", e->other_id, "");
 }
 
-static void print_text(struct trace *t, const struct mqw_event *e)
+static void print_one(struct trace *t, const struct mqw_event *e)
 {
 	const char *source = mqw_reading_source_name(&t->reading, e->evidence.source);
 	struct mqw_buffer *b = &t->report.line;
@@ -153,6 +153,24 @@ static void print_text(struct trace *t, const struct mqw_event *e)
 	mqw_buffer_add_str(b, "]\n");
 	fwrite(b->ptr, 1, b->len, stdout);
 	mqw_buffer_clear(b);
+}
+
+/* What one line says of an arrival is as many steps as where several say it. */
+static void print_text(struct trace *t, const struct mqw_event *e)
+{
+	static const enum mqw_event_kind steps[] = {
+		MQW_EVENT_OPENED, MQW_EVENT_MESSAGE_ID, MQW_EVENT_QUEUED};
+	struct mqw_event step = *e;
+
+	if (e->kind != MQW_EVENT_ARRIVED) {
+		print_one(t, e);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		step.kind = steps[i];
+		if (step.kind != MQW_EVENT_MESSAGE_ID || step.message_id.len)
+			print_one(t, &step);
+	}
 }
 
 /* The last pass: prints, and lets a tracker judge what it sees. */

@@ -44,7 +44,8 @@ int mqw_instance_emit(void *ctx, const struct mqw_event *e)
 	/* A stamp of a fast clock or another zone shall make nothing look late before it is. */
 	if (own.time > now)
 		own.time = now;
-	if (own.kind == MQW_EVENT_MESSAGE_ID)
+	if (own.kind == MQW_EVENT_MESSAGE_ID ||
+		(own.kind == MQW_EVENT_ARRIVED && own.message_id.len))
 		own.own = mqw_outbox_is_own(i->host.ledger, own.message_id);
 	own.realm = MQW_SLICE_NULL;
 	if (!own.instance.len)

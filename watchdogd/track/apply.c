@@ -193,6 +193,36 @@ static int apply_opened(struct mqw_tracker *t, struct mqw_message *m, const stru
 	return mqw_tracker_schedule(t, former);
 }
 
+static int apply_message_id(struct mqw_message *m, const struct mqw_event *e)
+{
+	/* What the MTA makes itself (reports, forwards) has no line before this one. */
+	if (!m->queued && !m->recipients)
+		m->opening_seen = m->age_known = true;
+	m->probe = m->probe || e->own;
+	return mqw_message_set_message_id(m, e->message_id, REPLY_MAX) ? 0 : -ENOMEM;
+}
+
+static int apply_queued(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_event *e)
+{
+	/* Where a try has been seen its first such line was before all that is known. */
+	if (!m->taken_on)
+		mqw_totals_add_message(t, m);
+	m->taken_on = true;
+	m->queued = true;
+	m->announced = e->count > UINT32_MAX ? UINT32_MAX : (uint32_t)e->count;
+	m->held = false;
+	return !e->sender.ptr || mqw_message_set_sender(m, e->sender, REPLY_MAX) ? 0 : -ENOMEM;
+}
+
+static int apply_arrived(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_event *e)
+{
+	int r = apply_opened(t, m, e);
+
+	if (r == 0 && e->message_id.len)
+		r = apply_message_id(m, e);
+	return r < 0 ? r : apply_queued(t, m, e);
+}
+
 static void close_message(struct mqw_tracker *t, struct mqw_message *m, bool *flag, int64_t time)
 {
 	*flag = true;
@@ -210,21 +240,11 @@ int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct
 	case MQW_EVENT_OPENED:
 		return apply_opened(t, m, e);
 	case MQW_EVENT_MESSAGE_ID:
-		/* What the MTA makes itself (reports, forwards) has no line before this one. */
-		if (!m->queued && !m->recipients)
-			m->opening_seen = m->age_known = true;
-		m->probe = m->probe || e->own;
-		return mqw_message_set_message_id(m, e->message_id, REPLY_MAX) ? 0 : -ENOMEM;
+		return apply_message_id(m, e);
 	case MQW_EVENT_QUEUED:
-		/* Where a try has been seen its first such line was before all that is known. */
-		if (!m->taken_on)
-			mqw_totals_add_message(t, m);
-		m->taken_on = true;
-		m->queued = true;
-		m->announced = e->count > UINT32_MAX ? UINT32_MAX : (uint32_t)e->count;
-		m->held = false;
-		return !e->sender.ptr || mqw_message_set_sender(m, e->sender, REPLY_MAX) ? 0
-											 : -ENOMEM;
+		return apply_queued(t, m, e);
+	case MQW_EVENT_ARRIVED:
+		return apply_arrived(t, m, e);
 	case MQW_EVENT_ATTEMPT:
 		m->queued = m->taken_on = true;
 		if (e->outcome == MQW_OUTCOME_WITHDRAWN &&

@@ -5,6 +5,7 @@ static const char *const event_names[MQW_EVENT_COUNT] = {
 	[MQW_EVENT_OPENED] = "opened",
 	[MQW_EVENT_MESSAGE_ID] = "message_id",
 	[MQW_EVENT_QUEUED] = "queued",
+	[MQW_EVENT_ARRIVED] = "arrived",
 	[MQW_EVENT_ATTEMPT] = "attempt",
 	[MQW_EVENT_GAVE_UP] = "gave_up",
 	[MQW_EVENT_NDR] = "ndr",

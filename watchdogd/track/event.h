@@ -15,6 +15,8 @@ enum mqw_event_kind {
 	MQW_EVENT_MESSAGE_ID, /* message_id: header seen */
 	/* The queue manager took it up: sender, count = recipients ever in the file. Repeats. */
 	MQW_EVENT_QUEUED,
+	/* One line says all three: OPENED, MESSAGE_ID unless message_id is empty, QUEUED. */
+	MQW_EVENT_ARRIVED,
 	/* One try for one recipient: recipient, outcome, code, status, reply, relay, delay. */
 	MQW_EVENT_ATTEMPT,
 	/* Given up for age: what is still undone goes back to the sender. forced: by an operator. */

@@ -224,6 +224,7 @@ static bool makes_message(enum mqw_event_kind kind)
 	case MQW_EVENT_OPENED:
 	case MQW_EVENT_MESSAGE_ID:
 	case MQW_EVENT_QUEUED:
+	case MQW_EVENT_ARRIVED:
 	case MQW_EVENT_ATTEMPT:
 	case MQW_EVENT_HELD:
 	case MQW_EVENT_GAVE_UP:
@@ -242,6 +243,7 @@ static bool begins_another_life(
 		return false; /* a late line, or the same log read twice */
 	switch (e->kind) {
 	case MQW_EVENT_OPENED:
+	case MQW_EVENT_ARRIVED:
 		if (e->other_id.len && m->former_id &&
 			mqw_slice_eq(mqw_slice_of(m->former_id), e->other_id))
 			return false;
