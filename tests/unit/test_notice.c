@@ -345,6 +345,59 @@ static void a_test_is_seen_as_one(void **state)
 	json_decref(j);
 }
 
+/* What a restart has set free: the counts in the subject, the ids in the body alone. */
+static void a_restart_is_told_in_its_own_words(void **state)
+{
+	static const char hostile[] = "x\r\nBcc: victim@example.org";
+	const struct mqw_notice n = head(1);
+	struct mqw_alert_config hook = {
+		.channel = MQW_CHANNEL_WEBHOOK, .format = MQW_WEBHOOK_ALERTMANAGER};
+	json_t *finding = json_pack("{s:s,s:s,s:s,s:s,s:[s],s:[s],s:[],s:[s]}", "type", "restart",
+		"summary", "after the restart of out: 1 went out", "reason", "why", "remedy",
+		"try the store", "went_out", "A1", "returned_late", "A2", "settled_otherwise",
+		"did_not_move", hostile);
+	json_t *j = mqw_notice_json(
+		       &n, json_pack("{s:i}", "restart", 1), json_pack("[o]", finding)),
+	       *back, *labels;
+	struct mqw_buffer mail = mail_of(j, &mail_config), text = {0};
+
+	(void)state;
+	assert_well_formed(&mail);
+	assert_non_null(strstr(mail.ptr,
+		"\r\nSubject: [mailq-watchdog] mx1.example.com: after the restart of out: 1 "
+		"went\r\n out\r\n"));
+	assert_null(strstr(mail.ptr, "\nBcc"));
+	mqw_notice_add_text(&text, j);
+	assert_string_equal(mqw_buffer_str(&text),
+		"mailq-watchdog on mx1.example.com found this:\n\n"
+		"   after the restart of out: 1 went out\n\n"
+		"   instance   out\n"
+		"   rule       tell\n"
+		"   known      2026-11-25T01:59:00Z to 2026-11-25T02:00:00Z\n\n"
+		"Went out, late; nothing is to be done:\n"
+		"   A1\n\n"
+		"Returned to the sender, late: the mail did not arrive, and its sender has to send "
+		"it again:\n"
+		"   A2\n\n"
+		"Did not move: the service was not what held these:\n"
+		"   x\\x0d\\x0aBcc: victim@example.org\n\n"
+		"   do         try the store\n\n"
+		"What is found and done stands in the journal: journalctl -t mailq-watchdogd\n");
+	mqw_buffer_clear(&text);
+	mqw_notice_add_body(&text, j, &hook);
+	back = json_loadb(text.ptr, text.len, 0, NULL);
+	assert_string_equal(json_string_value(json_object_get(back, "groupKey")),
+		"mx1.example.com/out/tell/restart");
+	labels = json_object_get(json_array_get(json_object_get(back, "alerts"), 0), "labels");
+	assert_string_equal(
+		json_string_value(json_object_get(labels, "alertname")), "MailAfterRestart");
+	assert_string_equal(json_string_value(json_object_get(labels, "severity")), "warning");
+	json_decref(back);
+	json_decref(j);
+	mqw_buffer_done(&mail);
+	mqw_buffer_done(&text);
+}
+
 static void hosts_and_tokens(void **state)
 {
 	char host[MQW_NOTICE_HOST_MAX + 1], a[MQW_NOTICE_TOKEN_LEN + 1],
@@ -369,6 +422,7 @@ int main(void)
 		cmocka_unit_test(a_long_subject_is_folded),
 		cmocka_unit_test(requests_have_their_format),
 		cmocka_unit_test(a_test_is_seen_as_one),
+		cmocka_unit_test(a_restart_is_told_in_its_own_words),
 		cmocka_unit_test(hosts_and_tokens),
 	};
 

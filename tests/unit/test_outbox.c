@@ -459,6 +459,21 @@ static void own_mail_is_known(void **state)
 	assert_false(mqw_outbox_is_own(l, mqw_slice_of(id)));
 }
 
+/* It waits for no digest, and is none of those that make the next one wait. */
+static void an_alert_apart_waits_for_nothing(void **state)
+{
+	const struct mqw_outbox_finding f = {"ops", "r", "out", "apart", "restart", NULL, true};
+	(void)state;
+	found(1);
+	pass(3 * S);
+	found(2);
+	assert_int_equal(mqw_outbox_put(o, &f, now), 1);
+	pass(5 * MQW_MINUTE - 10 * S);
+	assert_sent(2);
+	pass(10 * S);
+	assert_sent(3);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -479,6 +494,7 @@ int main(void)
 		TEST(a_full_disk_delays_only),
 		TEST(a_clock_set_back_holds_nothing_up),
 		TEST(own_mail_is_known),
+		TEST(an_alert_apart_waits_for_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

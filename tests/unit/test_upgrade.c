@@ -22,7 +22,7 @@
 #include "watchdogd/ledger/outbox.h"
 #include "watchdogd/ledger/windows.h"
 
-#define NEWEST 6
+#define NEWEST 7
 #define T INT64_C(1796000000000000)
 
 static void read_file(const char *path, struct mqw_buffer *ret)
@@ -307,7 +307,7 @@ static void test_newer(void **state)
 	read_file(ledger_path, &before);
 	read_file(wal, &before);
 	assert_int_equal(mqw_ledger_open(ledger_path, &ledger, &error), -ENOTSUP);
-	assert_non_null(strstr(error, "schema 99 and this program knows up to 6: a newer version"));
+	assert_non_null(strstr(error, "schema 99 and this program knows up to 7: a newer version"));
 	read_file(ledger_path, &after);
 	read_file(wal, &after);
 	assert_true(mqw_slice_eq(mqw_buffer_slice(&before), mqw_buffer_slice(&after)));

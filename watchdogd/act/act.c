@@ -52,7 +52,10 @@ struct mqw_act *mqw_act_create(
 	a->ledger = ledger;
 	a->last_wish = &a->wishes;
 	a->helper = mqw_helper_client_create(event, helper_socket);
-	return a->helper && open_outbox(a) ? a : mqw_act_free(a);
+	if (!a->helper || !open_outbox(a))
+		return mqw_act_free(a);
+	mqw_aftermath_restore(a);
+	return a;
 }
 
 static struct mqw_message *found_on(const struct mqw_wish *w)
@@ -103,6 +106,11 @@ struct mqw_helper_tally mqw_act_helper_tally(const struct mqw_act *a)
 void mqw_act_set_mode(struct mqw_act *a, enum mqw_mode mode)
 {
 	a->mode = mode;
+}
+
+void mqw_act_set_rules(struct mqw_act *a, const struct mqw_rules *rules)
+{
+	a->rules = rules;
 }
 
 void mqw_act_set_alerts(struct mqw_act *a, const struct mqw_config *c)
@@ -342,6 +350,7 @@ int mqw_act_conclude(struct mqw_act *a, const struct mqw_call *c, enum mqw_actio
 	if (first)
 		say_result(c, how[state].priority, mqw_buffer_str(&text));
 	r = mqw_ledger_conclude(a->ledger, c->id, state, mqw_clock_now(), detail);
+	mqw_aftermath_concluded(a, c, mqw_clock_now());
 	if (r < 0 && r != -ENOENT)
 		mqw_buffer_printf(
 			&text, "; the ledger could not keep this: %s", mqw_ledger_error(a->ledger));

@@ -47,6 +47,9 @@ void mqw_act_set_mode(struct mqw_act *a, enum mqw_mode mode);
 /* Where alerts go from now on; c's alerts are borrowed until the next call. */
 void mqw_act_set_alerts(struct mqw_act *a, const struct mqw_config *c);
 
+/* The rules in force, for the channels that they name; borrowed until the next call. */
+void mqw_act_set_rules(struct mqw_act *a, const struct mqw_rules *rules);
+
 /*
  * A rule fired on a finding: its actions are noted, and carried out by mqw_act_settle(). Fits the
  * callback of mqw_rules_match() with the pair of act and instance as ctx.

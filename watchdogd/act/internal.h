@@ -55,6 +55,7 @@ struct mqw_act {
 	struct mqw_outbox *outbox;
 	struct mqw_sender *sender;
 	enum mqw_mode mode;
+	const struct mqw_rules *rules; /* in force; NULL: none */
 	struct mqw_wish *wishes, **last_wish;
 	bool out_of_memory; /* a wish could not be noted since mqw_act_begin() */
 	struct mqw_call *calls;
@@ -174,13 +175,18 @@ void mqw_act_finish_restart(
 
 /*
  * aftermath.c: what became of the messages that were stuck when a service was restarted. _begin()
- * before the restart, _end() with what came of it; _look() now and then: it says so when the fate of
- * all is known, or five minutes after the end. It is not kept: an end of the daemon in between leaves
- * it unsaid.
+ * before the restart, _end() with what came of it, _concluded() when its result is written; _look()
+ * now and then: when the fate of all is known, or five minutes after the end, it is said to the
+ * journal and to the channels that the restart's rule names. The ledger keeps it until then, and
+ * _restore() takes it back. _farewell(): a message that the ledger keeps is about to be let go.
  */
+void mqw_aftermath_restore(struct mqw_act *a);
 void mqw_aftermath_begin(struct mqw_act *a, const struct mqw_call *c);
 void mqw_aftermath_end(struct mqw_act *a, const struct mqw_call *c, bool restarted, int64_t now);
+void mqw_aftermath_concluded(struct mqw_act *a, const struct mqw_call *c, int64_t now);
 void mqw_aftermath_look(struct mqw_act *a, const struct mqw_act_instance *i, int64_t now);
+void mqw_aftermath_farewell(
+	struct mqw_act *a, const struct mqw_act_instance *i, const struct mqw_message *m);
 void mqw_aftermaths_free(struct mqw_act *a);
 
 /* A call for an action, linked in; NULL when memory is out. */

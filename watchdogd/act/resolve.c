@@ -229,6 +229,7 @@ void mqw_act_farewell(struct mqw_act *a, struct mqw_act_instance *instance,
 {
 	struct farewell f = {.s = {.act = a, .instance = instance, .now = now}, .message = m};
 
+	mqw_aftermath_farewell(a, instance, m);
 	/* Of all others nothing is known now that was not known before: most are forgotten so. */
 	if (!m->successor &&
 		(!instance->vault ||

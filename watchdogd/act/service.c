@@ -127,8 +127,9 @@ void mqw_act_ask_service(struct mqw_call *c)
 	bool remote = c->instance->remote && c->kind == MQW_ACTION_RESTART;
 	int r;
 
-	if (remote) {
+	if (c->kind == MQW_ACTION_RESTART)
 		mqw_aftermath_begin(c->act, c);
+	if (remote) {
 		r = mqw_remote_begin(c->act->event, c->instance->remote, MQW_REMOTE_RESTART,
 			on_answer, c, &c->remote);
 	} else {

@@ -293,6 +293,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 		mqw_rules_take_over(rules, e->rules);
 		e->rules = mqw_rules_free(e->rules);
 		e->rules = rules;
+		mqw_act_set_rules(e->act, e->rules);
 		mqw_act_set_mode(e->act, config->mode);
 		mqw_act_set_alerts(e->act, config);
 		warn_of_relays(config);
@@ -408,6 +409,7 @@ static int open_all(struct mqw_engine *e)
 		return -ENOMEM;
 	e->mode = e->config->mode;
 	mqw_act_set_mode(e->act, e->mode);
+	mqw_act_set_rules(e->act, e->rules);
 	mqw_act_set_alerts(e->act, e->config);
 	warn_of_relays(e->config);
 	warn_of_sandbox(e->config);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "watchdogd/ledger/aftermath.h"
 #include "watchdogd/ledger/internal.h"
 
 #include <errno.h>
 #include <stdio.h>
+
+#define ACTION_COLUMN_COUNT 12 /* of ACTION_COLUMNS in statement.c */
 
 static const char *const state_names[MQW_ACTION_STATE_COUNT] = {
 	[MQW_ACTION_STATE_INTENT] = "intent",
@@ -171,6 +174,41 @@ int mqw_ledger_each_action(struct mqw_ledger *l, bool open_only, uint32_t limit,
 		r = read_action(l, b.stmt, &a);
 		if (r == 0)
 			r = each(ctx, &a);
+		if (r < 0)
+			break;
+	}
+	mqw_ledger_end(&b);
+	return r;
+}
+
+int mqw_ledger_put_aftermath(struct mqw_ledger *l, int64_t action, const char *content)
+{
+	struct mqw_binder b =
+		mqw_bind(l, content ? MQW_STATEMENT_AFTERMATH_PUT : MQW_STATEMENT_AFTERMATH_FORGET);
+	int r = mqw_ledger_writable(l);
+
+	if (r < 0)
+		return r;
+	mqw_bind_int(&b, action);
+	if (content)
+		mqw_bind_text(&b, content);
+	return mqw_ledger_run(l, &b);
+}
+
+int mqw_ledger_each_aftermath(struct mqw_ledger *l,
+	int (*each)(void *ctx, const struct mqw_action_record *restart, const char *content),
+	void *ctx)
+{
+	struct mqw_binder b = mqw_bind(l, MQW_STATEMENT_AFTERMATH_EACH);
+	struct mqw_action_record a;
+	int r;
+
+	if (sqlite3_stmt_busy(b.stmt))
+		return -EINPROGRESS;
+	while ((r = mqw_ledger_step(l, &b)) > 0) {
+		r = read_action(l, b.stmt, &a);
+		if (r == 0)
+			r = each(ctx, &a, mqw_column_text(b.stmt, ACTION_COLUMN_COUNT));
 		if (r < 0)
 			break;
 	}

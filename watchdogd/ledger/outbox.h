@@ -20,6 +20,9 @@ enum mqw_outbox_state {
 	MQW_OUTBOX_STATE_COUNT
 };
 
+/* As stage: an alert of its own, which is no digest of others and none counts it as one before it. */
+#define MQW_OUTBOX_APART UINT32_MAX
+
 /* Strings are borrowed until the callback returns. */
 struct mqw_outbox_record {
 	int64_t id; /* given by the ledger */
@@ -55,7 +58,7 @@ int mqw_ledger_outbox_end(struct mqw_ledger *l, int64_t id, enum mqw_outbox_stat
 /* Forgets what ended before this time, with its findings. */
 int mqw_ledger_outbox_expire(struct mqw_ledger *l, int64_t before);
 
-/* The newest alert of a cause, its strings NULL. 1; 0 when there is none. */
+/* The newest alert of a cause that is not apart, its strings NULL. 1; 0 when there is none. */
 int mqw_ledger_outbox_newest(struct mqw_ledger *l, const char *channel, const char *rule,
 	const char *instance, struct mqw_outbox_record *ret);
 /*

@@ -241,6 +241,12 @@ static const char *const steps[] = {
 	"ALTER TABLE message ADD COLUMN counted INTEGER DEFAULT 0;"
 	"ALTER TABLE message ADD COLUMN to_counted INTEGER DEFAULT 0;"
 	"ALTER TABLE recipient ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;",
+
+	/* What became of the messages that a restart was to free: see ledger/aftermath.h. */
+	"CREATE TABLE aftermath ("
+	" action INTEGER PRIMARY KEY REFERENCES action (id) ON DELETE CASCADE,"
+	" content TEXT NOT NULL"
+	");",
 };
 
 #define NEWEST ((int64_t)(sizeof(steps) / sizeof(steps[0])))

@@ -53,10 +53,15 @@ static const char *const statements[MQW_STATEMENT_COUNT] = {
 		" AND state NOT IN (3, 4))",
 #define ACTION_COLUMNS                                                                             \
 	"SELECT id, key, kind, rule, instance, queue_id, recipients, cause, detail, state,"        \
-	" intended_at, ended_at FROM action "
-	[MQW_STATEMENT_ACTION_EACH] = ACTION_COLUMNS "ORDER BY id DESC LIMIT ?",
+	" intended_at, ended_at"
+	[MQW_STATEMENT_ACTION_EACH] = ACTION_COLUMNS " FROM action ORDER BY id DESC LIMIT ?",
 	[MQW_STATEMENT_ACTION_EACH_OPEN] =
-		ACTION_COLUMNS "WHERE state = 0 ORDER BY id DESC LIMIT ?",
+		ACTION_COLUMNS " FROM action WHERE state = 0 ORDER BY id DESC LIMIT ?",
+	[MQW_STATEMENT_AFTERMATH_PUT] = "INSERT INTO aftermath (action, content) VALUES (?, ?)"
+					" ON CONFLICT DO UPDATE SET content = excluded.content",
+	[MQW_STATEMENT_AFTERMATH_FORGET] = "DELETE FROM aftermath WHERE action = ?",
+	[MQW_STATEMENT_AFTERMATH_EACH] = ACTION_COLUMNS
+	", content FROM aftermath JOIN action ON action.id = aftermath.action ORDER BY id",
 	[MQW_STATEMENT_OUTBOX_INSERT] =
 		"INSERT INTO alert (channel, rule, instance, token, detail, state, stage,"
 		" opened_at, latest_at, sealed_at, ended_at, due_at, attempts, findings)"
@@ -78,8 +83,10 @@ static const char *const statements[MQW_STATEMENT_COUNT] = {
 #define OUTBOX_COLUMNS                                                                             \
 	"SELECT id, channel, rule, instance, token, detail, state, stage, attempts, findings,"     \
 	" opened_at, latest_at, sealed_at, ended_at, due_at FROM alert "
-	[MQW_STATEMENT_OUTBOX_NEWEST] = OUTBOX_COLUMNS
-	"WHERE channel = ? AND rule = ? AND instance = ? ORDER BY id DESC LIMIT 1",
+	[MQW_STATEMENT_OUTBOX_NEWEST] =
+		OUTBOX_COLUMNS "WHERE channel = ? AND rule = ? AND instance = ?"
+			       /* Not MQW_OUTBOX_APART. */
+			       " AND stage < 4294967295 ORDER BY id DESC LIMIT 1",
 	[MQW_STATEMENT_OUTBOX_EACH_DUE] = OUTBOX_COLUMNS
 	"WHERE state < 2 AND (due_at <= ? OR due_at > ?) ORDER BY due_at, id LIMIT ?",
 	[MQW_STATEMENT_OUTBOX_EACH_FINDING] =

@@ -71,14 +71,24 @@ void mqw_notice_add_number(struct mqw_buffer *b, uint64_t n)
 	}
 }
 
-/* "more: 9,990 vanished, 10 overdue (outbound)" */
-static json_t *summary(const struct mqw_notice *n, const json_t *verdicts)
+const json_t *mqw_notice_restart(const json_t *findings)
 {
+	const json_t *first = json_array_get(findings, 0);
+
+	return mqw_slice_eq(mqw_notice_text(first, "type"), MQW_LIT("restart")) ? first : NULL;
+}
+
+/* "more: 9,990 vanished, 10 overdue (outbound)" */
+static json_t *summary(const struct mqw_notice *n, const json_t *verdicts, const json_t *findings)
+{
+	const json_t *restart = mqw_notice_restart(findings);
 	struct mqw_buffer b = {0};
 	const char *name;
 	json_t *value, *ret;
 	bool begun = false;
 
+	if (restart)
+		return mqw_json_text(mqw_notice_text(restart, "summary"));
 	if (n->test)
 		mqw_buffer_printf(&b, "test of the alert \"%s\"", n->channel);
 	else if (n->digest)
@@ -116,7 +126,7 @@ json_t *mqw_notice_json(const struct mqw_notice *n, json_t *verdicts, json_t *fi
 		{"from", mqw_json_time(n->from)},
 		{"to", mqw_json_time(n->to)},
 		{"count", json_integer((json_int_t)n->count)},
-		{"summary", summary(n, verdicts)},
+		{"summary", summary(n, verdicts, findings)},
 		{"verdicts", verdicts},
 		{"findings", findings},
 		{"more", json_integer(n->count > shown ? (json_int_t)(n->count - shown) : 0)},

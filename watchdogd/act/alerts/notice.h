@@ -6,6 +6,11 @@
  *
  *   {"type":"alert","id","test","host","channel","rule","instance","digest","time","from","to",
  *    "count","verdicts":{"vanished":3},"summary","findings":[as `scan --format json`],"more"}
+ *
+ * What became of messages after a restart is a notice with one finding and "verdicts":{"restart":1}:
+ *
+ *   {"type":"restart","instance","mta","summary","action","stuck","reason","remedy",
+ *    "went_out":[queue ids],"returned_late":[],"settled_otherwise":[],"did_not_move":[]}
  */
 #ifndef MQW_ACT_ALERTS_NOTICE_H
 #define MQW_ACT_ALERTS_NOTICE_H
@@ -43,6 +48,9 @@ bool mqw_notice_token_of(struct mqw_slice message_id, struct mqw_slice *ret_toke
 
 /* The name of this host, fit for a header; "localhost" when it has none such. */
 void mqw_notice_host(char ret[MQW_NOTICE_HOST_MAX + 1]);
+
+/* The finding of a notice that tells what a restart has set free; NULL: it tells of other things. */
+const json_t *mqw_notice_restart(const json_t *findings);
 
 /* The text of a key, "" where there is none. For the renderers. */
 struct mqw_slice mqw_notice_text(const json_t *o, const char *key);

@@ -134,7 +134,12 @@ static int open_alert(struct mqw_outbox *o, const struct mqw_outbox_finding *f,
 
 	if (!mqw_notice_token(token))
 		return -EAGAIN;
-	plan(&r, last, now);
+	if (f->apart) {
+		r.stage = MQW_OUTBOX_APART;
+		r.due_at = now;
+	} else {
+		plan(&r, last, now);
+	}
 	return mqw_ledger_outbox_add(o->ledger, &r, ret_id);
 }
 
@@ -143,7 +148,9 @@ static int put(struct mqw_outbox *o, const struct mqw_outbox_finding *f, int64_t
 	struct mqw_outbox_record last;
 	uint64_t before = 0;
 	int64_t id = 0;
-	int r = mqw_ledger_outbox_newest(o->ledger, f->channel, f->rule, f->instance, &last);
+	int r = f->apart
+		? 0
+		: mqw_ledger_outbox_newest(o->ledger, f->channel, f->rule, f->instance, &last);
 
 	if (r < 0)
 		return r;
@@ -262,7 +269,7 @@ static json_t *make_notice(struct mqw_outbox *o, const struct mqw_outbox_record 
 		.channel = r->channel,
 		.rule = r->rule,
 		.instance = r->instance,
-		.digest = r->stage > 0,
+		.digest = r->stage > 0 && r->stage != MQW_OUTBOX_APART,
 		.count = r->findings,
 		.time = r->sealed_at,
 		.from = r->opened_at,

@@ -42,8 +42,9 @@ bool mqw_outbox_takes(const struct mqw_outbox *o, const char *channel);
 struct mqw_outbox_finding {
 	const char *channel, *rule, *instance;
 	const char *key; /* unique: it is told once, whatever happens */
-	const char *verdict;
+	const char *verdict; /* or another word for what it is, to be counted by */
 	const char *content; /* a JSON object, as of mqw_verdict_json() */
+	bool apart; /* it waits for no companions and in no digest: an alert of its own, at once */
 };
 
 /*

@@ -61,9 +61,13 @@ static void add_head(struct mqw_buffer *b, const json_t *n)
 	mqw_buffer_add_str(b, "\n\n");
 	add_line(b, "instance", n, "instance");
 	add_line(b, "rule", n, "rule");
-	mqw_buffer_printf(b, "   %-10s ", "recipients");
-	mqw_notice_add_number(b, mqw_notice_number(n, "count"));
-	mqw_buffer_add_str(b, ", found ");
+	if (mqw_notice_restart(json_object_get(n, "findings"))) {
+		mqw_buffer_printf(b, "   %-10s ", "known");
+	} else {
+		mqw_buffer_printf(b, "   %-10s ", "recipients");
+		mqw_notice_add_number(b, mqw_notice_number(n, "count"));
+		mqw_buffer_add_str(b, ", found ");
+	}
 	add(b, n, "from");
 	if (!mqw_slice_eq(mqw_notice_text(n, "from"), mqw_notice_text(n, "to"))) {
 		mqw_buffer_add_str(b, " to ");
@@ -166,14 +170,54 @@ static void add_finding(struct mqw_buffer *b, size_t number, const json_t *f)
 	mqw_buffer_add_str(b, "\n");
 }
 
+/* Who is concerned by what became of messages after a restart, and what there is to do for them. */
+static void add_restart(struct mqw_buffer *b, const json_t *restart)
+{
+	static const struct {
+		const char *key, *means;
+	} fates[] = {
+		{"went_out", "Went out, late; nothing is to be done"},
+		{"returned_late",
+			"Returned to the sender, late: the mail did not arrive, and its sender has "
+			"to send "
+			"it again"},
+		{"settled_otherwise", "Settled otherwise (mailq-watchdog show ID tells how)"},
+		{"did_not_move", "Did not move: the service was not what held these"},
+	};
+
+	for (size_t i = 0; i < sizeof(fates) / sizeof(fates[0]); i++) {
+		const json_t *ids = json_object_get(restart, fates[i].key);
+
+		if (!json_array_size(ids))
+			continue;
+		mqw_buffer_printf(b, "%s:\n", fates[i].means);
+		for (size_t n = 0; n < json_array_size(ids); n++) {
+			const json_t *id = json_array_get(ids, n);
+
+			mqw_buffer_add_str(b, "   ");
+			mqw_buffer_add_printable(
+				b, mqw_slice(json_string_value(id), json_string_length(id)));
+			mqw_buffer_add_str(b, "\n");
+		}
+		mqw_buffer_add_str(b, "\n");
+	}
+	if (mqw_notice_text(restart, "remedy").len) {
+		add_line(b, "do", restart, "remedy");
+		mqw_buffer_add_str(b, "\n");
+	}
+}
+
 void mqw_notice_add_text(struct mqw_buffer *b, const json_t *notice)
 {
 	const json_t *findings = json_object_get(notice, "findings");
+	const json_t *restart = mqw_notice_restart(findings);
 	uint64_t more = mqw_notice_number(notice, "more");
 
 	add_head(b, notice);
 	add_meanings(b, notice);
-	for (size_t i = 0; i < json_array_size(findings); i++)
+	if (restart)
+		add_restart(b, restart);
+	for (size_t i = 0; !restart && i < json_array_size(findings); i++)
 		add_finding(b, i + 1, json_array_get(findings, i));
 	if (more) {
 		mqw_buffer_add_str(b, "and ");

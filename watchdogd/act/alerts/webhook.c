@@ -20,7 +20,17 @@ static json_t *text(const json_t *o, const char *key)
 /* Nobody shall be woken by a test that looks like more. */
 static const char *alert_name(const json_t *n)
 {
+	if (mqw_notice_restart(json_object_get(n, "findings")))
+		return "MailAfterRestart";
 	return json_is_true(json_object_get(n, "test")) ? "MailqWatchdogTest" : "MailInTrouble";
+}
+
+/* What went out has nothing critical any more. */
+static const char *severity(const json_t *finding)
+{
+	if (!mqw_slice_eq(mqw_notice_text(finding, "type"), MQW_LIT("restart")))
+		return "critical";
+	return json_array_size(json_object_get(finding, "did_not_move")) ? "warning" : "info";
 }
 
 /* The same for all alerts of one cause, so that a receiver puts a digest where its first one is. */
@@ -34,6 +44,8 @@ static json_t *cause(const json_t *n)
 		mqw_buffer_add_str(&b, i ? "/" : "");
 		mqw_buffer_add(&b, mqw_notice_text(n, keys[i]));
 	}
+	if (mqw_notice_restart(json_object_get(n, "findings")))
+		mqw_buffer_add_str(&b, "/restart");
 	ret = b.failed ? NULL : mqw_json_text(mqw_buffer_slice(&b));
 	mqw_buffer_done(&b);
 	return ret;
@@ -49,11 +61,11 @@ static json_t *alert_json(const json_t *n, const json_t *finding, size_t number)
 		mqw_notice_text(n, "id").ptr, number);
 	return json_pack("{s:s,s:{s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o},s:{s:o,s:o,s:o,s:o,s:o,s:o},"
 			 "s:o,s:s,s:s,s:s}",
-		"status", "firing", "labels", "alertname", alert_name(n), "severity", "critical",
-		"verdict", text(finding, "verdict"), "host", text(n, "host"), "instance",
-		text(n, "instance"), "rule", text(n, "rule"), "queue_id", text(finding, "queue_id"),
-		"recipient", text(finding, "recipient"), "annotations", "summary",
-		text(n, "summary"), "description", text(finding, "reason"), "sender",
+		"status", "firing", "labels", "alertname", alert_name(n), "severity",
+		severity(finding), "verdict", text(finding, "verdict"), "host", text(n, "host"),
+		"instance", text(n, "instance"), "rule", text(n, "rule"), "queue_id",
+		text(finding, "queue_id"), "recipient", text(finding, "recipient"), "annotations",
+		"summary", text(n, "summary"), "description", text(finding, "reason"), "sender",
 		text(finding, "sender"), "reply", text(finding, "reply"), "confidence",
 		text(finding, "confidence"), "remedy", text(finding, "remedy"), "startsAt",
 		text(n, "from"), "endsAt", "0001-01-01T00:00:00Z", "generatorURL", "",
