@@ -213,4 +213,57 @@ static inline int remove_dir(void **state)
 	return 0;
 }
 
+/* Reads 50 lines of mail.log, and goes away. The position is to be freed. */
+static inline char *read_and_leave(void)
+{
+	struct got g;
+
+	append("mail.log", 0, 49);
+	open_tail(&g, path, NULL, false);
+	run_until(&g, 50);
+	spin(&g, 50); /* the end was seen */
+	return close_tail(&g);
+}
+
+/* A gap is told of when it is sure, which takes its time. */
+static inline void run_until_gaps(struct got *g, size_t gaps)
+{
+	uint64_t now, end;
+
+	sd_event_now(g->loop, CLOCK_MONOTONIC, &now);
+	for (end = now + 20000000; g->gaps < gaps && now < end;) {
+		assert_true(sd_event_run(g->loop, 100000) >= 0);
+		sd_event_now(g->loop, CLOCK_MONOTONIC, &now);
+	}
+	assert_int_equal(g->gaps, gaps);
+}
+
+/* Comes back: lines first..last come, and nothing after them; *position is renewed. */
+static inline void come_back(
+	char **position, size_t first, size_t last, size_t gaps, const char *why)
+{
+	struct got g;
+
+	open_tail(&g, path, *position, false);
+	g.next = first;
+	run_until(&g, last - first + 1);
+	run_until_gaps(&g, gaps);
+	spin(&g, 200);
+	assert_int_equal(g.lines, last - first + 1);
+	assert_int_equal(g.gaps, gaps);
+	if (gaps)
+		assert_string_equal(g.why, why);
+	free(*position);
+	*position = close_tail(&g);
+}
+
+static inline void clean(char *position)
+{
+	sh("rm -rf ./*");
+	free(position);
+}
+
+#define COPIED "the log was truncated after it was copied"
+#define GONE "the file that was read last is gone"
+
 #endif
