@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Names and files of Postfix's queue. Damaged ones, and a real one's, are in test_postfix_damage.c. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,32 +8,7 @@
 
 #include <cmocka.h>
 
-#include "probes/postfix/postfix.h"
-
-#define SAMPLES "../shared/queue-samples/postfix/"
-#define LINE_LIMIT 2048
-
-/* Adds a record as rec_put() of Postfix writes it. */
-static void record_add(struct mqw_buffer *b, char type, const char *data, size_t len)
-{
-	size_t rest = len;
-	char byte;
-
-	mqw_buffer_add(b, mqw_slice(&type, 1));
-	do {
-		byte = (char)(rest & 0x7f);
-		rest >>= 7;
-		if (rest)
-			byte = (char)(byte | 0x80);
-		mqw_buffer_add(b, mqw_slice(&byte, 1));
-	} while (rest);
-	mqw_buffer_add(b, mqw_slice(data, len));
-}
-
-static void add(struct mqw_buffer *b, char type, const char *data)
-{
-	record_add(b, type, data, strlen(data));
-}
+#include "postfix_queue_fixture.h"
 
 static void add_pointer(struct mqw_buffer *b, size_t target)
 {
@@ -40,46 +16,6 @@ static void add_pointer(struct mqw_buffer *b, size_t target)
 
 	snprintf(text, sizeof(text), "%15zu", target);
 	add(b, 'p', text);
-}
-
-/* The envelope of every file made here; its C record is 17 * 6 bytes later than byte 0. */
-static void add_envelope(struct mqw_buffer *b)
-{
-	/* Content size and offset are set by set_size(). */
-	add(b, 'C',
-		"              1               1               2               0"
-		"               0               0");
-	add(b, 'T', "1795578315 84783");
-	add(b, 'A', "create_time=1795578400");
-	add(b, 'S', "alice@example.com");
-	add(b, 'O', "b@example.net");
-	add(b, 'R', "b@example.net");
-	add(b, 'D', "c@example.net");
-}
-
-static void set_size(struct mqw_buffer *b, size_t size, size_t offset)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%15zu %15zu", size, offset);
-	memcpy(b->ptr + 2, text, 31);
-}
-
-static void whole_file(struct mqw_buffer *b)
-{
-	size_t offset;
-
-	add_envelope(b);
-	add(b, 'M', "");
-	offset = b->len;
-	add(b, 'N', "From: <alice@example.com>");
-	add(b, 'N', "Message-Id: <1@example.com>");
-	add(b, 'N', "");
-	add(b, 'N', "Message-Id: <body@example.com>");
-	set_size(b, b->len - offset, offset);
-	add(b, 'X', "");
-	add(b, 'R', "d@example.org");
-	add(b, 'E', "");
 }
 
 static void test_valid_id(void **state)
@@ -455,131 +391,6 @@ static void test_keep_in_bad_file(void **state)
 	assert_int_equal(mqw_postfix_keep_recipients(NULL, 0, &keep, 1), -EBADMSG);
 }
 
-/* All three readers over a copy that ends where the memory ends, for AddressSanitizer. */
-static void try_bytes(const char *bytes, size_t len, bool must_fail)
-{
-	struct mqw_slice keep = MQW_LIT("soft4@remote.test");
-	struct mqw_queue_file f;
-	char *copy = malloc(len ? len : 1);
-	int r, s, k;
-
-	assert_non_null(copy);
-	if (len)
-		memcpy(copy, bytes, len);
-	r = mqw_postfix_queue_file(mqw_slice(copy, len), &f);
-	if (r == 0)
-		for (size_t i = 0; i < f.recipient_count; i++)
-			assert_true(f.recipients[i].offset < len &&
-				copy[f.recipients[i].offset] == (f.recipients[i].done ? 'D' : 'R'));
-	mqw_queue_file_done(&f);
-	s = mqw_postfix_check_file(mqw_slice(copy, len), LINE_LIMIT);
-	k = mqw_postfix_keep_recipients(copy, len, &keep, 1);
-	assert_true(r == 0 || r == -EBADMSG);
-	assert_true(s >= 0 || s == -EBADMSG);
-	assert_true(k >= 0 || k == -EBADMSG);
-	if (must_fail) {
-		assert_int_equal(r, -EBADMSG);
-		assert_int_equal(s, -EBADMSG);
-		assert_int_equal(k, -EBADMSG);
-	}
-	free(copy);
-}
-
-static void try_damaged(struct mqw_slice file)
-{
-	uint64_t seed = 0x9e3779b97f4a7c15u;
-	char *copy = malloc(file.len);
-
-	assert_non_null(copy);
-	try_bytes(file.ptr, file.len, false);
-	for (size_t i = 0; i < file.len; i++)
-		try_bytes(file.ptr, i, true);
-	for (int round = 0; round < 20000; round++) {
-		memcpy(copy, file.ptr, file.len);
-		for (int flips = 1 + round % 4; flips; flips--) {
-			seed ^= seed << 13;
-			seed ^= seed >> 7;
-			seed ^= seed << 17;
-			copy[(seed >> 16) % file.len] = (char)seed;
-		}
-		try_bytes(copy, file.len, false);
-	}
-	free(copy);
-}
-
-static void test_damaged(void **state)
-{
-	struct mqw_buffer b = {0};
-
-	(void)state;
-	whole_file(&b);
-	try_damaged(mqw_buffer_slice(&b));
-	mqw_buffer_done(&b);
-}
-
-static bool read_sample(const char *path, struct mqw_buffer *ret)
-{
-	char chunk[4096];
-	FILE *f = fopen(path, "re");
-	size_t n;
-
-	if (!f) {
-		print_message("no %s: skipped\n", path);
-		return false;
-	}
-	while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0)
-		mqw_buffer_add(ret, mqw_slice(chunk, n));
-	fclose(f);
-	return true;
-}
-
-/* Two of three delivered; expected values are those that postcat(1) shows. */
-static void test_sample_of_three(void **state)
-{
-	struct mqw_slice keep = MQW_LIT("soft7@remote.test");
-	struct mqw_buffer b = {0};
-	struct mqw_queue_file f;
-
-	(void)state;
-	if (!read_sample(SAMPLES "queuefile-3rcpt.bin", &b))
-		skip();
-	assert_int_equal(mqw_postfix_queue_file(mqw_buffer_slice(&b), &f), 0);
-	assert_int_equal(f.arrived_at, 1795578620 * MQW_SECOND + 408336);
-	assert_int_equal(f.created_at, 1795578620 * MQW_SECOND);
-	assert_string_equal(f.sender, "alice@mx.example.com");
-	assert_string_equal(f.message_id, "vault@client.example.com");
-	assert_int_equal(f.recipient_count, 3);
-	assert_string_equal(f.recipients[0].address, "soft7@remote.test");
-	assert_string_equal(f.recipients[1].address, "ok7@remote.test");
-	assert_string_equal(f.recipients[2].address, "hard7@remote.test");
-	assert_false(f.recipients[0].done);
-	assert_true(f.recipients[1].done);
-	assert_true(f.recipients[2].done);
-	assert_int_equal(f.recipients[0].offset, 0x2c8);
-	mqw_queue_file_done(&f);
-	assert_int_equal(mqw_postfix_check_file(mqw_buffer_slice(&b), LINE_LIMIT), 1);
-	assert_int_equal(mqw_postfix_keep_recipients(b.ptr, b.len, &keep, 1), 1);
-	assert_int_equal(mqw_postfix_keep_recipients(b.ptr, b.len, NULL, 0), 0);
-	assert_int_equal(b.ptr[0x2c8], 'D');
-	assert_int_equal(mqw_postfix_check_file(mqw_buffer_slice(&b), LINE_LIMIT), 0);
-	mqw_buffer_done(&b);
-}
-
-static void test_sample_damaged(void **state)
-{
-	struct mqw_buffer b = {0};
-	struct mqw_queue_file f;
-
-	(void)state;
-	if (!read_sample(SAMPLES "queuefile-partial.bin", &b))
-		skip();
-	assert_int_equal(mqw_postfix_queue_file(mqw_buffer_slice(&b), &f), 0);
-	assert_string_equal(f.message_id, "soft4@client.example.com");
-	mqw_queue_file_done(&f);
-	try_damaged(mqw_buffer_slice(&b));
-	mqw_buffer_done(&b);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -595,9 +406,6 @@ int main(void)
 		cmocka_unit_test(test_length_bytes),
 		cmocka_unit_test(test_keep_recipients),
 		cmocka_unit_test(test_keep_in_bad_file),
-		cmocka_unit_test(test_damaged),
-		cmocka_unit_test(test_sample_of_three),
-		cmocka_unit_test(test_sample_damaged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
