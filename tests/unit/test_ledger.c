@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is put into the ledger comes out as it was. What becomes of its file: test_ledger_file.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,135 +7,9 @@
 
 #include <cmocka.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <sqlite3.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <string.h>
 
-#include "watchdogd/base/clock.h"
-#include "watchdogd/ledger/ledger.h"
-
-#define HOSTILE "\xff\xfe'; DROP TABLE message; --\x1b[31m\n\xc3\x28"
-
-static char dir[64], path[96];
-
-static int setup(void **state)
-{
-	(void)state;
-	snprintf(dir, sizeof(dir), "/tmp/mqw-ledger-XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/ledger.db", dir);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	char command[128];
-
-	(void)state;
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command);
-}
-
-static struct mqw_ledger *must_open(void)
-{
-	struct mqw_ledger *l = NULL;
-	char *error = NULL;
-	int r = mqw_ledger_open(path, &l, &error);
-
-	if (r < 0)
-		print_error("open: %d %s\n", r, error);
-	assert_int_equal(r, 0);
-	assert_non_null(l);
-	return l;
-}
-
-static int open_error(void)
-{
-	struct mqw_ledger *l = NULL;
-	char *error = NULL;
-	int r = mqw_ledger_open(path, &l, &error);
-
-	assert_null(l);
-	if (r < 0) {
-		assert_non_null(error);
-		assert_non_null(strstr(error, path));
-	}
-	free(error);
-	return r;
-}
-
-static void run_sql(const char *sql)
-{
-	sqlite3 *db;
-
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-	sqlite3_close(db);
-}
-
-/* Each field has a value of its own, so that no two can be mixed up unseen. */
-static struct mqw_recipient full_recipient(void)
-{
-	return (struct mqw_recipient){.address = (char *)HOSTILE "@example.net",
-		.relay = (char *)"mx.example.net[192.0.2.1]:25",
-		.reply = (char *)"451 4.7.1 " HOSTILE,
-		.successor = (char *)"4next",
-		.successor_known = true,
-		.status = "4.7.12345",
-		.code = 65535,
-		.state = MQW_RECIPIENT_MISBOUNCED,
-		.hasty = true,
-		.doubtful = true,
-		.attempts = 4000000000U,
-		.reported = MQW_VERDICT_FALSE_NDR,
-		.counted = MQW_VERDICT_PENDING,
-		.first_attempt = 101,
-		.last_attempt = -102,
-		.first_seen_at = {.source = 7, .line = UINT64_MAX},
-		.last_seen_at = {.source = UINT32_MAX, .line = 9}};
-}
-
-static struct mqw_message full_message(struct mqw_recipient *recipients, uint32_t count)
-{
-	return (struct mqw_message){.number = 7,
-		.realm = "host.example",
-		.queue_id = "4F3aBcDeFgHz1k",
-		.instance = "postfix-out",
-		.sender = (char *)"",
-		.message_id = (char *)HOSTILE "@example.com",
-		.ndr_id = (char *)"4ndr",
-		.former_id = (char *)"4former",
-		.successor = (char *)"4succ",
-		.recipients = recipients,
-		.last_recipient = recipients ? recipients + count - 1 : NULL,
-		.recipient_count = count,
-		.announced = 3,
-		.opening_seen = true,
-		.age_known = true,
-		.held = true,
-		.admin_removed = true,
-		.discarded = true,
-		.probe = true,
-		.gave_up_forced = true,
-		.queue_gone = true,
-		.place = MQW_PLACE_COUNT - 1,
-		.dirty = true,
-		.reported = MQW_VERDICT_VANISHED,
-		.counted = MQW_VERDICT_OVERDUE,
-		.opened_at = 1,
-		.first_seen = 2,
-		.last_seen = INT64_MAX,
-		.deferred_at = 4,
-		.gave_up_at = MQW_TIME_NONE,
-		.requeued_at = 6,
-		.gone_at = 7,
-		.closed_at = MQW_TIME_NONE,
-		.retry_at = 9,
-		.lost_how = (char *)"lost it"};
-}
+#include "ledger_fixture.h"
 
 static void assert_text(const char *got, const char *want)
 {
@@ -388,97 +263,6 @@ static void history_is_capped(void **state)
 	mqw_ledger_close(l);
 }
 
-static void file_is_private(void **state)
-{
-	mode_t mask = umask(0);
-	struct stat st;
-	char other[128];
-
-	(void)state;
-	mqw_ledger_close(must_open());
-	umask(mask);
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_mode & 07777, 0600);
-	assert_int_equal(chmod(path, 0644), 0);
-	mqw_ledger_close(must_open());
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_mode & 07777, 0600);
-	snprintf(other, sizeof(other), "%s.real", path);
-	assert_int_equal(rename(path, other), 0);
-	assert_int_equal(symlink(other, path), 0);
-	assert_int_equal(open_error(), -ELOOP);
-	unlink(other);
-}
-
-static void newer_and_foreign_are_refused(void **state)
-{
-	(void)state;
-	mqw_ledger_close(must_open());
-	run_sql("PRAGMA user_version = 99");
-	assert_int_equal(open_error(), -ENOTSUP);
-	unlink(path);
-	run_sql("CREATE TABLE theirs (a)");
-	assert_int_equal(open_error(), -EINVAL);
-}
-
-/* Overwrites the file from an offset on. */
-static void damage(off_t at, size_t n)
-{
-	char junk[4096];
-	int fd = open(path, O_WRONLY);
-
-	memset(junk, 0xa5, sizeof(junk));
-	assert_true(fd >= 0);
-	assert_true(n <= sizeof(junk));
-	assert_int_equal(pwrite(fd, junk, n, at), n);
-	close(fd);
-}
-
-/* With its journal, under a name that nothing had. */
-static void is_set_aside(const char *want)
-{
-	char name[200];
-	char *aside = NULL;
-
-	snprintf(name, sizeof(name), "%s-wal", path);
-	close(open(name, O_WRONLY | O_CREAT, 0600));
-	/* 2026-11-30T12:00:01Z */
-	assert_int_equal(mqw_ledger_set_aside(path, INT64_C(1796040001) * MQW_SECOND, &aside), 0);
-	snprintf(name, sizeof(name), "%s.damaged-20261130T120001Z%s", path, want);
-	assert_string_equal(aside, name);
-	assert_int_equal(access(name, F_OK), 0);
-	strcat(name, "-wal");
-	assert_int_equal(access(name, F_OK), 0);
-	assert_int_equal(access(path, F_OK), -1);
-	free(aside);
-}
-
-static void damage_is_told_and_set_aside(void **state)
-{
-	struct stat st;
-
-	(void)state;
-	mqw_ledger_close(must_open());
-	damage(4096, 4096); /* the root page of the first table */
-	assert_int_equal(open_error(), -EUCLEAN);
-	is_set_aside("");
-	mqw_ledger_close(must_open());
-	damage(0, 100); /* the header */
-	assert_int_equal(open_error(), -EUCLEAN);
-	is_set_aside("-2");
-	mqw_ledger_close(must_open());
-	run_sql("DROP TABLE action");
-	assert_int_equal(open_error(), -EUCLEAN);
-	unlink(path);
-	/* Cut short in its middle, and to nothing. */
-	mqw_ledger_close(must_open());
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(truncate(path, st.st_size / 2 / 4096 * 4096), 0);
-	assert_int_equal(open_error(), -EUCLEAN);
-	assert_int_equal(truncate(path, 0), 0);
-	assert_int_equal(open_error(), -EUCLEAN);
-}
-
 static void bad_values_are_damage(void **state)
 {
 	struct mqw_message m = full_message(NULL, 0);
@@ -495,38 +279,6 @@ static void bad_values_are_damage(void **state)
 	mqw_ledger_close(l);
 }
 
-static void locked_forbidden_and_missing(void **state)
-{
-	char file[sizeof(path)];
-	sqlite3 *db;
-	struct mqw_message m = full_message(NULL, 0);
-	struct mqw_ledger *l = must_open();
-
-	(void)state;
-	/* Another process's lock: an error in time, nothing half written, usable afterwards. */
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-	assert_int_equal(mqw_ledger_begin(l), -EBUSY);
-	assert_int_equal(mqw_ledger_put_message(l, "out", &m), -EBUSY);
-	assert_int_equal(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
-	sqlite3_close(db);
-	assert_int_equal(mqw_ledger_put_message(l, "out", &m), 0);
-	mqw_ledger_close(l);
-	memcpy(file, path, sizeof(file));
-	snprintf(path, sizeof(path), "%s/none/ledger.db", dir);
-	assert_int_equal(open_error(), -ENOENT);
-	snprintf(path, sizeof(path), "/proc/version");
-	assert_true(open_error() < 0);
-	memcpy(path, file, sizeof(file));
-	if (geteuid() == 0) {
-		assert_int_equal(setegid(65534), 0);
-		assert_int_equal(seteuid(65534), 0);
-		assert_int_equal(open_error(), -EACCES);
-		assert_int_equal(seteuid(0), 0);
-		assert_int_equal(setegid(0), 0);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -534,11 +286,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(replaces_and_deletes, setup, teardown),
 		cmocka_unit_test_setup_teardown(batch_is_whole_or_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(history_is_capped, setup, teardown),
-		cmocka_unit_test_setup_teardown(file_is_private, setup, teardown),
-		cmocka_unit_test_setup_teardown(newer_and_foreign_are_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(damage_is_told_and_set_aside, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_values_are_damage, setup, teardown),
-		cmocka_unit_test_setup_teardown(locked_forbidden_and_missing, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
