@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What an instance believes of log and queue together, and what the ledger keeps of it. */
+/* What an instance believes of log and queue together; what the ledger keeps: test_intake_kept.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,108 +8,10 @@
 #include <systemd/sd-event.h>
 
 #include <cmocka.h>
-#include <errno.h>
-#include <sqlite3.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "intake_fixture.h"
 #include "memory_fixture.h"
-#include "probes/source/reader.h"
-#include "watchdogd/daemon/instance_internal.h"
 #include "watchdogd/daemon/vault_limits.h"
-
-#define ID "4F3AB1234"
-
-static struct mqw_instance instance;
-static struct mqw_buffer said;
-
-static void on_verdict(void *ctx, const struct mqw_message *m, const struct mqw_recipient *r,
-	const struct mqw_judgement *j, enum mqw_verdict previous)
-{
-	(void)ctx, (void)m, (void)r, (void)previous;
-	mqw_buffer_printf(
-		&said, "%s(%s) ", mqw_verdict_name(j->verdict), mqw_confidence_name(j->confidence));
-}
-
-static void on_gap(void *ctx, const struct mqw_event *gap)
-{
-	(void)ctx, (void)gap;
-	mqw_buffer_add_str(&said, "gap ");
-}
-
-#define assert_said(want)                                                                          \
-	do {                                                                                       \
-		assert_string_equal(mqw_buffer_str(&said), want);                                  \
-		mqw_buffer_clear(&said);                                                           \
-	} while (0)
-
-static int setup(void **state)
-{
-	const struct mqw_tracker_ops ops = {.verdict = on_verdict,
-		.gap = on_gap,
-		.forget = mqw_instance_forget,
-		.ctx = &instance};
-	struct mqw_tracker_options options = mqw_tracker_defaults();
-
-	(void)state;
-	instance = (struct mqw_instance){
-		.last_line = MQW_TIME_NONE, .covered = MQW_TIME_NONE, .lost_from = MQW_TIME_NONE};
-	instance.act.name = "outbound";
-	instance.act.probe = mqw_probe_find(MQW_LIT("postfix"));
-	instance.act.tracker = mqw_tracker_create(&options, &ops, true);
-	instance.act.caught_up = true;
-	instance.probe = instance.act.probe->create(NULL, 0);
-	instance.sink = (struct mqw_sink){.emit = mqw_instance_emit, .ctx = &instance};
-	instance.logs[0].instance = &instance;
-	instance.log_count = instance.log_open = 1;
-	mqw_loss_reader_init(&instance.loss);
-	mqw_syslog_reader_init(&instance.syslog, 0, MQW_TIME_NONE);
-	assert_non_null(instance.act.tracker);
-	assert_non_null(instance.probe);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	mqw_tracker_free(instance.act.tracker);
-	instance.act.probe->free(instance.probe);
-	mqw_buffer_done(&said);
-	return 0;
-}
-
-/* A line of the log, stamped so many seconds ago. */
-static void logged_as(int64_t ago, const char *tag, const char *text)
-{
-	struct mqw_buffer line = {0};
-	struct mqw_raw_line raw = {0};
-
-	mqw_time_format(&line, mqw_clock_now() - ago * MQW_SECOND);
-	mqw_buffer_printf(&line, " mx %s[1]: %s", tag, text);
-	raw.text = mqw_buffer_slice(&line);
-	mqw_instance_source_ops.line(&instance.logs[0], &raw, (struct mqw_evidence){0});
-	mqw_buffer_done(&line);
-}
-
-static void logged(int64_t ago, const char *program, const char *text)
-{
-	char tag[64];
-
-	snprintf(tag, sizeof(tag), "postfix/%s", program);
-	logged_as(ago, tag, text);
-}
-
-static void deferred(int64_t ago)
-{
-	logged(ago, "smtpd", ID ": client=localhost[127.0.0.1]");
-	logged(ago, "qmgr", ID ": from=<a@example.com>, size=373, nrcpt=1 (queue active)");
-	logged(ago, "smtp",
-		ID ": to=<b@example.net>, relay=mx[192.0.2.1]:25, delay=1, delays=0/0/0/1, "
-		   "dsn=4.7.1, status=deferred (host mx[192.0.2.1] said: 451 4.7.1 later "
-		   "(in reply to RCPT TO command))");
-	assert_said("pending(probable) ");
-}
 
 static bool gone(enum mqw_place place, int64_t ago)
 {
@@ -357,94 +259,6 @@ static void test_no_copy_is_said_once(void **state)
 	assert_int_equal(system(command), 0);
 }
 
-static int count_kept(void *ctx, const struct mqw_message *m)
-{
-	(void)m;
-	++*(int *)ctx;
-	return 0;
-}
-
-static int kept(void)
-{
-	int count = 0;
-
-	assert_int_equal(
-		mqw_ledger_each_message(instance.host.ledger, "outbound", count_kept, &count), 0);
-	return count;
-}
-
-static int keep(void)
-{
-	instance.moved = false; /* there is no source to ask for its position */
-	return mqw_instance_keep(&instance);
-}
-
-static void test_forgotten_while_the_ledger_is_away(void **state)
-{
-	char dir[] = "/tmp/mqw-intake-XXXXXX", path[64], command[64];
-	sqlite3 *other;
-
-	(void)state;
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/ledger.db", dir);
-	assert_int_equal(mqw_ledger_open(path, &instance.host.ledger, NULL), 0);
-	deferred(3600);
-	assert_int_equal(keep(), 0);
-	assert_int_equal(kept(), 1);
-	assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-	logged(1800, "smtp",
-		ID ": to=<b@example.net>, relay=mx[192.0.2.1]:25, delay=1, delays=0/0/0/1, "
-		   "dsn=2.0.0, status=sent (250 2.0.0 Ok)");
-	logged(1800, "qmgr", ID ": removed");
-	assert_int_equal(keep(), -EBUSY);
-	mqw_tracker_tick(instance.act.tracker, mqw_clock_now());
-	assert_null(mqw_tracker_find(instance.act.tracker, MQW_SLICE_NULL, MQW_LIT(ID)));
-	assert_int_equal(keep(), -EBUSY);
-	sqlite3_close(other);
-	assert_int_equal(kept(), 1);
-	/* A restart would now find it open. */
-	assert_int_equal(keep(), 0);
-	assert_int_equal(kept(), 0);
-	free(instance.forgotten);
-	mqw_ledger_close(instance.host.ledger);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	assert_int_equal(system(command), 0);
-}
-
-/* What there was no memory to note is found by looking at both. */
-static void test_forgotten_without_memory(void **state)
-{
-	char dir[] = "/tmp/mqw-intake-XXXXXX", path[64], command[64];
-
-	(void)state;
-	if (!MEMORY_CAN_BE_OUT)
-		skip();
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/ledger.db", dir);
-	assert_int_equal(mqw_ledger_open(path, &instance.host.ledger, NULL), 0);
-	deferred(3600);
-	assert_int_equal(keep(), 0);
-	logged(1800, "smtp",
-		ID ": to=<b@example.net>, relay=mx[192.0.2.1]:25, delay=1, delays=0/0/0/1, "
-		   "dsn=2.0.0, status=sent (250 2.0.0 Ok)");
-	logged(1800, "qmgr", ID ": removed");
-	assert_int_equal(keep(), 0);
-	assert_int_equal(kept(), 1);
-	memory_left = 0;
-	mqw_tracker_tick(instance.act.tracker, mqw_clock_now());
-	memory_left = -1;
-	assert_null(mqw_tracker_find(instance.act.tracker, MQW_SLICE_NULL, MQW_LIT(ID)));
-	assert_true(instance.forgotten_missed);
-	assert_int_equal(keep(), 0);
-	assert_int_equal(kept(), 0);
-	assert_false(instance.forgotten_missed);
-	free(instance.forgotten);
-	mqw_ledger_close(instance.host.ledger);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	assert_int_equal(system(command), 0);
-}
-
 /* What a line would have said is not known: silence proves nothing then. */
 static void test_line_without_memory(void **state)
 {
@@ -556,8 +370,6 @@ int main(void)
 		TEST(test_expected),
 		TEST(test_seen_before_its_lines),
 		TEST(test_no_copy_is_said_once),
-		TEST(test_forgotten_while_the_ledger_is_away),
-		TEST(test_forgotten_without_memory),
 		TEST(test_line_without_memory),
 		TEST(test_entry_without_message),
 		cmocka_unit_test_setup_teardown(test_stuck, setup, teardown),
