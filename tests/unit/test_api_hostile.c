@@ -15,6 +15,7 @@
 #include "api_requests_fixture.h"
 
 #define LARGE 4000000
+#define ROUNDS 10
 
 static json_t *fake_large(void *ctx)
 {
@@ -154,25 +155,46 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/*
+ * The best of so many rounds is prompt: on a busy machine any round may be late, and with a timer's
+ * slack in it each one is. The last answer stays in a buffer for the caller.
+ */
+static void assert_prompt(const char *socket, const char *target, int requests, int64_t limit_ms,
+	struct mqw_buffer *ret)
+{
+	int64_t best = INT64_MAX;
+
+	for (int round = 0; round < ROUNDS && best >= limit_ms; round++) {
+		int64_t began = now_ms(), took;
+
+		for (int i = 0; i < requests; i++)
+			assert_int_equal(ask(socket, "GET", target, ret), 200);
+		took = now_ms() - began;
+		best = took < best ? took : best;
+	}
+	if (best >= limit_ms)
+		fail_msg("%d answers took %lld ms at best", requests, (long long)best);
+}
+
 /* Nothing waits for a timer's slack, which sd-event makes a quarter of a second if one lets it. */
 static void answers_are_prompt(void **state)
 {
 	const struct mqw_api_ops large = {
 		.status = fake_large, .list = fake_list, .show = fake_show};
-	struct fixture f;
-	struct mqw_buffer b = {0};
-	int64_t began = now_ms();
+	struct fixture f, *running = *state;
+	struct mqw_buffer b = {0}, target = {0};
 
-	for (int i = 0; i < 100; i++)
-		assert_int_equal(
-			ask(((struct fixture *)*state)->socket, "GET", "/v1/status", &b), 200);
-	assert_true(now_ms() - began < 5000);
+	assert_prompt(running->socket, "/v1/status", 20, 1000, &b);
+	/* One that is read in many pieces, and so waits many times if it waits at all. */
+	mqw_buffer_add_str(&target, "/v1/messages/");
+	while (target.len < CONNECTION_MEMORY * 3 / 4)
+		mqw_buffer_add_str(&target, "AAAAAAAAAAAAAAAA");
+	assert_prompt(running->socket, mqw_buffer_str(&target), 1, 500, &b);
 	fixture_init(&f);
 	fixture_start(&f, &large);
-	began = now_ms();
-	assert_int_equal(ask(f.socket, "GET", "/v1/status", &b), 200);
+	assert_prompt(f.socket, "/v1/status", 1, 2000, &b);
 	assert_int_equal(strlen(body_of(&b)), LARGE + strlen("{'large':''}\n"));
-	assert_true(now_ms() - began < 2000);
+	mqw_buffer_done(&target);
 	mqw_buffer_done(&b);
 	fixture_done(&f);
 }
