@@ -2,11 +2,13 @@
 /*
  * The crash test: the real daemon lives through a scripted life of 200 messages, again and again,
  * and dies or is denied a call at another place of it each time. Its files:
- *   script.c  makes the life from a seed, and says what is to be found of it
- *   world.c   plays it: the MTA's queue and log, the clock, and the root helper's host
- *   shim.c    stands between the daemon and the system: the clock, and the place of death
- *   judge.c   compares what the daemon said and did with what was to be found
- *   main.c    chooses the places, runs them, counts
+ *   script.c      makes the life from a seed, and says what is to be found of it
+ *   world.c       plays it: the MTA's queue and log, the clock, and the root helper's host
+ *   shim.c        stands between the daemon and the system: the place of death
+ *   file_times.c  does so for the times of files
+ *   clock.c       does so for the clocks, and for all that waits
+ *   judge.c       compares what the daemon said and did with what was to be found
+ *   main.c        chooses the places, runs them, counts
  *
  * The daemon, and the real helper, run in forked children of the test's process. What outlives
  * them lies in one shared mapping, and on the disk.
