@@ -3,7 +3,9 @@
  * The crash test: the real daemon lives through a scripted life of 200 messages, again and again,
  * and dies or is denied a call at another place of it each time. Its files:
  *   script.c      makes the life from a seed, and says what is to be found of it
- *   world.c       plays it: the MTA's queue and log, the clock, and the root helper's host
+ *   world.c       plays it: what happens next, how fast the clocks go, and where all of it lies
+ *   mta.c         the MTA's queue and log in it
+ *   host.c        the root helper's host in it
  *   shim.c        stands between the daemon and the system: the place of death
  *   file_times.c  does so for the times of files
  *   clock.c       does so for the clocks, and for all that waits
@@ -200,7 +202,7 @@ extern struct shared *shared;
 extern enum role role;
 extern bool outside; /* the test itself is at work, not the daemon or the helper */
 
-/* world.c */
+/* world.c, mta.c and host.c */
 
 extern struct script script;
 extern char dir[64];
