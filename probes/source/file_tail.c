@@ -11,7 +11,7 @@
 #define BUDGET 2000
 #define LINGER (3 * MQW_SECOND)
 /* Between two looks at the files: a share of the time for which nothing came, within bounds. */
-#define LOOK_MIN (20 * 1000)
+#define LOOK_MIN (10 * 1000)
 #define LOOK_MAX MQW_SECOND
 #define LOOK_SHARE 8
 #define GLOB_EVERY (2 * MQW_SECOND)
@@ -274,10 +274,12 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 	t->busy = step_all(t, &now);
 	if (!t->busy)
 		pause = pause_after(t, now.monotonic);
-	/* An idle wake-up may wait a little for others to share it. */
+	/* An idle wake-up is shared with others. */
 	r = sd_event_source_set_time_accuracy(s, pause == LOOK_MAX ? 250 * 1000 : 1000);
 	if (r >= 0)
-		r = sd_event_source_set_time(s, (uint64_t)(now.monotonic + pause));
+		r = sd_event_source_set_time(s,
+			pause == LOOK_MAX ? mqw_clock_next_second(monotonic)
+					  : monotonic + (uint64_t)pause);
 	return r < 0 ? r : sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 

@@ -22,14 +22,15 @@ static sd_event *event;
 static struct mqw_dirwatch *dirwatch;
 static struct mqw_queue_watch *watch;
 static struct mqw_buffer said;
-static bool believes;
+static bool believes, knows;
 static unsigned scans;
 
-static void on_present(void *ctx, struct mqw_slice id, enum mqw_place place, const char *path,
+static bool on_present(void *ctx, struct mqw_slice id, enum mqw_place place, const char *path,
 	const struct stat *st)
 {
 	(void)ctx, (void)id, (void)place, (void)st;
 	mqw_buffer_printf(&said, "+%s ", path);
+	return knows;
 }
 
 static bool on_matters(void *ctx, struct mqw_slice id)
@@ -90,6 +91,7 @@ static int setup(void **state)
 	assert_non_null(mkdtemp(root));
 	sh("mkdir -p maildrop incoming active deferred/4 deferred/5 hold corrupt");
 	believes = true;
+	knows = false;
 	scans = 0;
 	assert_int_equal(sd_event_new(&event), 0);
 	assert_int_equal(mqw_dirwatch_create(event, 3600 * 1000000u, &dirwatch), 0);
@@ -194,6 +196,50 @@ static void test_expected(void **state)
 	assert_said("");
 }
 
+/* The least gap between two is a second. */
+static void rescan(void)
+{
+	unsigned before = scans;
+
+	assert_int_equal(mqw_dirwatch_rescan(dirwatch), 0);
+	while (scans == before)
+		assert_true(sd_event_run(event, 5000000) > 0);
+}
+
+static void test_known_is_given_once(void **state)
+{
+	(void)state;
+	begin_with(WAITING);
+	rescan();
+	assert_said("+" WAITING " ");
+	knows = true;
+	rescan();
+	assert_said("+" WAITING " ");
+	rescan();
+	mqw_queue_watch_repeat(watch);
+	assert_said("");
+	/* It is changed, as by the next try. */
+	sh("touch -d tomorrow " WAITING);
+	rescan();
+	assert_said("+" WAITING " ");
+	rescan();
+	assert_said("");
+	/* Whoever asks gets it, and so does who has forgotten it. */
+	mqw_queue_watch_look(watch, MQW_LIT(ID));
+	assert_said("+" WAITING " ");
+	mqw_queue_watch_forget(watch, MQW_LIT(ID));
+	rescan();
+	assert_said("+" WAITING " ");
+	sh("mv " WAITING " hold/");
+	run();
+	assert_said("+hold/" ID " ");
+	/* And that it is gone is seen as ever. */
+	sh("rm hold/" ID);
+	rescan();
+	look_in(11);
+	assert_said("-" ID "@4 ");
+}
+
 /* The queue's file system is not mounted: nothing is lost by that. */
 static void test_no_queue_no_loss(void **state)
 {
@@ -267,6 +313,7 @@ int main(void)
 		TEST(test_gone_from_where),
 		TEST(test_asked_again_until_believed),
 		TEST(test_expected),
+		TEST(test_known_is_given_once),
 		TEST(test_no_queue_no_loss),
 		TEST(test_named_queues),
 	};

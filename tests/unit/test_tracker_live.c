@@ -175,6 +175,16 @@ static void test_dirty(void **state)
 	assert_non_null(mqw_tracker_take_dirty(t));
 	assert_non_null(mqw_tracker_take_dirty(t));
 	assert_null(mqw_tracker_take_dirty(t));
+	/* A look at the queue is kept when it tells something new. */
+	in_queue("A2", MQW_PLACE_WAITING, T0 + MQW_DAY, T0 + MQW_DAY);
+	assert_string_equal(mqw_tracker_take_dirty(t)->queue_id, "A2");
+	in_queue("A2", MQW_PLACE_WAITING, T0 + MQW_DAY, T0 + MQW_DAY + MQW_MINUTE);
+	assert_null(mqw_tracker_take_dirty(t));
+	in_queue("A2", MQW_PLACE_WAITING, T0 + 2 * MQW_DAY, T0 + MQW_DAY + 2 * MQW_MINUTE);
+	assert_string_equal(mqw_tracker_take_dirty(t)->queue_id, "A2");
+	in_queue("A2", MQW_PLACE_HELD, MQW_TIME_NONE, T0 + MQW_DAY + 3 * MQW_MINUTE);
+	assert_string_equal(mqw_tracker_take_dirty(t)->queue_id, "A2");
+	assert_null(mqw_tracker_take_dirty(t));
 	/* One that is forgotten is out of the list: at its front, in it, at its end. */
 	for (int gone = 0; gone < 3; gone++) {
 		char id[8];

@@ -13,6 +13,13 @@ int64_t mqw_clock_now(void)
 	return (int64_t)ts.tv_sec * MQW_SECOND + ts.tv_nsec / 1000;
 }
 
+uint64_t mqw_clock_next_second(uint64_t now)
+{
+	const uint64_t second = (uint64_t)MQW_SECOND;
+
+	return ((now + second / 2) / second + 1) * second;
+}
+
 /* Both conversions count in 400-year eras that begin on the first of March, where the leap day is
  * the last day of a year; days 719468 lie between 0000-03-01 and 1970-01-01. */
 int64_t mqw_days_from_civil(int year, int month, int day)

@@ -19,6 +19,12 @@
 int64_t mqw_clock_now(void);
 
 /*
+ * When who looks about once a second looks next: at a whole second of the clock that now is of, half a
+ * second to one and a half away. All who do so wake the process once.
+ */
+uint64_t mqw_clock_next_second(uint64_t now);
+
+/*
  * Days since 1970-01-01 of a proleptic Gregorian date; month 1 to 12. Any year that fits an int
  * works. No check of the day.
  */

@@ -25,6 +25,18 @@ void mqw_map_init(struct mqw_map *m, uint64_t seed)
 	*m = (struct mqw_map){.seed = seed};
 }
 
+void mqw_map_reserve(struct mqw_map *m, size_t count)
+{
+	size_t cap = FIRST_CAP;
+
+	while (cap - cap / 4 < count && cap <= SIZE_MAX / 2)
+		cap *= 2;
+	if (m->cap)
+		return;
+	m->slots = calloc(cap, sizeof(*m->slots));
+	m->cap = m->slots ? cap : 0;
+}
+
 void mqw_map_done(struct mqw_map *m)
 {
 	free(m->slots);

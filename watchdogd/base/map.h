@@ -28,6 +28,9 @@ uint64_t mqw_map_random_seed(void);
 
 void mqw_map_init(struct mqw_map *m, uint64_t seed);
 
+/* Makes room for so many entries at once, in an empty map. One that is not made in time grows. */
+void mqw_map_reserve(struct mqw_map *m, size_t count);
+
 /* Frees the table, not the values. */
 void mqw_map_done(struct mqw_map *m);
 

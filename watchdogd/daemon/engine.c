@@ -129,6 +129,16 @@ static void keep_limits(struct mqw_engine *e, int64_t now)
 	free(parts);
 }
 
+static int wait_for_tick(struct mqw_engine *e, sd_event_source *source)
+{
+	uint64_t now;
+	int r = sd_event_now(e->event, CLOCK_MONOTONIC, &now);
+
+	if (r >= 0)
+		r = sd_event_source_set_time(source, mqw_clock_next_second(now));
+	return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
 static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct mqw_engine *e = userdata;
@@ -151,8 +161,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 				now);
 	tell_progress(e);
 	(void)usec;
-	sd_event_source_set_time_relative(source, TICK_US);
-	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	return wait_for_tick(e, source);
 }
 
 /* After each turn of the loop that did something: intents come before anything is kept. */

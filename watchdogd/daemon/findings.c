@@ -106,6 +106,8 @@ void mqw_instance_forget(void *ctx, const struct mqw_message *m)
 		mqw_act_farewell(i->host.act, &i->act, m, mqw_clock_now());
 	if (m->kept)
 		mqw_instance_forget_kept(i, m->number);
+	if (m->kept && i->queue)
+		mqw_queue_watch_forget(i->queue, id);
 	/* Of a message that never waited there is a copy only where copies of all are kept. */
 	if (i->act.vault && (m->kept || i->host.keep == MQW_KEEP_ALL) &&
 		mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, id) == m) {

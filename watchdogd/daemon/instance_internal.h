@@ -82,7 +82,7 @@ struct mqw_instance {
 /* intake.c: lines and queue changes into the tracker. */
 extern const struct mqw_source_ops mqw_instance_source_ops; /* ctx is to be set */
 int mqw_instance_emit(void *ctx, const struct mqw_event *e);
-void mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place place,
+bool mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place place,
 	const char *path, const struct stat *st);
 bool mqw_instance_matters(void *ctx, struct mqw_slice queue_id);
 bool mqw_instance_gone(void *ctx, struct mqw_slice queue_id, enum mqw_place place, int64_t since);

@@ -289,8 +289,11 @@ static int copy_files(struct mqw_instance *i, struct mqw_slice id, const char *p
 	return r;
 }
 
-/* deferred: the message had a temporary failure, where its place in the queue does not tell. */
-static void keep_copy(struct mqw_instance *i, struct mqw_slice id, enum mqw_place place,
+/*
+ * deferred: the message had a temporary failure, where its place in the queue does not tell. False: there
+ * has to be a copy, and there is none yet.
+ */
+static bool keep_copy(struct mqw_instance *i, struct mqw_slice id, enum mqw_place place,
 	bool deferred, const char *path, int64_t changed)
 {
 	bool waits = place == MQW_PLACE_WAITING || (place == MQW_PLACE_QUEUED && deferred);
@@ -299,23 +302,25 @@ static void keep_copy(struct mqw_instance *i, struct mqw_slice id, enum mqw_plac
 		: i->host.keep == MQW_KEEP_DEFERRED && waits;
 	int r;
 
-	if (!wanted || !i->act.vault ||
-		!mqw_vault_limits_allow(i->host.limits, changed, mqw_clock_now()))
-		return;
+	if (!wanted)
+		return true;
+	if (!i->act.vault || !mqw_vault_limits_allow(i->host.limits, changed, mqw_clock_now()))
+		return false;
 	r = copy_files(i, id, path);
 	if (r == 1)
 		i->said_no_copy = false;
 	if (r >= 0 || r == -ENOENT || r == -EAGAIN || r == -EPERM || i->said_no_copy)
-		return;
+		return r >= 0;
 	/* A full disk concerns every message, at each look: it is said once. */
 	i->said_no_copy = true;
 	mqw_alert_say(MQW_ALERT_SELF, LOG_WARNING, i->act.name,
 		"no copy of message %.*s could be kept: %s; of others that fail nothing is said "
 		"until a copy is made again",
 		(int)id.len, id.ptr, strerror(-r));
+	return false;
 }
 
-void mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place place,
+bool mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place place,
 	const char *path, const struct stat *st)
 {
 	struct mqw_instance *i = ctx;
@@ -325,14 +330,16 @@ void mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place p
 	bool may_rest = rests || place == MQW_PLACE_QUEUED;
 	int64_t changed = (int64_t)st->st_ctim.tv_sec * MQW_SECOND;
 	const struct mqw_message *m;
+	bool copied;
+	int r;
 
 	mqw_progress_step(i->host.progress);
 	if (!i->queue)
-		return;
+		return false;
 	m = mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, queue_id);
-	keep_copy(i, queue_id, place, m && m->deferred_at != MQW_TIME_NONE, path, changed);
+	copied = keep_copy(i, queue_id, place, m && m->deferred_at != MQW_TIME_NONE, path, changed);
 	if (!i->act.caught_up)
-		return; /* the log first; every file is given again then */
+		return false; /* the log first; every file is given again then */
 	/*
 	 * The first time ever all; later what the log has kept silent about. A start after that is not
 	 * the first: lines of a file that came just now are on their way, and with the lines that were
@@ -344,13 +351,15 @@ void mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place p
 	}
 	/* What is delivered at the first try shall cost nothing more. */
 	if (!m || (!rests && m->deferred_at == MQW_TIME_NONE))
-		return;
+		return false;
 	e.queue_id = queue_id;
 	e.place = place;
 	if (place == MQW_PLACE_WAITING && i->act.probe->mtime_is_retry)
 		e.retry_at = (int64_t)st->st_mtim.tv_sec * MQW_SECOND;
-	mqw_instance_emit(i, &e);
+	r = mqw_instance_emit(i, &e);
 	mqw_instance_take_journal(i, m, path);
+	/* Where a file's place says all. What has a journal may change without it. */
+	return r == 0 && copied && rests && !i->act.probe->companion;
 }
 
 bool mqw_instance_matters(void *ctx, struct mqw_slice queue_id)

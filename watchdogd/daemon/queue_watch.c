@@ -27,6 +27,7 @@ struct entry {
 	bool suspect; /* in the list of suspects */
 	bool worked_on; /* in that of those with a journal */
 	off_t journal_size; /* as it was looked at last */
+	int64_t known; /* the change of the file of which all is known; MQW_TIME_NONE: of none */
 	int64_t missing_since; /* MQW_TIME_NONE: not missing */
 	int64_t look_at; /* not before, as the last look settled nothing */
 	char id[];
@@ -65,7 +66,7 @@ static struct entry *find_or_add(struct mqw_queue_watch *w, struct mqw_slice id)
 	if (!e)
 		return NULL;
 	memcpy(e->id, id.ptr, id.len);
-	e->missing_since = MQW_TIME_NONE;
+	e->missing_since = e->known = MQW_TIME_NONE;
 	if (mqw_map_put(&w->entries, mqw_slice(e->id, id.len), e) < 0) {
 		free(e);
 		return NULL;
@@ -119,6 +120,19 @@ static void note_journal(struct mqw_queue_watch *w, struct mqw_slice path)
 	w->worked_on = e;
 }
 
+/* Moves and writes change it, and so does whoever sets a file's other times. */
+static int64_t change_of(const struct stat *st)
+{
+	return (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec;
+}
+
+static void give(struct mqw_queue_watch *w, struct entry *e, const struct stat *st)
+{
+	bool known = w->ops.present(w->ops.ctx, mqw_slice_of(e->id), e->place, e->path, st);
+
+	e->known = known ? change_of(st) : MQW_TIME_NONE;
+}
+
 static void seen(struct mqw_queue_watch *w, struct mqw_slice path, const struct stat *st)
 {
 	struct mqw_queue_name name;
@@ -144,6 +158,7 @@ static void seen(struct mqw_queue_watch *w, struct mqw_slice path, const struct 
 		}
 		free(e->path);
 		e->path = copy;
+		e->known = MQW_TIME_NONE;
 	}
 	e->place = name.place;
 	e->generation = w->generation;
@@ -153,7 +168,8 @@ static void seen(struct mqw_queue_watch *w, struct mqw_slice path, const struct 
 		return;
 	}
 	e->missing_since = MQW_TIME_NONE;
-	w->ops.present(w->ops.ctx, mqw_slice_of(e->id), e->place, e->path, st);
+	if (e->known != change_of(st))
+		give(w, e, st);
 }
 
 static void on_name(void *userdata, struct mqw_slice path, bool present)
@@ -414,29 +430,41 @@ void mqw_queue_watch_expect(
 	suspect(w, e, now);
 }
 
-void mqw_queue_watch_look(struct mqw_queue_watch *w, struct mqw_slice queue_id)
+static void look(struct mqw_queue_watch *w, struct entry *e)
 {
-	const struct entry *e = find(w, queue_id);
 	struct stat st;
 
-	if (e && e->path && mqw_queue_watch_root(w) >= 0 &&
+	if (e->path && mqw_queue_watch_root(w) >= 0 &&
 		fstatat(w->fd, e->path, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		w->ops.present(w->ops.ctx, mqw_slice_of(e->id), e->place, e->path, &st);
+		give(w, e, &st);
+}
+
+void mqw_queue_watch_look(struct mqw_queue_watch *w, struct mqw_slice queue_id)
+{
+	struct entry *e = find(w, queue_id);
+
+	if (e)
+		look(w, e);
+}
+
+void mqw_queue_watch_forget(struct mqw_queue_watch *w, struct mqw_slice queue_id)
+{
+	struct entry *e = find(w, queue_id);
+
+	if (e)
+		e->known = MQW_TIME_NONE;
 }
 
 void mqw_queue_watch_repeat(struct mqw_queue_watch *w)
 {
 	const struct mqw_map_slot *slot;
 	size_t cursor = 0;
-	struct stat st;
 
-	if (mqw_queue_watch_root(w) < 0)
-		return;
 	while ((slot = mqw_map_next(&w->entries, &cursor))) {
-		const struct entry *e = slot->value;
+		struct entry *e = slot->value;
 
-		if (e->path && fstatat(w->fd, e->path, &st, AT_SYMLINK_NOFOLLOW) == 0)
-			w->ops.present(w->ops.ctx, mqw_slice_of(e->id), e->place, e->path, &st);
+		if (e->known == MQW_TIME_NONE)
+			look(w, e);
 	}
 }
 

@@ -15,8 +15,11 @@
 struct mqw_queue_watch;
 
 struct mqw_queue_watch_ops {
-	/* The file is there: at path, relative to root. Often repeated. */
-	void (*present)(void *ctx, struct mqw_slice queue_id, enum mqw_place place,
+	/*
+	 * The file is there: at path, relative to root. True: all is known of it and done about it, and
+	 * it need not be given again until it is changed or moved; otherwise it is with each rescan.
+	 */
+	bool (*present)(void *ctx, struct mqw_slice queue_id, enum mqw_place place,
 		const char *path, const struct stat *st);
 	/*
 	 * Whether it matters that this file is missing. Most are: delivered and removed, and the
@@ -45,11 +48,14 @@ struct mqw_queue_watch *mqw_queue_watch_free(struct mqw_queue_watch *w);
  */
 void mqw_queue_watch_tick(struct mqw_queue_watch *w, int64_t now);
 
-/* Calls present() for every file that is known, as if it were seen anew. */
+/* Calls present() for every file that is there and of which not all is known. */
 void mqw_queue_watch_repeat(struct mqw_queue_watch *w);
 
 /* Calls present() for this message, when it is known and there. */
 void mqw_queue_watch_look(struct mqw_queue_watch *w, struct mqw_slice queue_id);
+
+/* What was known of this message is no more: its file, if it is there, is given again. */
+void mqw_queue_watch_forget(struct mqw_queue_watch *w, struct mqw_slice queue_id);
 
 /*
  * A message that ought to be in the queue: where it is not known here, it is looked for as if it

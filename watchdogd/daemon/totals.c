@@ -12,7 +12,8 @@ static const char *name_of(size_t at)
 		[MQW_TOTAL_LINES] = "lines",
 		[MQW_TOTAL_UNPARSED] = "unparsed",
 		[MQW_TOTAL_MESSAGES] = "messages",
-		[MQW_TOTAL_ADOPTED] = "adopted"};
+		[MQW_TOTAL_ADOPTED] = "adopted",
+		[MQW_TOTAL_OPEN] = "open"};
 
 	return at < MQW_TOTAL_VERDICTS
 		? names[at]
@@ -37,6 +38,7 @@ int mqw_totals_load(struct mqw_totals *s, struct mqw_ledger *l, const char *inst
 	for (size_t v = 1; v < MQW_VERDICT_COUNT; v++)
 		totals.verdicts[v] = (uint64_t)s->now[MQW_TOTAL_VERDICTS + v - 1];
 	mqw_tracker_restore_totals(t, &totals);
+	mqw_tracker_expect(t, s->kept[MQW_TOTAL_OPEN] > 0 ? (uint64_t)s->kept[MQW_TOTAL_OPEN] : 0);
 	return 0;
 }
 
@@ -54,6 +56,7 @@ static void update(struct mqw_totals *s, const struct mqw_tracker *t)
 	const struct mqw_tracker_totals *totals = mqw_tracker_totals(t);
 
 	s->now[MQW_TOTAL_MESSAGES] = (int64_t)totals->messages;
+	s->now[MQW_TOTAL_OPEN] = (int64_t)mqw_tracker_counts(t)->open;
 	for (size_t v = 1; v < MQW_VERDICT_COUNT; v++)
 		s->now[MQW_TOTAL_VERDICTS + v - 1] = (int64_t)totals->verdicts[v];
 }

@@ -17,6 +17,7 @@ enum {
 	MQW_TOTAL_UNPARSED,
 	MQW_TOTAL_MESSAGES,
 	MQW_TOTAL_ADOPTED, /* 1: the queue was read whole once, with what is older than the log */
+	MQW_TOTAL_OPEN, /* messages that are followed: a hint for the next start, no more */
 	MQW_TOTAL_VERDICTS
 };
 /* One for each verdict but NONE. */

@@ -45,20 +45,26 @@ static const size_t texts[] = {offsetof(struct mqw_message, message_id),
 #define TEMPLATE 16u /* the answer has ADDRESS where the recipient's address was */
 #define ADDRESS '\1'
 
+#define NUMBER_MAX 10u /* bytes of one */
+
 static void *at(const void *base, size_t offset)
 {
 	return (char *)(uintptr_t)base + offset;
 }
 
+/* Straight into the buffer: of a message forty are put, and most are one byte. */
 static void put_number(struct mqw_buffer *b, uint64_t n)
 {
-	char bytes[10];
-	size_t len = 0;
+	char *p;
 
+	if (b->cap - b->len <= NUMBER_MAX && !mqw_buffer_reserve(b, NUMBER_MAX))
+		return;
+	p = b->ptr + b->len;
 	for (; n >= 0x80; n >>= 7)
-		bytes[len++] = (char)(n | 0x80u);
-	bytes[len++] = (char)n;
-	mqw_buffer_add(b, mqw_slice(bytes, len));
+		*p++ = (char)(n | 0x80u);
+	*p++ = (char)n;
+	*p = '\0';
+	b->len = (size_t)(p - b->ptr);
 }
 
 static uint64_t take_number(const char **p)

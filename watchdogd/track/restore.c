@@ -130,3 +130,10 @@ int mqw_tracker_restore(struct mqw_tracker *t, const struct mqw_message *from)
 	mqw_identity_make_room(t);
 	return mqw_packed_add(t, from, mqw_identity_name(t, mqw_slice_of(from->instance)));
 }
+
+void mqw_tracker_expect(struct mqw_tracker *t, uint64_t count)
+{
+	uint64_t max = t->options.max_messages;
+
+	mqw_map_reserve(&t->messages, (size_t)(max && count > max ? max : count));
+}

@@ -279,4 +279,7 @@ void mqw_tracker_mark_dirty(struct mqw_tracker *t, struct mqw_message *m);
  */
 int mqw_tracker_restore(struct mqw_tracker *t, const struct mqw_message *m);
 
+/* About so many are to be restored: before the first, so that their table need not grow to that. */
+void mqw_tracker_expect(struct mqw_tracker *t, uint64_t count);
+
 #endif
