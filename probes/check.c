@@ -2,6 +2,7 @@
 #include "probes/check.h"
 
 #include "probes/probe.h"
+#include "watchdogd/base/share_url.h"
 #include "watchdogd/config/config.h"
 #include "watchdogd/config/faults.h"
 
@@ -24,10 +25,11 @@ void mqw_probes_check(const struct mqw_config *c, struct mqw_faults *f)
 			mqw_faults_add(f, in->line, in->column,
 				"log: %s has no usual place on this host: say where its log is",
 				in->type);
-		if (probe && probe->files_unlogged && in->queue)
+		if (probe && !probe->files_unlogged && in->queue &&
+			mqw_share_url_is(mqw_slice_of(in->queue)))
 			mqw_faults_add(f, in->line, in->column,
-				"queue: no log names the files of %s, so that the daemon cannot "
-				"follow them; leave it out, and see scan --queue",
+				"queue: a folder on a share is of use for exchange and iis-smtp "
+				"alone; that of %s is an absolute path",
 				in->type);
 	}
 	mqw_buffer_done(&known);

@@ -12,6 +12,15 @@
 bool mqw_advise_on_file(
 	const struct mqw_message *m, const struct mqw_recipient *r, struct mqw_buffer *ret)
 {
+	struct mqw_slice id = mqw_slice_of(m->queue_id);
+
+	if (m->held && mqw_slice_ends(id, MQW_LIT(".BAD"))) {
+		mqw_buffer_add_str(ret,
+			"Look at the file in Badmail and those of its name beside it, which say "
+			"why; "
+			"nobody was told.");
+		return true;
+	}
 	if (m->place == MQW_PLACE_NONE || r->attempts)
 		return false;
 	if (mqw_slice_eq_nocase(mqw_slice_head(mqw_slice_of(m->queue_id), 5), MQW_LIT("NTFS_")))

@@ -179,7 +179,7 @@ static void all_faults_come_at_once_in_order(void **state)
 		"f:6:5: unknown key \"lifetme\" in an instance; did you mean \"lifetime\"?\n"
 		"f:7:12: slack: \"5 parsecs\" is not a span of time such as 30s, 10m, 4h, 5d\n"
 		"f:8:15: lifetime: \"0s\" is out of range; allowed is 1 s to 365 d\n"
-		"f:9:12: queue: \"spool\" is not an absolute path\n"
+		"f:9:12: queue: \"spool\" is not an absolute path, or smb://HOST/SHARE/FOLDER\n"
 		"f:10:14: service: \"postfix\" is not a unit name that ends in .service\n"
 		"f:11:11: log: \"x\" is not \"journal\", an absolute path or glob, or "
 		"smb://HOST/SHARE/...\n"
@@ -239,17 +239,23 @@ static void another_host_can_be_named(void **state)
 		      "  - {name: b, type: p, log: 'smb://u:p@exch1/x/', credentials: /c}\n"
 		      "  - {name: c, type: p, log: /x, credentials: /c, smb_min_protocol: SMB2}\n"
 		      "  - {name: d, type: p, host: a b, credentials: ../c}\n"
-		      "  - {name: e, type: p, host: x, credentials: /c, service: a.service;b}\n",
+		      "  - {name: e, type: p, host: x, credentials: /c, service: a.service;b}\n"
+		      "  - {name: f, type: p, log: /x, queue: 'smb://exch1/mailroot/*'}\n"
+		      "  - {name: g, type: p, log: /x, queue: 'smb://exch1/mailroot/vsi 1'}\n",
 		"f:3:5: an instance on another host needs the key \"credentials\"\n"
 		"f:4:29: log: \"smb://u:p@exch1/x/\" is not smb://HOST/SHARE/FOLDER/PATTERN "
 		"without user name, password and port\n"
-		"f:5:33: credentials: of no use without host: or a log: smb://...\n"
-		"f:5:50: smb_min_protocol: of no use without host: or a log: smb://...\n"
+		"f:5:33: credentials: of no use without host: or a log: or queue: smb://...\n"
+		"f:5:50: smb_min_protocol: of no use without host: or a log: or queue: smb://...\n"
 		"f:6:30: host: \"a b\" is not the name or the IPv4 address of a host\n"
 		"f:6:48: credentials: \"../c\" is not an absolute path, or the name of a "
 		"credential of systemd\n"
 		"f:7:59: service: \"a.service;b\" is not the name of a Windows service, as SMTPSVC "
-		"or MSExchangeTransport\n");
+		"or MSExchangeTransport\n"
+		"f:8:40: queue: \"smb://exch1/mailroot/*\" is not smb://HOST/SHARE/FOLDER without "
+		"a "
+		"pattern\n"
+		"f:9:5: an instance on another host needs the key \"credentials\"\n");
 }
 
 /* 63 bytes fit the helper's frame, 64 do not. */

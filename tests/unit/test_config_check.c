@@ -93,12 +93,15 @@ static void a_log_elsewhere_has_to_be_named(void **state)
 
 	assert_int_equal(run_on("version: 1\n"
 				"instances: [{name: a, type: exchange}, {name: b, type: iis-smtp, "
-				"log: /x, queue: /y}]\n",
+				"log: /x, queue: /y}, {name: c, type: postfix, credentials: /c, "
+				"queue: 'smb://h/s/q'}]\n",
 				 &out, &err),
 		2);
 	assert_true(contains(&err, ":2:13: log: exchange has no usual place on this host"));
 	assert_false(contains(&err, "iis-smtp has"));
-	assert_true(contains(&err, "queue: no log names the files of iis-smtp"));
+	assert_false(contains(&err, "queue: /y"));
+	assert_true(
+		contains(&err, "queue: a folder on a share is of use for exchange and iis-smtp"));
 	mqw_buffer_done(&out);
 	mqw_buffer_done(&err);
 }

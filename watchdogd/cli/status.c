@@ -177,6 +177,28 @@ static void print_totals(struct mqw_buffer *b, const json_t *totals)
 	print_folded("  in all", b);
 }
 
+/* Of a mailroot: what lies in its folders. */
+static void print_mailroot(struct mqw_buffer *b, const json_t *instance)
+{
+	const json_t *m = json_object_get(instance, "mailroot");
+
+	add(b, "", instance, "queue", ": ");
+	if (has_text(m, "cannot_be_read"))
+		add(b, "cannot be read: ", m, "cannot_be_read", "; as of the last look: ");
+	if (!has_text(m, "looked_at")) {
+		mqw_buffer_add_str(b, "not looked at yet");
+		return;
+	}
+	mqw_buffer_printf(b, "%lld in Queue", number(m, "queue"));
+	if (has_text(m, "queue_oldest"))
+		add(b, " since ", m, "queue_oldest", "");
+	mqw_buffer_printf(b, ", %lld in Pickup", number(m, "pickup"));
+	if (has_text(m, "pickup_oldest"))
+		add(b, " since ", m, "pickup_oldest", "");
+	mqw_buffer_printf(
+		b, ", %lld stuck; %lld in Badmail", number(m, "stuck"), number(m, "badmail"));
+}
+
 static void print_instance(const json_t *i)
 {
 	struct mqw_buffer b = {0};
@@ -191,8 +213,12 @@ static void print_instance(const json_t *i)
 		json_is_true(json_object_get(i, "caught_up")) ? "" : "; still reading");
 	print_folded("  log", &b);
 	print_key("  last line", i, "last_line");
-	add(&b, "", i, "queue", "");
-	mqw_buffer_printf(&b, ": %lld files", number(i, "queue_files"));
+	if (json_is_object(json_object_get(i, "mailroot"))) {
+		print_mailroot(&b, i);
+	} else {
+		add(&b, "", i, "queue", "");
+		mqw_buffer_printf(&b, ": %lld files", number(i, "queue_files"));
+	}
 	print_folded("  queue", &b);
 	mqw_buffer_printf(&b, "%lld open, %lld recipients in trouble", number(i, "open"),
 		number(i, "trouble"));

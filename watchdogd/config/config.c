@@ -66,6 +66,18 @@ static const char *check_log(struct mqw_slice s)
 		: "\"journal\", an absolute path or glob, or smb://HOST/SHARE/...";
 }
 
+static const char *check_queue(struct mqw_slice s)
+{
+	struct mqw_share_url url;
+
+	if (!mqw_share_url_is(s))
+		return mqw_config_check_path(s) ? "an absolute path, or smb://HOST/SHARE/FOLDER"
+						: NULL;
+	if (mqw_slice_chr(s, '*') < s.len || mqw_slice_chr(s, '?') < s.len)
+		return "smb://HOST/SHARE/FOLDER without a pattern";
+	return mqw_share_url_parse(s, &url);
+}
+
 /* The names that useradd(8) and systemd take. */
 static const char *check_group(struct mqw_slice s)
 {
@@ -133,7 +145,7 @@ static const struct mqw_field instance_fields[] = {
 	{"name", MQW_FIELD_TEXT, true, INSTANCE(name), .check = mqw_config_check_name},
 	{"type", MQW_FIELD_TEXT, true, INSTANCE(type), .check = mqw_config_check_name},
 	{"log", MQW_FIELD_TEXTS, false, INSTANCE(logs), INSTANCE(log_count), .check = check_log},
-	{"queue", MQW_FIELD_TEXT, false, INSTANCE(queue), .check = mqw_config_check_path},
+	{"queue", MQW_FIELD_TEXT, false, INSTANCE(queue), .check = check_queue},
 	{"config_dir", MQW_FIELD_TEXT, false, INSTANCE(config_dir), .check = mqw_config_check_path},
 	{"service", MQW_FIELD_TEXT, false, INSTANCE(service), .check = NULL},
 	{"host", MQW_FIELD_TEXT, false, INSTANCE(host), .check = check_host},
@@ -193,16 +205,24 @@ static const struct mqw_field top_fields[] = {
 		.fallback = MQW_HELPER_SOCKET},
 };
 
-/* The host of the first log on a share; empty when none is. */
-static struct mqw_slice share_host(const struct mqw_instance_config *in)
+/* The host of a text that is a share's URL; empty when it is none. */
+static struct mqw_slice host_of(const char *text)
 {
 	struct mqw_share_url url;
 
+	if (!text || !mqw_share_url_is(mqw_slice_of(text)) ||
+		mqw_share_url_parse(mqw_slice_of(text), &url))
+		return MQW_SLICE_NULL;
+	return url.host;
+}
+
+/* The host of the first log on a share, or else of the queue; empty when none is. */
+static struct mqw_slice share_host(const struct mqw_instance_config *in)
+{
 	for (size_t i = 0; i < in->log_count; i++)
-		if (mqw_share_url_is(mqw_slice_of(in->logs[i])) &&
-			!mqw_share_url_parse(mqw_slice_of(in->logs[i]), &url))
-			return url.host;
-	return MQW_SLICE_NULL;
+		if (host_of(in->logs[i]).len)
+			return host_of(in->logs[i]);
+	return host_of(in->queue);
 }
 
 /* The host of logs on a share is the one whose service is restarted, unless another is named. */
@@ -223,9 +243,11 @@ static int settle_host(struct mqw_config *c, struct mqw_instance_config *in)
 /* Whether it says that another host is watched, be it in a way that is faulty. */
 static bool means_other_host(const struct mqw_yaml_node *map)
 {
-	const struct mqw_yaml_node *log = mqw_yaml_get(map, MQW_LIT("log"));
+	const struct mqw_yaml_node *log = mqw_yaml_get(map, MQW_LIT("log")),
+				   *queue = mqw_yaml_get(map, MQW_LIT("queue"));
 
-	if (mqw_yaml_get(map, MQW_LIT("host")) || (log && mqw_share_url_is(log->text)))
+	if (mqw_yaml_get(map, MQW_LIT("host")) || (queue && mqw_share_url_is(queue->text)) ||
+		(log && mqw_share_url_is(log->text)))
 		return true;
 	for (const struct mqw_yaml_node *n = log ? log->first : NULL; n; n = n->next)
 		if (mqw_share_url_is(n->text))
@@ -250,7 +272,8 @@ static void check_remote(
 		n = mqw_yaml_get(map, mqw_slice_of(keys[i]));
 		if (n)
 			mqw_faults_add(f, n->key_line, n->key_column,
-				"%s: of no use without host: or a log: smb://...", keys[i]);
+				"%s: of no use without host: or a log: or queue: smb://...",
+				keys[i]);
 	}
 	if (in->host && !in->credentials && (share_host(in).len || !in->restart_command))
 		mqw_faults_add(f, map->line, map->column,

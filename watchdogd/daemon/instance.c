@@ -40,6 +40,7 @@ static void settle_options(struct mqw_instance *i, struct mqw_tracker_options *o
 	o->lifetime = c->lifetime ? c->lifetime : told.lifetime;
 	o->bounce_lifetime = c->lifetime ? c->lifetime : told.bounce_lifetime;
 	o->retry_max = told.retry_max ? told.retry_max : i->act.probe->default_retry_max;
+	i->retry_max = o->retry_max;
 	o->min_lifetime = c->min_lifetime;
 	o->slack = c->slack;
 	o->keep_settled = KEEP_SETTLED;
@@ -123,9 +124,12 @@ static int open_queue(struct mqw_instance *i)
 		.ctx = i};
 	int r;
 
-	/* A file that is gone from there was sent as likely as not, and no line tells which it was. */
-	if (!i->queue_root || i->act.probe->files_unlogged)
+	if (!i->queue_root)
 		return 0;
+	if (i->act.probe->files_unlogged) {
+		i->mailroot = mqw_mailroot_create(i, i->queue_root, i->reader);
+		return i->mailroot ? 0 : -ENOMEM;
+	}
 	r = mqw_queue_watch_create(i->host.dirwatch, i->queue_root, i->act.probe, &ops, &i->queue);
 	if (r < 0)
 		say_error(i, "the queue cannot be watched", r);
@@ -168,7 +172,7 @@ int mqw_instance_open(const struct mqw_instance_config *c, const struct mqw_inst
 	i->act.source_name = mqw_instance_source_name;
 	i->act.source_ctx = i;
 	i->sink = (struct mqw_sink){.emit = mqw_instance_emit, .ctx = i};
-	i->last_line = i->covered = i->lost_from = MQW_TIME_NONE;
+	i->last_line = i->covered = i->lost_from = i->tried_at = MQW_TIME_NONE;
 	mqw_loss_reader_init(&i->loss);
 	i->kept_dropping = i->loss.dropping_since;
 	mqw_syslog_reader_init(&i->syslog, 0, MQW_TIME_NONE);
@@ -194,6 +198,7 @@ struct mqw_instance *mqw_instance_free(struct mqw_instance *i)
 		return NULL;
 	mqw_instance_logs_close(i);
 	mqw_queue_watch_free(i->queue);
+	mqw_mailroot_free(i->mailroot);
 	mqw_tracker_free(i->act.tracker);
 	mqw_vault_close(i->act.vault);
 	if (i->act.probe && i->probe)
@@ -361,6 +366,8 @@ void mqw_instance_tick(struct mqw_instance *i, int64_t now)
 		mqw_instance_tell(i);
 	if (i->queue)
 		mqw_queue_watch_tick(i->queue, now);
+	if (i->mailroot)
+		mqw_mailroot_tick(i->mailroot, now);
 	/* While a share is out of reach its log is not silent, it is not heard. */
 	mqw_tracker_tick(i->act.tracker, mqw_instance_logs_known(i, now));
 }
@@ -390,6 +397,7 @@ struct mqw_instance_status mqw_instance_status(const struct mqw_instance *i)
 		.lines = i->lines,
 		.unparsed = i->unparsed,
 		.queue_files = i->queue ? mqw_queue_watch_count(i->queue) : 0,
+		.mailroot = i->mailroot,
 		.last_line = i->last_line,
 		.dropped = mqw_tracker_counts(i->act.tracker)->dropped,
 		.ignored = mqw_tracker_counts(i->act.tracker)->ignored,

@@ -11,6 +11,7 @@
 #include "watchdogd/act/act.h"
 
 struct mqw_instance;
+struct mqw_mailroot;
 struct mqw_progress;
 struct mqw_totals;
 struct mqw_vault_limits;
@@ -70,6 +71,7 @@ struct mqw_instance_status {
 	bool caught_up;
 	uint64_t lines, unparsed, queue_files;
 	int64_t last_line; /* MQW_TIME_NONE: none yet */
+	const struct mqw_mailroot *mailroot; /* for mqw_mailroot_state(); NULL: none is looked at */
 	uint64_t dropped, ignored; /* as in mqw_tracker_counts */
 	const struct mqw_totals *totals; /* of lines and since when; the rest the tracker has */
 };

@@ -10,6 +10,7 @@
 #include "probes/syslog/loss.h"
 #include "watchdogd/act/remote.h"
 #include "watchdogd/daemon/instance.h"
+#include "watchdogd/daemon/mailroot.h"
 #include "watchdogd/daemon/queue_watch.h"
 #include "watchdogd/daemon/totals.h"
 
@@ -50,6 +51,9 @@ struct mqw_instance {
 	struct mqw_remote remote; /* where act.remote points to, if it does */
 	const char *services[2]; /* of remote, where the configuration names one */
 	struct mqw_queue_watch *queue;
+	struct mqw_mailroot *mailroot; /* in the place of queue where no log names the files */
+	int64_t retry_max; /* as the tracker has it */
+	int64_t tried_at; /* the last try of all that the log told of; MQW_TIME_NONE none yet */
 	char *queue_root; /* NULL: not known, the log alone is watched */
 	char *log_name; /* what its lines are told by; NULL: nothing */
 	const char **others; /* the names of the other instances, NULL-terminated; NULL none */

@@ -47,6 +47,10 @@ int mqw_instance_emit(void *ctx, const struct mqw_event *e)
 	if (own.kind == MQW_EVENT_MESSAGE_ID ||
 		(own.kind == MQW_EVENT_ARRIVED && own.message_id.len))
 		own.own = mqw_outbox_is_own(i->host.ledger, own.message_id);
+	if (own.kind == MQW_EVENT_ATTEMPT && own.time > i->tried_at &&
+		(own.outcome == MQW_OUTCOME_SENT || own.outcome == MQW_OUTCOME_DEFERRED ||
+			own.outcome == MQW_OUTCOME_BOUNCED))
+		i->tried_at = own.time;
 	own.realm = MQW_SLICE_NULL;
 	if (!own.instance.len)
 		own.instance = mqw_slice_of(i->act.name);

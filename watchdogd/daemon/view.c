@@ -10,6 +10,7 @@
 #include "watchdogd/api/api.h"
 #include "watchdogd/base/json_text.h"
 #include "watchdogd/daemon/engine_internal.h"
+#include "watchdogd/daemon/mailroot.h"
 #include "watchdogd/daemon/totals.h"
 #include "watchdogd/ledger/outbox.h"
 #include "watchdogd/track/verdict_json.h"
@@ -49,20 +50,35 @@ static json_t *totals_json(const struct mqw_totals *s, const struct mqw_tracker_
 		"recipients", (json_int_t)recipients, "verdicts", verdicts);
 }
 
+/* What is seen of an Exchange or IIS host's folders; null where none are looked at. */
+static json_t *mailroot_json(const struct mqw_mailroot *m)
+{
+	struct mqw_mailroot_state s;
+
+	if (!m)
+		return json_null();
+	s = mqw_mailroot_state(m);
+	return json_pack("{s:o,s:o,s:I,s:o,s:I,s:o,s:I,s:I}", "looked_at",
+		mqw_json_time(s.looked_at), "cannot_be_read", mqw_json_text_or_null(s.why), "queue",
+		(json_int_t)s.queue, "queue_oldest", mqw_json_time(s.queue_oldest), "pickup",
+		(json_int_t)s.pickup, "pickup_oldest", mqw_json_time(s.pickup_oldest), "badmail",
+		(json_int_t)s.badmail, "stuck", (json_int_t)s.stuck);
+}
+
 static json_t *instance_json(const struct mqw_instance *i)
 {
 	struct mqw_instance_status s = mqw_instance_status(i);
 	uint64_t open, trouble;
 
 	count_messages(mqw_instance_parts(i)->tracker, &open, &trouble);
-	return json_pack("{s:o,s:s,s:o,s:o,s:b,s:I,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:o}", "name",
+	return json_pack("{s:o,s:s,s:o,s:o,s:b,s:I,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:o,s:o}", "name",
 		mqw_json_text_or_null(s.name), "mta", s.mta, "log", mqw_json_text_or_null(s.log),
 		"queue", mqw_json_text_or_null(s.queue), "caught_up", s.caught_up, "lines",
 		(json_int_t)s.lines, "unparsed", (json_int_t)s.unparsed, "queue_files",
 		(json_int_t)s.queue_files, "last_line", mqw_json_time(s.last_line), "open",
 		(json_int_t)open, "trouble", (json_int_t)trouble, "not_followed",
-		(json_int_t)s.dropped, "recipients_ignored", (json_int_t)s.ignored, "totals",
-
+		(json_int_t)s.dropped, "recipients_ignored", (json_int_t)s.ignored, "mailroot",
+		mailroot_json(s.mailroot), "totals",
 		totals_json(s.totals, mqw_tracker_totals(mqw_instance_parts(i)->tracker)));
 }
 

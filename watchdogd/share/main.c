@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * mailq-watchdog-smb: reads the logs on one share for the daemon, which starts it, gives it the known
- * places on standard input and takes frames from standard output (probes/source/share_frame.h). It is
+ * places on standard input and takes frames from standard output (probes/source/share_frame.h); or looks
+ * into a mailroot there once, and gives what it found as an object (probes/windows/mailroot_look.h). It is
  * a program of its own so that a server can hold up or break this process alone, and since
  * libsmbclient is under the GPL-3.
  */
@@ -20,6 +21,8 @@
 
 #include "watchdogd/base/clock.h"
 #include "watchdogd/base/fd.h"
+#include "watchdogd/base/json_text.h"
+#include "watchdogd/share/mailroot.h"
 #include "watchdogd/share/server_clock.h"
 #include "watchdogd/share/smb.h"
 
@@ -77,7 +80,7 @@ static int fail(const char *text)
 }
 
 /* What an error of libsmbclient means to a person. */
-static int fail_of_share(const struct reader *r, int error)
+static const char *meaning_of(int error)
 {
 	static const struct {
 		int error;
@@ -99,13 +102,18 @@ static int fail_of_share(const struct reader *r, int error)
 		{EHOSTUNREACH, "the server cannot be reached"},
 		{ENETUNREACH, "the server cannot be reached: there is no way to its network"},
 	};
-	char text[400];
-	const char *means = strerror(error);
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (known[i].error == error)
-			means = known[i].means;
-	snprintf(text, sizeof(text), "%s (%s, as user \"%.100s\" of %.100s)", means,
+			return known[i].means;
+	return strerror(error);
+}
+
+static int fail_of_share(const struct reader *r, int error)
+{
+	char text[400];
+
+	snprintf(text, sizeof(text), "%s (%s, as user \"%.100s\" of %.100s)", meaning_of(error),
 		strerror(error), r->credentials.user, r->credentials_path);
 	return fail(text);
 }
@@ -237,6 +245,45 @@ static int read_credentials(struct reader *r)
 	return e;
 }
 
+static int give(const json_t *j)
+{
+	struct mqw_buffer text = {0};
+	int e;
+
+	mqw_json_add(&text, j);
+	e = text.failed ? -ENOMEM : mqw_fd_write_all(to_daemon, mqw_buffer_slice(&text));
+	mqw_buffer_done(&text);
+	return e < 0 ? 1 : 0;
+}
+
+/* One look into a mailroot: queued_before is so many seconds before the server's now. */
+static int look(struct reader *r, const char *age, const char *bad_since)
+{
+	struct mqw_mailroot_wish wish = {.bad_since = strtoll(bad_since, NULL, 10)};
+	struct mqw_buffer why = {0};
+	json_t *j = NULL;
+	int e = mqw_credentials_read(r->credentials_path, &r->credentials, &why);
+
+	if (e == 0) {
+		ask_clock(r);
+		wish.now = mqw_clock_now() + (r->ahead == MQW_TIME_NONE ? 0 : r->ahead);
+		wish.queued_before = wish.now - strtoll(age, NULL, 10) * MQW_SECOND;
+		e = mqw_share_mailroot(&r->url, &r->credentials, r->min_protocol, &wish, &j);
+		if (e == -ENOTDIR)
+			mqw_buffer_add_str(
+				&why, "it is no mailroot: neither Queue nor Pickup is in it");
+		else if (e < 0)
+			mqw_buffer_printf(&why, "%s (%s)", meaning_of(-e), strerror(-e));
+	}
+	if (e < 0)
+		j = json_pack("{s:o}", "error", mqw_json_text(mqw_buffer_slice(&why)));
+	e = give(j);
+	json_decref(j);
+	mqw_buffer_done(&why);
+	mqw_credentials_done(&r->credentials);
+	return e;
+}
+
 int main(int argc, char **argv)
 {
 	struct reader r = {.ahead = MQW_TIME_NONE,
@@ -246,9 +293,9 @@ int main(int argc, char **argv)
 	struct mqw_share_ops ops = {.send = send_frame};
 	int status = 1;
 
-	if (argc != 4) {
+	if (argc != 4 && argc != 6) {
 		fputs("usage: mailq-watchdog-smb CREDENTIALS MIN-PROTOCOL|\"\" "
-		      "smb://HOST/SHARE/...\n"
+		      "smb://HOST/SHARE/... [AGE BAD-SINCE]\n"
 		      "Started by mailq-watchdogd; see mailq-watchdogd.yaml(5).\n",
 			stderr);
 		return 2;
@@ -262,6 +309,8 @@ int main(int argc, char **argv)
 	r.url_text = argv[3];
 	if (mqw_share_url_parse(mqw_slice_of(r.url_text), &r.url))
 		return fail("its address makes no sense");
+	if (argc == 6)
+		return look(&r, argv[4], argv[5]);
 	if (read_credentials(&r) < 0)
 		return 1;
 	r.smb = mqw_smb_create(&r.url, &r.credentials, r.min_protocol);

@@ -288,6 +288,13 @@ static struct mqw_judgement judge_in_queue(
 		say(t, "on hold");
 		return verdict(MQW_VERDICT_HELD, MQW_CONFIDENCE_CERTAIN);
 	}
+	/* Only what is seen lying there for longer than it should is told of with such a time. */
+	if (m->place == MQW_PLACE_ARRIVING && m->retry_at != MQW_TIME_NONE &&
+		t->now > m->retry_at) {
+		say_time(t, "waits to be taken up since ", m->opened_at,
+			", which a service that runs does within seconds");
+		return verdict(MQW_VERDICT_OVERDUE, MQW_CONFIDENCE_CERTAIN);
+	}
 	if (m->place == MQW_PLACE_WAITING && m->retry_at != MQW_TIME_NONE)
 		due = m->retry_at;
 	if (!r->attempts && due - m->opened_at >= any_lifetime(t, m))
