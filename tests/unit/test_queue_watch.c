@@ -240,6 +240,22 @@ static void test_known_is_given_once(void **state)
 	assert_said("-" ID "@4 ");
 }
 
+/* What its message went through meanwhile may want it: now and then it is given as it is. */
+static void test_known_is_given_again(void **state)
+{
+	int given = 0;
+
+	(void)state;
+	knows = true;
+	begin_with(WAITING);
+	for (int i = 0; i < 9; i++) {
+		rescan();
+		given += said.len > 0;
+		mqw_buffer_clear(&said);
+	}
+	assert_int_equal(given, 1);
+}
+
 /* The queue's file system is not mounted: nothing is lost by that. */
 static void test_no_queue_no_loss(void **state)
 {
@@ -314,6 +330,7 @@ int main(void)
 		TEST(test_asked_again_until_believed),
 		TEST(test_expected),
 		TEST(test_known_is_given_once),
+		TEST(test_known_is_given_again),
 		TEST(test_no_queue_no_loss),
 		TEST(test_named_queues),
 	};

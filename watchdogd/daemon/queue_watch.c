@@ -17,6 +17,8 @@
 #define GRACE_WAITING (10 * MQW_SECOND)
 #define GRACE_WORKED_ON (60 * MQW_SECOND)
 #define LOOK_AGAIN (10 * MQW_SECOND)
+/* Rescans after which a file is given that is as it was: whatever its message went through meanwhile. */
+#define GIVEN_AGAIN 8
 #define LOOKS 2 /* a message on its way from one directory to the next is missed by one look */
 
 struct entry {
@@ -24,6 +26,7 @@ struct entry {
 	char *path; /* NULL: expected, never seen */
 	enum mqw_place place;
 	uint32_t generation;
+	uint8_t turn; /* of GIVEN_AGAIN rescans: in which it is given, known or not */
 	bool suspect; /* in the list of suspects */
 	bool worked_on; /* in that of those with a journal */
 	off_t journal_size; /* as it was looked at last */
@@ -67,6 +70,9 @@ static struct entry *find_or_add(struct mqw_queue_watch *w, struct mqw_slice id)
 		return NULL;
 	memcpy(e->id, id.ptr, id.len);
 	e->missing_since = e->known = MQW_TIME_NONE;
+	/* A start finds all at once: not all of them have the same turn, and none has the next. */
+	e->turn =
+		(uint8_t)((w->generation - 1 - w->entries.count % (GIVEN_AGAIN / 2)) % GIVEN_AGAIN);
 	if (mqw_map_put(&w->entries, mqw_slice(e->id, id.len), e) < 0) {
 		free(e);
 		return NULL;
@@ -168,7 +174,7 @@ static void seen(struct mqw_queue_watch *w, struct mqw_slice path, const struct 
 		return;
 	}
 	e->missing_since = MQW_TIME_NONE;
-	if (e->known != change_of(st))
+	if (e->known != change_of(st) || w->generation % GIVEN_AGAIN == e->turn)
 		give(w, e, st);
 }
 

@@ -17,7 +17,8 @@ struct mqw_queue_watch;
 struct mqw_queue_watch_ops {
 	/*
 	 * The file is there: at path, relative to root. True: all is known of it and done about it, and
-	 * it need not be given again until it is changed or moved; otherwise it is with each rescan.
+	 * it need not be given again until it is changed or moved, or for some rescans; otherwise it is
+	 * with each.
 	 */
 	bool (*present)(void *ctx, struct mqw_slice queue_id, enum mqw_place place,
 		const char *path, const struct stat *st);
