@@ -126,7 +126,7 @@ soak: all ## as root: SOAK_MINUTES (30) of load beside a real Postfix, daemon ki
 	SOAK_SECONDS=$$(($${SOAK_MINUTES:-30} * 10)) KILL_EVERY=20 ROTATE_EVERY=60 tests/lab/soak.sh journal observe
 
 .PHONY: layers
-layers: ## check the layering of DESIGN over the #include lines
+layers: ## check the layering of DESIGN over the #include lines, and the length of files
 	@tests/layers.sh
 
 .PHONY: lint

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks the layers of the house over the #include lines: nothing includes upward, no MTA's folder
-# includes another's, and each library is used only in its one home.
+# includes another's, and each library is used only in its one home. And that no file is too long:
+# one that grows past the limit is two subjects.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bad=0
@@ -65,5 +66,9 @@ only 'inotifytools/' probes/source/dirwatch.c
 only '(zlib|lzma|zstd|bzlib)\.h' probes/source/decompress.c
 only 'libsmbclient\.h' watchdogd/share/smb.c
 only 'microhttpd\.h' watchdogd/api/
+
+while read -r lines f; do
+	[ "$f" = total ] || [ "$lines" -le 500 ] || say "$f has $lines lines, more than 500"
+done < <(find watchdogd probes rules tests packaging -name '*.[ch]' -o -name '*.sh' | sort | xargs wc -l)
 [ "$bad" = 0 ] && echo "layers: good"
 exit "$bad"
