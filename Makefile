@@ -6,6 +6,8 @@ BUILD ?= build
 PREFIX ?= /usr
 BENCH_LINES ?= 1000000
 BENCH_ROUNDS ?= 5
+LIVE ?= rate burst latency idle start
+LIVE_WORK ?= /var/tmp/mqw-live
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 # journalctl reads this one folder, whatever the prefix is.
 CATALOGDIR ?= /usr/lib/systemd/catalog
@@ -162,6 +164,11 @@ bench-guard: all $(GENERATE) ## instructions a line of a scan, against those kep
 .PHONY: bench-ledger
 bench-ledger: $(BUILD)/tests/bench/ledger ## a million open messages: start, memory, a batch (2 minutes, 1 GB in /var/tmp)
 	@$(BUILD)/tests/bench/ledger
+
+.PHONY: bench-live
+bench-live: all $(GENERATE) ## the daemon beside a log that is written: LIVE="rate burst latency idle start"; 10 minutes, 8 GB in LIVE_WORK
+	for what in $(LIVE); do echo "$$what:"; \
+		tests/bench/live.py $(BUILD)/mailq-watchdogd $(GENERATE) $(LIVE_WORK) $$what || exit 1; done
 
 .PHONY: install
 install: all ## install into DESTDIR

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE /* O_PATH */
 #include "probes/source/dirwatch.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inotifytools/inotify.h>
@@ -15,6 +14,7 @@
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
+#include "probes/source/listing.h"
 #include "probes/source/places.h"
 #include "watchdogd/base/buffer.h"
 #include "watchdogd/base/clock.h"
@@ -24,7 +24,7 @@
 		IN_ONLYDIR | IN_EXCL_UNLINK)
 #define BUDGET 512 /* events handled in one go: other sources want their turn */
 #define GATHER_US 25000 /* so long a hint waits for more of them: to be woken is what costs */
-#define DEPTH_MAX 8 /* hash_queue_depth is at most 16, in practice 1 or 2; stops loops */
+#define PIECE 256 /* names that a rescan looks at in one go */
 
 struct tree {
 	struct tree *next;
@@ -32,21 +32,29 @@ struct tree {
 	const char *const *directories;
 	const struct mqw_dirwatch_ops *ops;
 	void *userdata;
-	bool scanning; /* between rescan_begin and rescan_end */
+};
+
+/* Where a listing's names go. */
+struct names {
+	struct mqw_dirwatch *w;
+	struct tree *tree;
+	bool scanned; /* in a rescan, and not as hints */
 };
 
 struct mqw_dirwatch {
 	sd_event *event;
-	sd_event_source *io, *gather, *timer;
+	sd_event_source *io, *gather, *timer, *piece;
 	struct tree *trees;
-	struct mqw_buffer path; /* of the directory or name at hand */
+	struct mqw_buffer path; /* of the name that a hint is about */
+	struct names scan; /* the rescan that is under way; tree NULL: none is */
+	struct mqw_listing listing; /* its */
+	bool again; /* another one was asked for meanwhile */
 	uint64_t interval, last_scan; /* CLOCK_MONOTONIC */
 	uint64_t overflows, rescans;
 	size_t stale; /* watches whose directory went: the library never forgets them */
 	int polling;
 	bool at_once; /* hints do not wait for more of them */
 	bool initialized; /* the library is */
-	bool incomplete; /* the scan at hand could not see everything */
 };
 
 static bool in_use; /* the library's state is one a process */
@@ -109,11 +117,9 @@ static void library_start(struct mqw_dirwatch *w)
 	}
 }
 
-/* w->path is a directory, with a slash behind. */
-static void watch(struct mqw_dirwatch *w)
+/* The path has a slash behind. */
+static void watch(struct mqw_dirwatch *w, const char *path)
 {
-	const char *path = mqw_buffer_str(&w->path);
-
 	/* Adding one twice loses memory in the library each time. */
 	if (!w->initialized || inotifytools_wd_from_filename(path) >= 0)
 		return;
@@ -125,67 +131,39 @@ static void watch(struct mqw_dirwatch *w)
 	}
 }
 
-static void path_cut(struct mqw_dirwatch *w, size_t len)
+static void on_directory(void *ctx, const char *path)
 {
-	w->path.len = len;
-	w->path.ptr[len] = '\0';
+	watch(((const struct names *)ctx)->w, path);
 }
 
-/*
- * Lists the directory in w->path (slash behind), after watching it: in this order nothing that is
- * made meanwhile is missed, some is seen twice. Gives each name to scanned() in a rescan, and to
- * name() otherwise. 0, or -errno when it could not be opened.
- */
-static int list(struct mqw_dirwatch *w, struct tree *t, unsigned depth)
+static void on_met(void *ctx, struct mqw_slice path, const struct stat *st)
 {
-	size_t root = strlen(t->root) + 1, len = w->path.len;
-	struct dirent *e;
-	struct stat st;
-	DIR *dir;
+	const struct names *n = ctx;
 
-	watch(w);
-	dir = opendir(mqw_buffer_str(&w->path));
-	if (!dir) {
-		int error = errno;
+	if (n->scanned)
+		n->tree->ops->scanned(n->tree->userdata, path, st);
+	else
+		n->tree->ops->name(n->tree->userdata, path, true);
+}
 
-		if (error != ENOENT)
-			w->incomplete = true;
-		return -error;
-	}
-	for (errno = 0; (e = readdir(dir)); errno = 0) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		if (fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-			if (errno != ENOENT)
-				w->incomplete = true;
-			continue;
-		}
-		mqw_buffer_add_str(&w->path, e->d_name);
-		if (S_ISDIR(st.st_mode))
-			mqw_buffer_add_str(&w->path, "/");
-		if (w->path.failed) {
-			w->path.failed = false;
-			w->incomplete = true;
-		} else if (!S_ISDIR(st.st_mode)) {
-			struct mqw_slice name = mqw_slice_from(mqw_buffer_slice(&w->path), root);
+static struct mqw_listing listing_of(struct names *n)
+{
+	static const struct mqw_listing_ops ops = {on_directory, on_met};
 
-			if (t->scanning)
-				t->ops->scanned(t->userdata, name, &st);
-			else
-				t->ops->name(t->userdata, name, true);
-		} else if (depth < DEPTH_MAX) {
-			if (mqw_places_lead(t->directories,
-				    mqw_slice_from(mqw_buffer_slice(&w->path), root)))
-				(void)list(w, t, depth + 1);
-		} else {
-			w->incomplete = true;
-		}
-		path_cut(w, len);
-	}
-	if (errno)
-		w->incomplete = true;
-	closedir(dir);
-	return 0;
+	return (struct mqw_listing){
+		.ops = &ops, .ctx = n, .root = n->tree->root, .patterns = n->tree->directories};
+}
+
+/* Gives all names in a new directory as hints. What cannot be seen is left to the next rescan. */
+static void list(struct mqw_dirwatch *w, struct tree *t, struct mqw_slice directory)
+{
+	struct names names = {.w = w, .tree = t};
+	struct mqw_listing l = listing_of(&names);
+
+	mqw_listing_begin_at(&l, directory);
+	while (mqw_listing_step(&l, PIECE))
+		;
+	mqw_listing_done(&l);
 }
 
 static struct tree *tree_of(struct mqw_dirwatch *w, struct mqw_slice path)
@@ -205,6 +183,8 @@ static struct tree *tree_of(struct mqw_dirwatch *w, struct mqw_slice path)
 /* w->path is a directory, without the slash, that came into or went from a watched one. */
 static void handle_directory(struct mqw_dirwatch *w, struct tree *t, bool present)
 {
+	size_t len = w->path.len, root = strlen(t->root) + 1;
+
 	mqw_buffer_add_str(&w->path, "/");
 	if (w->path.failed || !present ||
 		(w->initialized && inotifytools_wd_from_filename(mqw_buffer_str(&w->path)) >= 0)) {
@@ -213,13 +193,8 @@ static void handle_directory(struct mqw_dirwatch *w, struct tree *t, bool presen
 		w->stale++;
 		(void)mqw_dirwatch_rescan(w);
 	}
-	if (present) {
-		bool scanning = t->scanning;
-
-		t->scanning = false;
-		(void)list(w, t, 1);
-		t->scanning = scanning;
-	}
+	if (present)
+		list(w, t, mqw_slice(w->path.ptr + root, len - root));
 }
 
 static void handle(struct mqw_dirwatch *w, const struct inotify_event *e)
@@ -299,26 +274,6 @@ static int on_events(sd_event_source *s, int fd, uint32_t revents, void *userdat
 	return r < 0 ? r : drain_after(w, w->at_once ? 0 : GATHER_US);
 }
 
-struct scan {
-	struct mqw_dirwatch *w;
-	struct tree *tree;
-	bool any; /* a directory could be listed */
-};
-
-static int scan_directory(void *ctx, const char *directory)
-{
-	struct scan *s = ctx;
-	struct mqw_dirwatch *w = s->w;
-
-	mqw_buffer_clear(&w->path);
-	mqw_buffer_printf(&w->path, "%s/%s%s", s->tree->root, directory, directory[0] ? "/" : "");
-	if (w->path.failed)
-		w->incomplete = true;
-	else if (list(w, s->tree, 0) == 0)
-		s->any = true;
-	return 0;
-}
-
 static bool has_star(const char *const *directories)
 {
 	while (*directories && (*directories)[0] != '*')
@@ -326,29 +281,47 @@ static bool has_star(const char *const *directories)
 	return *directories;
 }
 
-static void scan_tree(struct mqw_dirwatch *w, struct tree *t)
+/* The rescan goes on with a tree; NULL: it is over. */
+static void begin_tree(struct mqw_dirwatch *w, struct tree *t)
 {
-	struct scan s = {.w = w, .tree = t};
-	int root;
-
-	w->incomplete = false;
+	mqw_listing_done(&w->listing);
+	w->scan = (struct names){.w = w, .tree = t, .scanned = true};
+	if (!t)
+		return;
 	/* For the directories that a "*" will stand for, when they are made. */
 	mqw_buffer_clear(&w->path);
 	mqw_buffer_printf(&w->path, "%s/", t->root);
 	if (has_star(t->directories) && !w->path.failed)
-		watch(w);
+		watch(w, mqw_buffer_str(&w->path));
 	t->ops->rescan_begin(t->userdata);
-	t->scanning = true;
-	root = open(t->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (root >= 0 && mqw_places_each(root, t->directories, scan_directory, &s) < 0)
-		w->incomplete = true;
-	if (root >= 0)
-		close(root);
+	w->listing = listing_of(&w->scan);
+	mqw_listing_begin(&w->listing);
+}
+
+static void end_tree(struct mqw_dirwatch *w)
+{
+	const struct tree *t = w->scan.tree;
 	/* As many as one kernel queue holds; a flood beyond that shows up as an overflow. */
-	if (drain(w, (size_t)1 << 16))
-		w->incomplete = true;
-	t->scanning = false;
-	t->ops->rescan_end(t->userdata, s.any && !w->incomplete);
+	bool flooded = drain(w, (size_t)1 << 16);
+
+	t->ops->rescan_end(t->userdata, w->listing.any && !w->listing.incomplete && !flooded);
+}
+
+/* One piece of the rescan. */
+static int on_piece(sd_event_source *source, void *userdata)
+{
+	struct mqw_dirwatch *w = userdata;
+
+	if (mqw_listing_step(&w->listing, PIECE))
+		return 0;
+	end_tree(w);
+	begin_tree(w, w->scan.tree->next);
+	if (w->scan.tree)
+		return 0;
+	w->rescans++;
+	if (w->again)
+		(void)mqw_dirwatch_rescan(w);
+	return sd_event_source_set_enabled(source, SD_EVENT_OFF);
 }
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
@@ -365,6 +338,9 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 	r = sd_event_source_set_time(s, now + w->interval);
 	if (r < 0)
 		return r;
+	w->again = w->scan.tree != NULL;
+	if (w->again)
+		return sd_event_source_set_enabled(s, SD_EVENT_ON);
 	if (w->stale || !w->initialized) {
 		/* What the library still holds are hints; the scan sees the same and more. */
 		library_stop(w);
@@ -372,10 +348,9 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 	} else {
 		w->polling = 0;
 	}
-	for (struct tree *t = w->trees; t; t = t->next)
-		scan_tree(w, t);
-	w->rescans++;
-	return sd_event_source_set_enabled(s, SD_EVENT_ON);
+	begin_tree(w, w->trees);
+	r = sd_event_source_set_enabled(w->piece, w->trees ? SD_EVENT_ON : SD_EVENT_OFF);
+	return r < 0 ? r : sd_event_source_set_enabled(s, SD_EVENT_ON);
 }
 
 int mqw_dirwatch_create(sd_event *event, uint64_t interval, struct mqw_dirwatch **ret)
@@ -398,9 +373,15 @@ int mqw_dirwatch_create(sd_event *event, uint64_t interval, struct mqw_dirwatch 
 		r = sd_event_add_time(event, &w->gather, CLOCK_MONOTONIC, 0, 1000, on_gathered, w);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(w->gather, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_add_defer(event, &w->piece, on_piece, w);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(w->piece, SD_EVENT_OFF);
 	/* A scan takes a while: whatever is ready goes first. */
 	if (r >= 0)
 		r = sd_event_source_set_priority(w->timer, SD_EVENT_PRIORITY_IDLE);
+	if (r >= 0)
+		r = sd_event_source_set_priority(w->piece, SD_EVENT_PRIORITY_IDLE);
 	if (r < 0) {
 		mqw_dirwatch_free(w);
 		return r;
@@ -417,6 +398,8 @@ struct mqw_dirwatch *mqw_dirwatch_free(struct mqw_dirwatch *w)
 	library_stop(w);
 	sd_event_source_disable_unref(w->gather);
 	sd_event_source_disable_unref(w->timer);
+	sd_event_source_disable_unref(w->piece);
+	mqw_listing_done(&w->listing);
 	sd_event_unref(w->event);
 	while (w->trees) {
 		struct tree *next = w->trees->next;

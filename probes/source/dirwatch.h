@@ -14,7 +14,10 @@ struct sd_event;
 struct stat;
 struct mqw_dirwatch;
 
-/* What one tree tells its owner. Paths are relative to its root and live until the call returns. */
+/*
+ * What one tree tells its owner. A rescan of many names goes a piece at a time, and hints come between the
+ * pieces. Paths are relative to its root and live until the call returns.
+ */
 struct mqw_dirwatch_ops {
 	/* A name that is no directory came (or was found), or went. */
 	void (*name)(void *userdata, struct mqw_slice relative_path, bool present);

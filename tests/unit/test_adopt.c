@@ -30,9 +30,9 @@ static bool gone(void *ctx, struct mqw_slice id, enum mqw_place place, int64_t s
 	return true;
 }
 
-static void scanned(void *ctx)
+static void scanned(void *ctx, uint32_t number)
 {
-	(void)ctx;
+	(void)ctx, (void)number;
 }
 
 /* A queue with one file that waits, for B and C, and an instance that has read its log. */

@@ -248,6 +248,27 @@ static void test_root_gone_proves_nothing(void **state)
 	assert_non_null(strstr(mqw_buffer_str(&said), "[ ? "));
 }
 
+/* A large queue is read in pieces, and whoever else has work gets his turn between them. */
+static void test_in_pieces(void **state)
+{
+	size_t before, most = 0, turns = 0;
+
+	(void)state;
+	quiet = true;
+	sh("cd deferred/A && seq 3000 | xargs touch");
+	assert_int_equal(mqw_dirwatch_add(watcher, root, directories, &ops, NULL), 0);
+	while (mqw_dirwatch_rescans(watcher) == 0) {
+		before = present_count;
+		assert_true(sd_event_run(event, 1000000) > 0);
+		most = present_count - before > most ? present_count - before : most;
+		turns++;
+	}
+	assert_int_equal(present_count, 3000);
+	assert_true(most <= 300);
+	assert_true(turns >= 10);
+	assert_string_equal(mqw_buffer_str(&said), "[ ] ");
+}
+
 static void test_overflow(void **state)
 {
 	char name[128];
@@ -386,6 +407,7 @@ int main(void)
 		TEST(test_directory_made_again),
 		TEST(test_rescan_on_request),
 		TEST(test_root_gone_proves_nothing),
+		TEST(test_in_pieces),
 		TEST(test_overflow),
 		TEST(test_limits),
 		TEST(test_made_and_filled_at_once),

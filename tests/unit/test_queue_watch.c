@@ -47,9 +47,10 @@ static bool on_gone(void *ctx, struct mqw_slice id, enum mqw_place place, int64_
 	return believes;
 }
 
-static void on_scanned(void *ctx)
+static void on_scanned(void *ctx, uint32_t number)
 {
 	(void)ctx;
+	assert_true(number > scans);
 	scans++;
 }
 
@@ -178,8 +179,6 @@ static void test_expected(void **state)
 	look_in(3600);
 	assert_said("");
 	mqw_queue_watch_expect(watch, MQW_LIT("5F3AB1234"), MQW_PLACE_WAITING, mqw_clock_now());
-	mqw_queue_watch_repeat(watch);
-	assert_said("+" WAITING " ");
 	look_in(11);
 	assert_said("-5F3AB1234@3 ");
 	mqw_queue_watch_expect(watch, MQW_LIT("5F3AB1234"), MQW_PLACE_ACTIVE, mqw_clock_now());
@@ -196,14 +195,14 @@ static void test_expected(void **state)
 	assert_said("");
 }
 
-/* The least gap between two is a second. */
 static void rescan(void)
 {
 	unsigned before = scans;
 
-	assert_int_equal(mqw_dirwatch_rescan(dirwatch), 0);
+	assert_int_equal(mqw_queue_watch_rescan(watch), before + 1);
 	while (scans == before)
 		assert_true(sd_event_run(event, 5000000) > 0);
+	assert_false(mqw_queue_watch_scanning(watch));
 }
 
 static void test_known_is_given_once(void **state)
@@ -216,7 +215,6 @@ static void test_known_is_given_once(void **state)
 	rescan();
 	assert_said("+" WAITING " ");
 	rescan();
-	mqw_queue_watch_repeat(watch);
 	assert_said("");
 	/* It is changed, as by the next try. */
 	sh("touch -d tomorrow " WAITING);

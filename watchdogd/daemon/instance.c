@@ -112,7 +112,7 @@ static void open_vault_again(struct mqw_instance *i, int64_t now)
 		return;
 	mqw_alert_say(MQW_ALERT_SELF, LOG_NOTICE, i->act.name, "copies are kept again");
 	if (i->queue)
-		mqw_queue_watch_repeat(i->queue);
+		mqw_queue_watch_rescan(i->queue);
 }
 
 static int open_queue(struct mqw_instance *i)
@@ -351,7 +351,6 @@ void mqw_instance_tick(struct mqw_instance *i, int64_t now)
 	if (!i->act.caught_up)
 		return;
 	if (i->queue && i->scanned && !i->adopted) {
-		mqw_queue_watch_repeat(i->queue);
 		i->adopted = true;
 		i->totals.now[MQW_TOTAL_ADOPTED] = 1;
 		mqw_instance_expect(i);
@@ -362,7 +361,9 @@ void mqw_instance_tick(struct mqw_instance *i, int64_t now)
 		i->orphans = false;
 		remove_orphans(i);
 	}
-	if (!i->queue || i->adopted || now - i->caught_up_at > QUEUE_PATIENCE)
+	/* One that is large takes longer, and nothing of it is missing before it has been read. */
+	if (!i->queue || i->adopted ||
+		(now - i->caught_up_at > QUEUE_PATIENCE && !mqw_queue_watch_scanning(i->queue)))
 		mqw_instance_tell(i);
 	if (i->queue)
 		mqw_queue_watch_tick(i->queue, now);

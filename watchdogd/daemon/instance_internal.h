@@ -64,8 +64,11 @@ struct mqw_instance {
 	int64_t last_line;
 	int64_t covered; /* how far the log has come, by its own stamps, never in the future */
 	bool history; /* first start ever: what the log holds from before is only said */
-	bool scanned; /* the queue was read whole once */
-	bool adopted; /* and its files made known to the tracker */
+	uint32_t
+		awaited; /* the first rescan of the queue that was begun after the log had been read */
+	bool scanned; /* that one, or a later one, is over: all files are known to the tracker */
+	bool adopted; /* and those are looked for that should be there */
+	bool expect_again; /* memory was out for some of them */
 	bool said_no_copy; /* since a copy was made last */
 	bool said_dropped, said_ignored; /* that there are more than are followed */
 	bool said_older; /* that copies are kept from before the ledger was begun */
@@ -90,9 +93,9 @@ bool mqw_instance_present(void *ctx, struct mqw_slice queue_id, enum mqw_place p
 	const char *path, const struct stat *st);
 bool mqw_instance_matters(void *ctx, struct mqw_slice queue_id);
 bool mqw_instance_gone(void *ctx, struct mqw_slice queue_id, enum mqw_place place, int64_t since);
-/* Looks for messages that were in the queue once and were not met there; after a scan. */
+/* Looks for messages that were in the queue once and were not met there; after the first scan. */
 void mqw_instance_expect(struct mqw_instance *i);
-void mqw_instance_scanned(void *ctx);
+void mqw_instance_scanned(void *ctx, uint32_t number);
 /* Lines that could not be followed for want of memory become a gap, as soon as there is some. */
 void mqw_instance_note_lost(struct mqw_instance *i);
 

@@ -212,7 +212,7 @@ static void on_caught_up(void *ctx)
 	if (i->history)
 		mqw_instance_tell(i);
 	if (i->queue)
-		mqw_queue_watch_repeat(i->queue);
+		i->awaited = mqw_queue_watch_rescan(i->queue);
 }
 
 static void on_say(void *ctx, const char *text)
@@ -422,6 +422,7 @@ void mqw_instance_expect(struct mqw_instance *i)
 {
 	int64_t now = mqw_clock_now();
 
+	i->expect_again = false;
 	for (const struct mqw_message *m = mqw_tracker_next(i->act.tracker, NULL); m;
 		m = mqw_tracker_next(i->act.tracker, m)) {
 		struct mqw_slice id = mqw_slice_of(m->queue_id);
@@ -434,16 +435,18 @@ void mqw_instance_expect(struct mqw_instance *i)
 			(m->deferred_at == MQW_TIME_NONE && !m->held) ||
 			mqw_tracker_find(i->act.tracker, MQW_SLICE_NULL, id) != m)
 			continue;
-		mqw_queue_watch_expect(
-			i->queue, id, rests ? (enum mqw_place)m->place : MQW_PLACE_ACTIVE, now);
+		if (!mqw_queue_watch_expect(
+			    i->queue, id, rests ? (enum mqw_place)m->place : MQW_PLACE_ACTIVE, now))
+			i->expect_again = true;
 	}
 }
 
-void mqw_instance_scanned(void *ctx)
+void mqw_instance_scanned(void *ctx, uint32_t number)
 {
 	struct mqw_instance *i = ctx;
 
-	i->scanned = true;
-	if (i->adopted)
+	if (i->act.caught_up && (int32_t)(number - i->awaited) >= 0)
+		i->scanned = true;
+	if (i->adopted && i->expect_again)
 		mqw_instance_expect(i);
 }

@@ -39,12 +39,14 @@ struct entry {
 struct mqw_queue_watch {
 	const struct mqw_probe_ops *probe;
 	struct mqw_queue_watch_ops ops;
+	struct mqw_dirwatch *dirwatch;
 	struct mqw_dirwatch_ops dirwatch_ops;
 	char *root;
 	int fd;
 	struct mqw_map entries;
 	struct entry *suspects, *worked_on;
-	uint32_t generation;
+	uint32_t generation; /* the number of the rescan that was begun last */
+	bool scanning;
 };
 
 int mqw_queue_watch_root(struct mqw_queue_watch *w)
@@ -212,6 +214,7 @@ static void on_rescan_begin(void *userdata)
 	struct mqw_queue_watch *w = userdata;
 
 	w->generation++;
+	w->scanning = true;
 	/* The root may have been made anew. */
 	if (w->fd >= 0) {
 		close(w->fd);
@@ -231,6 +234,7 @@ static void on_rescan_end(void *userdata, bool complete)
 	int64_t now = mqw_clock_now();
 	size_t cursor = 0;
 
+	w->scanning = false;
 	if (!complete)
 		return;
 	while ((slot = mqw_map_next(&w->entries, &cursor))) {
@@ -239,7 +243,7 @@ static void on_rescan_end(void *userdata, bool complete)
 		if (e->generation != w->generation)
 			suspect(w, e, now);
 	}
-	w->ops.scanned(w->ops.ctx);
+	w->ops.scanned(w->ops.ctx, w->generation);
 }
 
 int mqw_queue_watch_create(struct mqw_dirwatch *dirwatch, const char *root,
@@ -252,6 +256,7 @@ int mqw_queue_watch_create(struct mqw_dirwatch *dirwatch, const char *root,
 	if (!w)
 		return -ENOMEM;
 	w->probe = probe;
+	w->dirwatch = dirwatch;
 	w->ops = *ops;
 	w->fd = -1;
 	w->root = mqw_slice_dup(mqw_slice_of(root));
@@ -423,17 +428,20 @@ void mqw_queue_watch_tick(struct mqw_queue_watch *w, int64_t now)
 	}
 }
 
-void mqw_queue_watch_expect(
+bool mqw_queue_watch_expect(
 	struct mqw_queue_watch *w, struct mqw_slice queue_id, enum mqw_place place, int64_t now)
 {
 	struct entry *e;
 
-	/* It may be that this is asked for once more, later, when there is no memory now. */
-	if (find(w, queue_id) || !(e = find_or_add(w, queue_id)))
-		return;
+	if (find(w, queue_id))
+		return true;
+	e = find_or_add(w, queue_id);
+	if (!e)
+		return false;
 	e->place = place;
 	e->generation = w->generation;
 	suspect(w, e, now);
+	return true;
 }
 
 static void look(struct mqw_queue_watch *w, struct entry *e)
@@ -461,17 +469,16 @@ void mqw_queue_watch_forget(struct mqw_queue_watch *w, struct mqw_slice queue_id
 		e->known = MQW_TIME_NONE;
 }
 
-void mqw_queue_watch_repeat(struct mqw_queue_watch *w)
+uint32_t mqw_queue_watch_rescan(struct mqw_queue_watch *w)
 {
-	const struct mqw_map_slot *slot;
-	size_t cursor = 0;
+	/* What fails here is only later: there is one each minute. */
+	(void)mqw_dirwatch_rescan(w->dirwatch);
+	return w->generation + 1;
+}
 
-	while ((slot = mqw_map_next(&w->entries, &cursor))) {
-		struct entry *e = slot->value;
-
-		if (e->known == MQW_TIME_NONE)
-			look(w, e);
-	}
+bool mqw_queue_watch_scanning(const struct mqw_queue_watch *w)
+{
+	return w->scanning;
 }
 
 size_t mqw_queue_watch_count(const struct mqw_queue_watch *w)

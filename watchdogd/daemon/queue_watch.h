@@ -32,8 +32,8 @@ struct mqw_queue_watch_ops {
 	 * missed. False: not believed yet, asked again with the next tick.
 	 */
 	bool (*gone)(void *ctx, struct mqw_slice queue_id, enum mqw_place place, int64_t since);
-	/* A complete rescan is over. */
-	void (*scanned)(void *ctx);
+	/* A complete rescan is over; number: see mqw_queue_watch_rescan(). */
+	void (*scanned)(void *ctx, uint32_t number);
 	void *ctx;
 };
 
@@ -49,8 +49,14 @@ struct mqw_queue_watch *mqw_queue_watch_free(struct mqw_queue_watch *w);
  */
 void mqw_queue_watch_tick(struct mqw_queue_watch *w, int64_t now);
 
-/* Calls present() for every file that is there and of which not all is known. */
-void mqw_queue_watch_repeat(struct mqw_queue_watch *w);
+/*
+ * Asks for a rescan soon: present() is called for every file that is there and of which not all is known,
+ * a piece at a time. Gives its number; those of later ones are higher.
+ */
+uint32_t mqw_queue_watch_rescan(struct mqw_queue_watch *w);
+
+/* Whether a rescan is under way. */
+bool mqw_queue_watch_scanning(const struct mqw_queue_watch *w);
 
 /* Calls present() for this message, when it is known and there. */
 void mqw_queue_watch_look(struct mqw_queue_watch *w, struct mqw_slice queue_id);
@@ -60,9 +66,10 @@ void mqw_queue_watch_forget(struct mqw_queue_watch *w, struct mqw_slice queue_id
 
 /*
  * A message that ought to be in the queue: where it is not known here, it is looked for as if it
- * had just been missed. For messages that the log or the ledger tells of.
+ * had just been missed. For messages that the log or the ledger tells of. False when there was no memory
+ * for that.
  */
-void mqw_queue_watch_expect(
+bool mqw_queue_watch_expect(
 	struct mqw_queue_watch *w, struct mqw_slice queue_id, enum mqw_place place, int64_t now);
 
 /* The queue's root as a directory descriptor, or -1 while it is not there. Borrowed. */

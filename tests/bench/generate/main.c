@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Writes a log of invented mail and what is true of it.
- * Usage: generate postfix|exim LINES LOG TRUTH [SEED [HOURS [OPEN]]]
+ * Usage: generate postfix|exim LINES LOG TRUTH [SEED [HOURS [OPEN [BEGIN]]]]
  * The log has some lines more than LINES (no life is cut within a step) over HOURS of time (240). OPEN
- * messages come in its first tenth and are deferred to its end. TRUTH has a line for each recipient in
+ * messages come in its first tenth and are deferred to its end. BEGIN: its first second, since 1970
+ * (2026-10-01); a daemon has to be given a log of today. TRUTH has a line for each recipient in
  * trouble, "trouble VERDICT ID RECIPIENT", and one for each verdict, "total VERDICT COUNT".
  */
 #define _GNU_SOURCE /* reallocarray */
@@ -16,9 +17,10 @@
 
 #include "watchdogd/track/verdict.h"
 
-#define BEGIN (INT64_C(1790812800) * MQW_SECOND) /* 2026-10-01T00:00:00Z */
+#define BEGIN INT64_C(1790812800) /* 2026-10-01T00:00:00Z */
 #define SLACK (2 * MQW_HOUR) /* what a scan adds to what is due */
 #define YOUNG (4 * MQW_HOUR)
+#define BURST_GAP 40000
 #define BURST 200 /* messages come close together, then there is a pause */
 #define OPEN_LINES 19 /* of one that waits through three hours */
 #define NOISE_EVERY 12 /* one line in so many is another program's */
@@ -48,7 +50,7 @@ static struct life **lost;
 static size_t lost_count, lost_cap;
 static FILE *log_file, *truth_file;
 static uint64_t lines, messages, sequence, totals[MQW_VERDICT_COUNT];
-static int64_t time_now;
+static int64_t time_now, begin = BEGIN * MQW_SECOND;
 
 static void *must(void *p)
 {
@@ -400,10 +402,10 @@ static int64_t first_due(const struct tide *t)
 static void ebb(struct tide *t, bool bursts)
 {
 	t->count++;
-	if (!bursts)
-		t->next += t->pause;
+	if (!bursts || t->pause <= BURST_GAP / 2)
+		t->next += t->pause; /* so dense that there is no room for a pause */
 	else if (t->count % BURST)
-		t->next += 5000 + (int64_t)(drawn(t->count, 70) % 40000);
+		t->next += 5000 + (int64_t)(drawn(t->count, 70) % BURST_GAP);
 	else
 		t->next += t->pause * BURST;
 }
@@ -412,9 +414,9 @@ static void run(uint64_t wanted, int64_t span, uint64_t open)
 {
 	const uint64_t others = wanted > open * OPEN_LINES ? wanted - open * OPEN_LINES : 1;
 	const uint64_t per_message = form == &exim_form ? 4 : 8;
-	struct tide mail = {BEGIN, span / (int64_t)(others / per_message + 1), 0, UINT64_MAX};
-	struct tide noise = {BEGIN, span / (int64_t)(wanted / NOISE_EVERY + 1), 0, UINT64_MAX};
-	struct tide waiting = {BEGIN, span / 10 / (int64_t)(open + 1), 0, open};
+	struct tide mail = {begin, span / (int64_t)(others / per_message + 1), 0, UINT64_MAX};
+	struct tide noise = {begin, span / (int64_t)(wanted / NOISE_EVERY + 1), 0, UINT64_MAX};
+	struct tide waiting = {begin, span / 10 / (int64_t)(open + 1), 0, open};
 
 	while (lines < wanted) {
 		const int64_t step = heap_count ? heap[0].due : INT64_MAX;
@@ -447,17 +449,21 @@ int main(int argc, char **argv)
 	const uint64_t wanted = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
 	const uint64_t hours = argc > 6 ? strtoull(argv[6], NULL, 10) : 240;
 	const uint64_t open = argc > 7 ? strtoull(argv[7], NULL, 10) : 0;
+	const uint64_t first = argc > 8 ? strtoull(argv[8], NULL, 10) : BEGIN;
 
 	if (argc > 1)
 		form = strcmp(argv[1], "exim") == 0       ? &exim_form
 			: strcmp(argv[1], "postfix") == 0 ? &postfix_form
 							  : NULL;
-	if (argc < 5 || !form || wanted == 0 || hours == 0 || hours > 100000 || open > 100000000) {
-		fputs("usage: generate postfix|exim LINES LOG TRUTH [SEED [HOURS [OPEN]]]\n",
+	if (argc < 5 || !form || wanted == 0 || hours == 0 || hours > 100000 || open > 100000000 ||
+		first > UINT32_MAX) {
+		fputs("usage: generate postfix|exim LINES LOG TRUTH [SEED [HOURS [OPEN "
+		      "[BEGIN]]]]\n",
 			stderr);
 		return 2;
 	}
 	seed = argc > 5 ? strtoull(argv[5], NULL, 10) : 1;
+	begin = (int64_t)first * MQW_SECOND;
 	log_file = must(fopen(argv[3], "w"));
 	setvbuf(log_file, buffer, _IOFBF, sizeof(buffer));
 	truth_file = must(fopen(argv[4], "w"));
