@@ -17,7 +17,7 @@ static struct mqw_slice make_key(
 
 	b->len = 0;
 	b->failed = false;
-	if (!mqw_buffer_reserve(b, len))
+	if (b->cap < len && !mqw_buffer_reserve(b, len))
 		return MQW_SLICE_NULL;
 	if (realm.len)
 		memcpy(b->ptr, realm.ptr, realm.len);

@@ -153,26 +153,31 @@ struct mqw_message *mqw_message_free(struct mqw_pieces *p, struct mqw_message *m
 	return NULL;
 }
 
-/* room: of that size, where the string may be instead of memory of its own; NULL: nowhere. */
-static bool set(char **owned, char *room, size_t size, struct mqw_slice s)
+/* The same of a string that has no room, or is out of it. */
+static bool set_owned(char **owned, const char *room, struct mqw_slice s)
 {
 	char *copy;
 
 	/* Several lines say the same. */
 	if (*owned && mqw_slice_eq(mqw_slice_of(*owned), s))
 		return true;
-	if (s.len < size && (!*owned || *owned == room)) {
-		if (s.len)
-			memcpy(room, s.ptr, s.len);
-		room[s.len] = '\0';
-		*owned = room;
-		return true;
-	}
 	copy = mqw_slice_dup(s);
 	if (!copy)
 		return false;
 	drop(*owned, room);
 	*owned = copy;
+	return true;
+}
+
+/* room: of that size, where the string may be instead of memory of its own; NULL: nowhere. */
+static inline bool set(char **owned, char *room, size_t size, struct mqw_slice s)
+{
+	if (s.len >= size || (*owned && *owned != room))
+		return set_owned(owned, room, s);
+	if (s.len)
+		memcpy(room, s.ptr, s.len);
+	room[s.len] = '\0';
+	*owned = room;
 	return true;
 }
 
@@ -204,6 +209,11 @@ static bool same_address(struct mqw_slice a, struct mqw_slice b)
 
 	if (a.len != b.len)
 		return false;
+	if (mqw_same_bytes(a.ptr, b.ptr, a.len))
+		return true;
+	/* Of a mail to many the local parts differ, most often at once. */
+	if (a.ptr[0] != b.ptr[0] && a.ptr[0] != '@')
+		return false;
 	at = a.len ? memrchr(a.ptr, '@', a.len) : NULL;
 	local = at ? (size_t)(at - a.ptr) : a.len;
 	return memcmp(a.ptr, b.ptr, local) == 0 &&
@@ -229,7 +239,7 @@ const struct mqw_recipient *mqw_tracker_recipient(
 struct mqw_recipient *mqw_message_recipient(
 	struct mqw_pieces *p, struct mqw_message *m, struct mqw_slice address, uint32_t cap)
 {
-	struct mqw_recipient *r = mqw_message_find_recipient(m, address);
+	struct mqw_recipient *r = m->recipients ? mqw_message_find_recipient(m, address) : NULL;
 
 	if (r || (cap && m->recipient_count >= cap))
 		return r;
