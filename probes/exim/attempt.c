@@ -12,6 +12,15 @@
 /* What stands behind a reply code; Exim writes a line's end as \n, and quotes some. */
 #define REPLY_ENDS MQW_LIT(" -\\\"")
 
+/* The busiest of what stands behind an address: the first field of a delivery. */
+static inline bool begins_field(struct mqw_slice rest)
+{
+	const char *c = rest.ptr;
+
+	return rest.len > 2 && c[2] == '=' && c[0] == ' ' &&
+		(c[1] == 'R' || c[1] == 'T' || c[1] == 'H' || c[1] == 'Q');
+}
+
 /* Where an address ends: what Exim puts behind one. */
 static bool ends_address(struct mqw_slice rest)
 {
@@ -29,11 +38,8 @@ static bool ends_address(struct mqw_slice rest)
 
 	if (rest.len < 3 || (rest.ptr[0] != ' ' && rest.ptr[0] != ':'))
 		return mqw_slice_eq(rest, MQW_LIT(": "));
-	/* The busiest first. */
-	if (rest.ptr[2] == '=' &&
-		(rest.ptr[1] == 'R' || rest.ptr[1] == 'T' || rest.ptr[1] == 'H' ||
-			rest.ptr[1] == 'Q'))
-		return rest.ptr[0] == ' ';
+	if (begins_field(rest))
+		return true;
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		if (mqw_slice_starts(rest, ends[i]))
 			return true;
@@ -57,6 +63,7 @@ static const bool has_meaning[256] = {
 static size_t plain_length(struct mqw_slice s)
 {
 	size_t n = mqw_slice_chr(s, ' ');
+	struct mqw_slice rest;
 	bool any = false;
 
 	if (n == 0 || n == s.len || s.ptr[0] == '|' || s.ptr[0] == '/')
@@ -64,7 +71,8 @@ static size_t plain_length(struct mqw_slice s)
 #pragma GCC unroll 4
 	for (size_t i = 0; i < n; i++)
 		any |= has_meaning[(unsigned char)s.ptr[i]];
-	return !any && ends_address(mqw_slice_from(s, n)) ? n : 0;
+	rest = mqw_slice_from(s, n);
+	return !any && (begins_field(rest) || ends_address(rest)) ? n : 0;
 }
 
 /*

@@ -71,13 +71,20 @@ static inline __attribute__((always_inline)) bool mqw_same_bytes(
 	return n == 0 || (a[0] == b[0] && a[n / 2] == b[n / 2] && a[n - 1] == b[n - 1]);
 }
 
-static inline bool mqw_slice_eq(struct mqw_slice a, struct mqw_slice b)
+/* b, and a prefix, may be a literal: then no call is needed. */
+static inline __attribute__((always_inline)) bool mqw_slice_eq(
+	struct mqw_slice a, struct mqw_slice b)
 {
+	if (__builtin_constant_p(b.len))
+		return a.len == b.len && mqw_same_bytes(a.ptr, b.ptr, b.len);
 	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
-static inline bool mqw_slice_starts(struct mqw_slice s, struct mqw_slice prefix)
+static inline __attribute__((always_inline)) bool mqw_slice_starts(
+	struct mqw_slice s, struct mqw_slice prefix)
 {
+	if (__builtin_constant_p(prefix.len))
+		return s.len >= prefix.len && mqw_same_bytes(s.ptr, prefix.ptr, prefix.len);
 	return s.len >= prefix.len &&
 		(prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0);
 }

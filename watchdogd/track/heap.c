@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* What a link's heap_index says: a place in the heap, a place in the run with this bit, or neither. */
+/* What a link's heap_index says: a place in the heap, or with this bit one in the run, or neither. */
 #define NOT_IN UINT32_MAX
 #define IN_RUN ((uint32_t)1 << 31)
 #define MANY (((uint32_t)1 << 30) - 1) /* more do not fit; of a place in the run so much is kept */
@@ -78,9 +78,11 @@ static void remove_from_run(struct mqw_heap *h, struct mqw_link *l)
 	h->run_count--;
 	while (h->run_first != h->run_end && !run_at(h, h->run_first)->link)
 		h->run_first++;
+	while (h->run_first != h->run_end && !run_at(h, h->run_end - 1)->link)
+		h->run_end--;
 }
 
-static bool continues_run(const struct mqw_heap *h, int64_t due)
+static inline bool continues_run(const struct mqw_heap *h, int64_t due)
 {
 	int64_t last;
 
@@ -160,6 +162,7 @@ static int make_room(struct mqw_heap *h)
 int mqw_heap_set(struct mqw_heap *h, struct mqw_link *l)
 {
 	struct mqw_heap_entry e = {.due = l->due_at, .link = l};
+	bool in_order;
 
 	if (l->due_at == INT64_MAX) {
 		mqw_heap_remove(h, l);
@@ -168,12 +171,15 @@ int mqw_heap_set(struct mqw_heap *h, struct mqw_link *l)
 	if (l->heap_index == NOT_IN && make_room(h) < 0)
 		return -ENOMEM;
 	e.sequence = h->sequence++;
-	if (l->heap_index != NOT_IN && !(l->heap_index & IN_RUN) && !continues_run(h, e.due)) {
+	if (l->heap_index != NOT_IN && (l->heap_index & IN_RUN))
+		remove_from_run(h, l);
+	in_order = continues_run(h, e.due);
+	if (!in_order && l->heap_index != NOT_IN) {
 		settle(h, l->heap_index, &e);
 		return 0;
 	}
 	mqw_heap_remove(h, l);
-	if (!continues_run(h, e.due) || !append_to_run(h, &e))
+	if (!in_order || !append_to_run(h, &e))
 		sift_up(h, h->count++, &e);
 	return 0;
 }

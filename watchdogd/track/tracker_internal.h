@@ -68,7 +68,7 @@ struct mqw_heap {
 		struct mqw_link *link; /* NULL in the run: it was taken out */
 	} * entries;
 	size_t count, cap; /* of the heap */
-	/* A ring; places count on for ever. The first is never one that was taken out. */
+	/* A ring; places count on for ever. The first and the last are none that were taken out. */
 	struct mqw_heap_entry *run;
 	uint32_t run_first, run_end, run_cap, run_count;
 	uint64_t sequence;
