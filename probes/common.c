@@ -13,10 +13,20 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
+/* Nearly always the first of them. */
+static bool is_one_of(char c, struct mqw_slice chars)
+{
+	size_t i = 0;
+
+	while (i < chars.len && chars.ptr[i] != c)
+		i++;
+	return i < chars.len;
+}
+
 int mqw_reply_code(struct mqw_slice s, struct mqw_slice ends)
 {
 	if (s.len < 3 || s.ptr[0] < '2' || s.ptr[0] > '5' || !is_digit(s.ptr[1]) ||
-		!is_digit(s.ptr[2]) || (s.len > 3 && mqw_slice_chr(ends, s.ptr[3]) == ends.len))
+		!is_digit(s.ptr[2]) || (s.len > 3 && !is_one_of(s.ptr[3], ends)))
 		return 0;
 	return (s.ptr[0] - '0') * 100 + (s.ptr[1] - '0') * 10 + (s.ptr[2] - '0');
 }
@@ -33,8 +43,13 @@ static size_t digits_at(struct mqw_slice s, size_t at)
 struct mqw_slice mqw_reply_status(struct mqw_slice reply)
 {
 	struct mqw_slice s = mqw_slice_from(reply, 4);
-	size_t subject = digits_at(s, 2), detail;
+	size_t subject, detail;
 
+	/* "d.d.d", as nearly all are. */
+	if (s.len > 5 && s.ptr[1] == '.' && s.ptr[3] == '.' && is_digit(s.ptr[0]) &&
+		is_digit(s.ptr[2]) && is_digit(s.ptr[4]) && !is_digit(s.ptr[5]))
+		return mqw_slice_head(s, 5);
+	subject = digits_at(s, 2);
 	if (digits_at(s, 0) != 1 || subject == 0 || subject > 3 || s.ptr[1] != '.' ||
 		3 + subject > s.len || s.ptr[2 + subject] != '.')
 		return MQW_SLICE_NULL;

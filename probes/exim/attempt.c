@@ -12,6 +12,15 @@
 /* What stands behind a reply code; Exim writes a line's end as \n, and quotes some. */
 #define REPLY_ENDS MQW_LIT(" -\\\"")
 
+/* The busiest of what stands behind an address: the first field of a delivery. */
+static inline bool begins_field(struct mqw_slice rest)
+{
+	const char *c = rest.ptr;
+
+	return rest.len > 2 && c[2] == '=' && c[0] == ' ' &&
+		(c[1] == 'R' || c[1] == 'T' || c[1] == 'H' || c[1] == 'Q');
+}
+
 /* Where an address ends: what Exim puts behind one. */
 static bool ends_address(struct mqw_slice rest)
 {
@@ -29,11 +38,8 @@ static bool ends_address(struct mqw_slice rest)
 
 	if (rest.len < 3 || (rest.ptr[0] != ' ' && rest.ptr[0] != ':'))
 		return mqw_slice_eq(rest, MQW_LIT(": "));
-	/* The busiest first. */
-	if (rest.ptr[2] == '=' &&
-		(rest.ptr[1] == 'R' || rest.ptr[1] == 'T' || rest.ptr[1] == 'H' ||
-			rest.ptr[1] == 'Q'))
-		return rest.ptr[0] == ' ';
+	if (begins_field(rest))
+		return true;
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		if (mqw_slice_starts(rest, ends[i]))
 			return true;
@@ -57,13 +63,16 @@ static const bool has_meaning[256] = {
 static size_t plain_length(struct mqw_slice s)
 {
 	size_t n = mqw_slice_chr(s, ' ');
+	struct mqw_slice rest;
 	bool any = false;
 
 	if (n == 0 || n == s.len || s.ptr[0] == '|' || s.ptr[0] == '/')
 		return 0;
+#pragma GCC unroll 4
 	for (size_t i = 0; i < n; i++)
 		any |= has_meaning[(unsigned char)s.ptr[i]];
-	return !any && ends_address(mqw_slice_from(s, n)) ? n : 0;
+	rest = mqw_slice_from(s, n);
+	return !any && (begins_field(rest) || ends_address(rest)) ? n : 0;
 }
 
 /*
@@ -141,26 +150,38 @@ static size_t digits_at(struct mqw_slice s, size_t at)
 	return n;
 }
 
-/*
- * The server's reply in "SMTP error from remote mail server after COMMAND: REPLY"; before 4.90 the
- * host stood between, ": host NAME [IP]: ". ptr NULL when the text quotes no reply.
- */
-static struct mqw_slice server_reply(struct mqw_slice s)
+/* Where the command is that an error came after, by the first words that say so; s.len for none. */
+static size_t command_at(struct mqw_slice s)
 {
 	static const struct mqw_slice words[] = {
 		MQW_LIT("SMTP error from remote mail server after "),
 		MQW_LIT("LMTP error after "),
 		MQW_LIT("SMTP error from remote mailer after "),
 	};
-	struct mqw_slice path;
-	size_t at = s.len;
+	struct mqw_slice rest = s;
+	size_t error;
 
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		size_t found = mqw_slice_find(mqw_slice_head(s, at), words[i]);
+	/* What they have in common is in no line a second time before them, nearly always. */
+	while ((error = mqw_slice_find(rest, MQW_LIT("MTP error "))) < rest.len) {
+		struct mqw_slice from = mqw_slice_from(rest, error ? error - 1 : 0);
 
-		if (found < at && found < s.len)
-			at = found + words[i].len;
+		for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+			if (mqw_slice_starts(from, words[i]))
+				return s.len - from.len + words[i].len;
+		rest = mqw_slice_from(rest, error + 1);
 	}
+	return s.len;
+}
+
+/*
+ * The server's reply in "SMTP error from remote mail server after COMMAND: REPLY"; before 4.90 the
+ * host stood between, ": host NAME [IP]: ". ptr NULL when the text quotes no reply.
+ */
+static struct mqw_slice server_reply(struct mqw_slice s)
+{
+	struct mqw_slice path;
+	size_t at = command_at(s);
+
 	if (at >= s.len)
 		return MQW_SLICE_NULL;
 	s = mqw_slice_from(s, at);
@@ -323,6 +344,13 @@ static bool is_whole_message(struct mqw_slice text)
 			!(s.len > 1 && s.ptr[1] == '='));
 }
 
+static bool is_recovered(struct mqw_slice id)
+{
+	char original[MQW_EXIM_ID_MAX + 1];
+
+	return mqw_exim_may_be_recovered(id) && mqw_exim_original_id(id, original);
+}
+
 bool mqw_exim_read_attempt(const struct mqw_probe *p, const struct mqw_line *line,
 	enum mqw_exim_flag flag, struct mqw_slice text, struct mqw_event *e)
 {
@@ -330,7 +358,6 @@ bool mqw_exim_read_attempt(const struct mqw_probe *p, const struct mqw_line *lin
 	int64_t age = p->id_offset == MQW_TIME_NONE
 		? MQW_TIME_NONE
 		: line->time - p->id_offset - mqw_exim_id_time(e->queue_id);
-	char original[MQW_EXIM_ID_MAX + 1];
 	struct mqw_slice child;
 
 	if (flag == FLAG_DELIVERED && is_whole_message(text)) {
@@ -339,7 +366,7 @@ bool mqw_exim_read_attempt(const struct mqw_probe *p, const struct mqw_line *lin
 	}
 	e->kind = MQW_EVENT_ATTEMPT;
 	/* That of a message that was put back began anew. */
-	if (age >= 0 && !mqw_exim_original_id(e->queue_id, original))
+	if (age >= 0 && !is_recovered(e->queue_id))
 		e->delay = age;
 	if (!mqw_exim_take_recipient(&text, &child, &e->recipient))
 		return false;

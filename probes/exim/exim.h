@@ -29,6 +29,12 @@ bool mqw_exim_recovered_id(struct mqw_slice id, char ret[MQW_EXIM_ID_MAX + 1]);
 /* The inverse: false when the id is none that was put back. */
 bool mqw_exim_original_id(struct mqw_slice id, char ret[MQW_EXIM_ID_MAX + 1]);
 
+/* Whether the id may be one that was put back: each line asks, and most are not. */
+static inline bool mqw_exim_may_be_recovered(struct mqw_slice id)
+{
+	return id.len > 7 && id.ptr[7] == 'z';
+}
+
 /* log.c */
 struct mqw_probe *mqw_exim_log_create(const char *const *next_hops, size_t next_hop_count);
 struct mqw_probe *mqw_exim_log_free(struct mqw_probe *p);

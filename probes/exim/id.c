@@ -25,6 +25,7 @@ static inline bool are_digits(const char *p, size_t n)
 {
 	unsigned char all = MARK;
 
+#pragma GCC unroll 16
 	for (size_t i = 0; i < n; i++)
 		all &= digits[(unsigned char)p[i]];
 	return all & MARK;
@@ -57,7 +58,10 @@ int64_t mqw_exim_id_time(struct mqw_slice id)
 {
 	int64_t t = 0;
 
-	for (size_t i = 0; i < SECONDS_DIGITS && i < id.len; i++)
+	if (id.len < SECONDS_DIGITS)
+		return 0;
+#pragma GCC unroll 6
+	for (size_t i = 0; i < SECONDS_DIGITS; i++)
 		t = t * 62 + (digits[(unsigned char)id.ptr[i]] & ~MARK);
 	return t * MQW_SECOND;
 }

@@ -42,19 +42,21 @@ bool mqw_exim_is_mine(struct mqw_slice tag)
 }
 
 /* "[1234] " of the selector +pid. */
-static uint32_t skip_pid(struct mqw_slice *s)
+static uint32_t skip_bracketed_pid(struct mqw_slice *s)
 {
-	struct mqw_slice rest;
+	struct mqw_slice rest = mqw_slice_from(*s, 1);
 	uint64_t pid;
 
-	if (s->len == 0 || s->ptr[0] != '[')
-		return 0;
-	rest = mqw_slice_from(*s, 1);
 	if (!mqw_slice_take_u64(&rest, &pid) || pid > UINT32_MAX ||
 		!mqw_slice_skip(&rest, MQW_LIT("] ")))
 		return 0;
 	*s = rest;
 	return (uint32_t)pid;
+}
+
+static inline uint32_t skip_pid(struct mqw_slice *s)
+{
+	return s->len && s->ptr[0] == '[' ? skip_bracketed_pid(s) : 0;
 }
 
 /* The flag in front of s, with the blank behind it: three bytes, unless there is none. */
@@ -173,6 +175,9 @@ static struct mqw_slice take_sender(struct mqw_slice *s)
 
 	if (mqw_slice_skip(s, MQW_LIT("<>")))
 		return mqw_slice("", 0);
+	/* Quotes count only at the beginning. */
+	if (s->len && s->ptr[0] != '"')
+		i = mqw_slice_chr(*s, ' ');
 	for (; i < s->len && (quoted || s->ptr[i] != ' '); i++) {
 		if (quoted && s->ptr[i] == '\\')
 			i++;
@@ -362,14 +367,15 @@ static int read_text(struct mqw_probe *p, const struct mqw_line *line, struct mq
 			p->started = line->time;
 		return MQW_LINE_DULL; /* queue runs, refusals, sessions: no message */
 	}
-	e = mqw_event(MQW_EVENT_COUNT, line->time);
+	e = mqw_unknown_event;
+	e.kind = MQW_EVENT_COUNT;
+	e.time = line->time;
 	e.queue_id = mqw_slice_head(s, id_len);
 	e.realm = line->host;
 	e.instance = line->tag;
 	e.evidence = line->evidence;
 	e.whole_log = line->tag.ptr == own_tag;
-	r = tell_recovered(p, &e, out);
-	if (r < 0)
+	if (mqw_exim_may_be_recovered(e.queue_id) && (r = tell_recovered(p, &e, out)) < 0)
 		return r;
 	s = mqw_slice_from(s, id_len + 1);
 	flag = flag_of(s);
@@ -419,16 +425,22 @@ static int read_piece(struct mqw_probe *p, const struct mqw_line *line, struct m
 	return read_syslog_text(p, line, mqw_slice(l->text, l->len), out);
 }
 
-int mqw_exim_line(struct mqw_probe *p, const struct mqw_line *line, struct mqw_sink *out)
+static __attribute__((noinline)) int read_syslog(
+	struct mqw_probe *p, const struct mqw_line *line, struct mqw_sink *out)
 {
 	struct mqw_slice s = line->text;
 	uint64_t number, count;
 
-	if (line->tag.ptr == own_tag)
-		return read_text(p, line, s, line->id_len, out);
 	if (!mqw_exim_is_mine(line->tag))
 		return MQW_LINE_FOREIGN;
 	if (s.len && s.ptr[0] == '[' && mqw_exim_take_piece_head(&s, &number, &count))
 		return read_piece(p, line, s, number, count, out);
 	return read_syslog_text(p, line, s, out);
+}
+
+int mqw_exim_line(struct mqw_probe *p, const struct mqw_line *line, struct mqw_sink *out)
+{
+	if (line->tag.ptr == own_tag)
+		return read_text(p, line, line->text, line->id_len, out);
+	return read_syslog(p, line, out);
 }

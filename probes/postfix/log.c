@@ -422,7 +422,9 @@ int mqw_postfix_line(struct mqw_probe *p, const struct mqw_line *line, struct mq
 			mqw_postfix_note_rewrite(p, line);
 		return MQW_LINE_DULL;
 	}
-	e = mqw_event(MQW_EVENT_COUNT, line->time);
+	e = mqw_unknown_event;
+	e.kind = MQW_EVENT_COUNT;
+	e.time = line->time;
 	e.realm = line->host;
 	e.instance = instance;
 	e.evidence = line->evidence;

@@ -16,7 +16,7 @@ static struct mqw_slice take_host(struct mqw_syslog_reader *r, struct mqw_slice 
 	const size_t n = r->host_len;
 	struct mqw_slice host;
 
-	if (n && s->len > n && s->ptr[n] == ' ' && memcmp(s->ptr, r->host, n) == 0) {
+	if (n && s->len > n && s->ptr[n] == ' ' && mqw_same_bytes(s->ptr, r->host, n)) {
 		host = mqw_slice(s->ptr, n);
 		*s = mqw_slice(s->ptr + n + 1, s->len - n - 1);
 		return host;

@@ -5,8 +5,8 @@
  *   Nov 25 03:41:21 host tag[pid]: text                     traditional, no year, no zone
  *   2013 Jun 10 06:38:17.123 host tag[pid]: text            the same with a year in front
  *   <22>... and <22>1 ...                                   any of them behind a PRI, RFC 5424
- * The reader remembers the last hour and what stamps look like behind the second, so that most of them
- * cost two comparisons and some digits.
+ * The reader remembers the last stamp, the last hour and what stamps look like behind the second, so that
+ * most of them cost one or two comparisons and some digits.
  */
 #ifndef MQW_PROBES_SYSLOG_HEADER_H
 #define MQW_PROBES_SYSLOG_HEADER_H
@@ -34,6 +34,10 @@ struct mqw_syslog_reader {
 	bool tail_fraction; /* there was a fraction, between second and tail */
 	bool tail_zoneless;
 	int64_t tail_shift; /* from the hour's own figures to UTC */
+	/* The last stamp of that look, where it has no fraction: lines come together. With the blank. */
+	char same_text[32];
+	size_t same_len; /* 0: none */
+	int64_t same_time;
 	char host[64]; /* of the last line; host_len 0: none, or longer */
 	size_t host_len;
 	struct mqw_columns columns; /* of the file at hand, where its lines name them */

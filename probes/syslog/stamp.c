@@ -23,7 +23,7 @@ void mqw_syslog_reader_init(struct mqw_syslog_reader *r, int year, int64_t refer
 void mqw_syslog_reader_next_file(struct mqw_syslog_reader *r, int64_t reference)
 {
 	r->reference = reference;
-	r->hour_len = r->tail_len = 0;
+	r->hour_len = r->tail_len = r->same_len = 0;
 	mqw_columns_init(&r->columns);
 }
 
@@ -273,7 +273,7 @@ static bool know_hour(struct mqw_syslog_reader *r, const char *p, size_t n, enum
 {
 	if (n == r->hour_len && memcmp(p, r->hour_text, n) == 0)
 		return true;
-	r->hour_len = r->tail_len = 0;
+	r->hour_len = r->tail_len = r->same_len = 0;
 	if (!read_hour(r, p, form))
 		return false;
 	memcpy(r->hour_text, p, n);
@@ -326,6 +326,25 @@ static inline int64_t six_digits(const char *p)
 #endif
 }
 
+/* A blank behind a second may have a zone behind it. */
+static inline bool may_have_zone(const struct mqw_syslog_reader *r, char behind)
+{
+	return r->tail_len == 1 && (behind == '+' || behind == '-');
+}
+
+/* The very stamp of the line before. */
+static inline bool take_same(const struct mqw_syslog_reader *r, struct mqw_slice *s, int64_t *ret)
+{
+	const size_t n = r->same_len;
+
+	if (n == 0 || s->len <= n || !mqw_same_bytes(s->ptr, r->same_text, n) ||
+		may_have_zone(r, s->ptr[n]))
+		return false;
+	*ret = r->same_time;
+	*s = mqw_slice(s->ptr + n, s->len - n);
+	return true;
+}
+
 /*
  * A stamp of the same hour and the same look as the last one: nearly each is. False: perhaps it is
  * another one.
@@ -339,7 +358,7 @@ static inline bool take_alike(struct mqw_syslog_reader *r, struct mqw_slice *s, 
 	/* One byte more is looked at behind a blank, in case that it begins a zone. */
 	if (r->tail_len == 0 || s->len < LINE_MIN || s->len <= tail_at + r->tail_len ||
 		!mqw_same_bytes(p, r->hour_text, n) ||
-		(p[tail_at] != r->tail[0] || memcmp(p + tail_at, r->tail, r->tail_len) != 0))
+		!mqw_same_bytes(p + tail_at, r->tail, r->tail_len))
 		return false;
 	us = minute_and_second(p + n);
 	if (r->tail_fraction)
@@ -347,11 +366,17 @@ static inline bool take_alike(struct mqw_syslog_reader *r, struct mqw_slice *s, 
 	if (us < 0 || fraction < 0)
 		return false;
 	p += tail_at + r->tail_len;
-	if (r->tail_len == 1 && (*p == '+' || *p == '-'))
+	if (may_have_zone(r, *p))
 		return false;
 	*ret = r->hour_start + r->tail_shift + us + fraction;
 	if (r->tail_zoneless && *ret > r->last)
 		r->last = *ret;
+	r->same_len = 0;
+	if (!r->tail_fraction && tail_at + r->tail_len <= sizeof(r->same_text)) {
+		r->same_len = tail_at + r->tail_len;
+		memcpy(r->same_text, s->ptr, r->same_len);
+		r->same_time = *ret;
+	}
 	*s = mqw_slice(p, s->len - tail_at - r->tail_len);
 	return true;
 }
@@ -360,7 +385,7 @@ static inline bool take_alike(struct mqw_syslog_reader *r, struct mqw_slice *s, 
 static void note_tail(struct mqw_syslog_reader *r, const char *fraction, struct mqw_slice tail,
 	bool zoneless, int64_t shift)
 {
-	r->tail_len = 0;
+	r->tail_len = r->same_len = 0;
 	r->tail_fraction = fraction != tail.ptr;
 	if (tail.len == 0 || tail.len > sizeof(r->tail) || tail.ptr[tail.len - 1] != ' ' ||
 		(zoneless && r->hour_fold) ||
@@ -372,7 +397,9 @@ static void note_tail(struct mqw_syslog_reader *r, const char *fraction, struct 
 	r->tail_shift = shift;
 }
 
-bool mqw_syslog_take_stamp(struct mqw_syslog_reader *r, struct mqw_slice *stamped, int64_t *ret)
+/* A stamp of another hour or look than the last one. */
+static __attribute__((noinline)) bool take_other(
+	struct mqw_syslog_reader *r, struct mqw_slice *stamped, int64_t *ret)
 {
 	struct mqw_slice rest = *stamped, *s = &rest;
 	size_t n = 0;
@@ -381,8 +408,6 @@ bool mqw_syslog_take_stamp(struct mqw_syslog_reader *r, struct mqw_slice *stampe
 	const char *fraction, *tail;
 	int64_t t, us, shift = 0, offset;
 
-	if (take_alike(r, stamped, ret))
-		return true;
 	form = form_of(*s, &n);
 	zoneless = form != STAMP_ISO;
 	if (form == STAMP_NONE || !know_hour(r, s->ptr, n, form))
@@ -411,4 +436,10 @@ bool mqw_syslog_take_stamp(struct mqw_syslog_reader *r, struct mqw_slice *stampe
 	*ret = t;
 	*stamped = rest;
 	return true;
+}
+
+bool mqw_syslog_take_stamp(struct mqw_syslog_reader *r, struct mqw_slice *stamped, int64_t *ret)
+{
+	return take_same(r, stamped, ret) || take_alike(r, stamped, ret) ||
+		take_other(r, stamped, ret);
 }

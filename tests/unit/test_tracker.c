@@ -216,6 +216,57 @@ static void test_late_lines(void **state)
 	assert_int_equal(mqw_tracker_counts(t)->open, 0);
 }
 
+/* The earliest of all, by going through them. */
+static struct mqw_link *slow_first(struct mqw_link *links, const int *order, size_t n)
+{
+	struct mqw_link *first = NULL;
+
+	for (size_t i = 0; i < n; i++)
+		if (links[i].due_at != INT64_MAX &&
+			(!first || links[i].due_at < first->due_at ||
+				(links[i].due_at == first->due_at &&
+					order[i] < order[first - links])))
+			first = &links[i];
+	return first;
+}
+
+/* Most are due in the order in which they are put in; some much later, some at any time. */
+static void test_heap_in_order(void **state)
+{
+	struct mqw_link links[700];
+	int order[700] = {0};
+	struct mqw_heap h = {0};
+	int64_t now = 0;
+
+	(void)state;
+	srand(1);
+	for (size_t i = 0; i < 700; i++)
+		links[i] = (struct mqw_link){.due_at = INT64_MAX, .heap_index = UINT32_MAX};
+	for (int step = 0; step < 60000; step++) {
+		size_t i = (size_t)rand() % 700;
+		struct mqw_link *l = &links[i], *first;
+		int what = rand() % 16;
+
+		now += rand() % 3 * MQW_SECOND;
+		l->due_at = what < 9 ? now + MQW_MINUTE
+			: what < 12  ? now + MQW_DAY
+			: what < 14  ? now + rand() % 1000 * MQW_SECOND
+				     : INT64_MAX;
+		order[i] = step;
+		assert_int_equal(mqw_heap_set(&h, l), 0);
+		if (step % 1000 > 900)
+			now += 10 * MQW_MINUTE;
+		while ((first = mqw_heap_first(&h)) && first->due_at <= now) {
+			assert_ptr_equal(first, slow_first(links, order, 700));
+			mqw_heap_remove(&h, first);
+			first->due_at = INT64_MAX;
+		}
+		assert_ptr_equal(first, slow_first(links, order, 700));
+	}
+	assert_true(h.run_cap <= 4096 && h.cap <= 1024);
+	mqw_heap_done(&h);
+}
+
 static void test_heap(void **state)
 {
 	struct mqw_message *m[200];
@@ -242,8 +293,7 @@ static void test_heap(void **state)
 	for (size_t i = 0; i < 200; i++)
 		left += m[i]->link.heap_index != UINT32_MAX;
 	assert_int_equal(left, 200 - 67 - 33);
-	assert_int_equal(h.count, left);
-	for (int64_t last = -1; h.count; left--) {
+	for (int64_t last = -1; mqw_heap_first(&h); left--) {
 		struct mqw_link *first = mqw_heap_first(&h);
 
 		assert_true(first->due_at >= last);
@@ -416,6 +466,7 @@ int main(void)
 		TEST(test_double_line_is_no_retry),
 		TEST(test_late_lines),
 		TEST(test_heap),
+		TEST(test_heap_in_order),
 		TEST(test_gaps),
 		TEST(test_cap_of_messages),
 		TEST(test_cap_of_recipients),

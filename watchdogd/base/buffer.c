@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define PRINTF_ROOM 128
+
 void mqw_buffer_done(struct mqw_buffer *b)
 {
 	free(b->ptr);
@@ -65,15 +67,22 @@ void mqw_buffer_printf(struct mqw_buffer *b, const char *format, ...)
 	va_list ap;
 	int n;
 
-	va_start(ap, format);
-	n = vsnprintf(NULL, 0, format, ap);
-	va_end(ap);
-	if (n < 0 || !mqw_buffer_reserve(b, (size_t)n))
+	/* Nearly always there is room for it. */
+	if (!mqw_buffer_reserve(b, PRINTF_ROOM))
 		return;
 	va_start(ap, format);
-	vsnprintf(b->ptr + b->len, (size_t)n + 1, format, ap);
+	n = vsnprintf(b->ptr + b->len, b->cap - b->len, format, ap);
 	va_end(ap);
-	b->len += (size_t)n;
+	if (n >= 0 && (size_t)n >= b->cap - b->len) {
+		b->ptr[b->len] = '\0';
+		if (!mqw_buffer_reserve(b, (size_t)n))
+			return;
+		va_start(ap, format);
+		vsnprintf(b->ptr + b->len, (size_t)n + 1, format, ap);
+		va_end(ap);
+	}
+	b->len += n < 0 ? 0 : (size_t)n;
+	b->ptr[b->len] = '\0';
 }
 
 size_t mqw_utf8_sequence(struct mqw_slice s)
@@ -112,11 +121,27 @@ static bool harmful(const unsigned char *p, size_t n)
 	return n == 3 && p[0] == 0xef && p[1] == 0xbb && p[2] == 0xbf;
 }
 
+/* Nearly all text is all of this kind. */
+static size_t plain_length(struct mqw_slice s)
+{
+	size_t n = 0;
+
+	while (n < s.len && s.ptr[n] >= 0x20 && s.ptr[n] < 0x7f)
+		n++;
+	return n;
+}
+
 void mqw_buffer_add_printable(struct mqw_buffer *b, struct mqw_slice s)
 {
 	while (s.len) {
-		size_t n = mqw_utf8_sequence(s);
+		size_t n = plain_length(s);
 
+		if (n) {
+			mqw_buffer_add(b, mqw_slice_head(s, n));
+			s = mqw_slice_from(s, n);
+			continue;
+		}
+		n = mqw_utf8_sequence(s);
 		if (n && !harmful((const unsigned char *)s.ptr, n)) {
 			mqw_buffer_add(b, mqw_slice_head(s, n));
 		} else {

@@ -43,13 +43,14 @@ void mqw_map_done(struct mqw_map *m)
 	*m = (struct mqw_map){.seed = m->seed};
 }
 
-static uint64_t hash_of(const struct mqw_map *m, struct mqw_slice key)
+static inline uint64_t hash_of(const struct mqw_map *m, struct mqw_slice key)
 {
 	return XXH3_64bits_withSeed(key.len ? key.ptr : "", key.len, m->seed);
 }
 
 /* The slot that holds the key, or the free slot where it would go. cap must not be 0. */
-static size_t find(const struct mqw_map *m, uint64_t hash, struct mqw_slice key)
+static inline __attribute__((always_inline)) size_t find(
+	const struct mqw_map *m, uint64_t hash, struct mqw_slice key)
 {
 	size_t mask = m->cap - 1, i = (size_t)hash & mask;
 

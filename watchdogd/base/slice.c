@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#define _GNU_SOURCE /* memmem */
 #include "watchdogd/base/slice.h"
 
 #include <stdlib.h>
@@ -15,52 +14,9 @@ bool mqw_slice_take_until(struct mqw_slice *s, char c, struct mqw_slice *ret_hea
 	return true;
 }
 
-/* What is searched for is short; of anything longer the C library knows better. */
-#define SHORT_NEEDLE 32
-
-/* How often a byte stands in a log of mail, by kind: few stops on the way make a search fast. */
-/* clang-format off */
-static const unsigned char commonness[256] = {
-	['a'] = 5, 3, 5, 5, 5, 5, 3, 5, 5, 2, 3, 5, 5, 5, 5, 3, 2, 5, 5, 5, 5, 3, 3, 2, 3, 2,
-	['0' ... '9'] = 4, ['A' ... 'Z'] = 2,
-	[' '] = 6, ['.'] = 4, ['='] = 3, [':'] = 3, ['-'] = 3,
-};
-/* clang-format on */
-
-/* Where the rarest byte of a needle's beginning is. */
-static size_t rarest(struct mqw_slice needle)
+size_t mqw_slice_find_any(struct mqw_slice s, struct mqw_slice needle)
 {
-	size_t best = 0, n = needle.len < 12 ? needle.len : 12;
-
-	for (size_t i = 1; i < n; i++)
-		if (commonness[(unsigned char)needle.ptr[i]] <
-			commonness[(unsigned char)needle.ptr[best]])
-			best = i;
-	return best;
-}
-
-size_t mqw_slice_find(struct mqw_slice s, struct mqw_slice needle)
-{
-	const char *p, *end;
-	size_t rare;
-
-	if (needle.len == 0)
-		return 0;
-	if (needle.len > s.len)
-		return s.len;
-	if (needle.len > SHORT_NEEDLE) {
-		p = memmem(s.ptr, s.len, needle.ptr, needle.len);
-		return p ? (size_t)(p - s.ptr) : s.len;
-	}
-	rare = rarest(needle);
-	/* Where that byte may be, if the needle is all within. */
-	p = s.ptr + rare;
-	end = s.ptr + s.len - needle.len + rare + 1;
-	for (; p < end && (p = memchr(p, needle.ptr[rare], (size_t)(end - p))); p++)
-		if (p[-(ptrdiff_t)rare] == needle.ptr[0] &&
-			memcmp(p - rare, needle.ptr, needle.len) == 0)
-			return (size_t)(p - rare - s.ptr);
-	return s.len;
+	return needle.len ? mqw_slice_find_by(s, needle, mqw_slice_rarest(needle)) : 0;
 }
 
 static char lower(char c)
@@ -95,7 +51,7 @@ size_t mqw_slice_find_nocase(struct mqw_slice s, struct mqw_slice needle)
 		return 0;
 	if (needle.len > s.len)
 		return s.len;
-	rare = rarest(needle);
+	rare = mqw_slice_rarest(needle);
 	c = lower(needle.ptr[rare]);
 	end = s.ptr + s.len - needle.len + rare + 1;
 	small = next_of(s.ptr + rare, end, c);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What reads logs is done here. What asks the daemon, reads its configuration or sends an alert needs
- * libraries, libcurl above all, that take longer to load than most scans: it is a program of its own.
+ * What reads log files is done here. What asks the daemon, reads its configuration, sends an alert or reads
+ * the journal needs libraries, libcurl above all, that take longer to load than most scans: it is a program
+ * of its own, which knows the commands of this one, too.
  */
 #define _GNU_SOURCE /* memrchr */
 #include <errno.h>
@@ -10,13 +11,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "probes/source/fileset.h"
 #include "watchdogd/cli/commands.h"
 
 #define MANAGE "mailq-watchdog-manage"
 
 static const struct {
 	const char *name;
-	int (*run)(int argc, char **argv); /* NULL: the other program does it, manage.c */
+	int (*run)(int argc, char **argv); /* NULL: the other program alone does it, manage.c */
 	const char *purpose;
 } commands[] = {
 	{"scan", mqw_cli_scan, "read logs and print each recipient in trouble"},
@@ -63,6 +65,15 @@ static int run_manage(char **argv)
 	return 2;
 }
 
+/* Or a word that is called like it: the other program does the same with it. */
+static bool names_journal(int argc, char **argv)
+{
+	for (int i = 2; i < argc; i++)
+		if (mqw_fileset_is_journal(argv[i]))
+			return true;
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc >= 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
@@ -75,8 +86,9 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; argc >= 2 && i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (!strcmp(argv[1], commands[i].name))
-			return commands[i].run ? commands[i].run(argc - 1, argv + 1)
-					       : run_manage(argv);
+			return commands[i].run && !names_journal(argc, argv)
+				? commands[i].run(argc - 1, argv + 1)
+				: run_manage(argv);
 	if (argc >= 2)
 		fprintf(stderr, "mailq-watchdog: no command '%s'\n", argv[1]);
 	print_usage(stderr);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * mailq-watchdog-manage: the commands of mailq-watchdog that ask the daemon, read its configuration or
- * send something. mailq-watchdog runs it with its own arguments; nobody calls it by this name.
+ * mailq-watchdog-manage: the commands of mailq-watchdog that ask the daemon, read its configuration, send
+ * something or read the journal. mailq-watchdog runs it with its own arguments; nobody calls it by this name.
  */
 #include <stdio.h>
 #include <string.h>
@@ -37,6 +37,8 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
+	{"scan", mqw_cli_scan},
+	{"trace", mqw_cli_trace},
 	{"status", mqw_cli_status},
 	{"list", mqw_cli_list},
 	{"show", mqw_cli_show},

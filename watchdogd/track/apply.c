@@ -128,7 +128,9 @@ static void apply_attempt(struct mqw_tracker *t, struct mqw_message *m, struct m
 	if (r->last_attempt != MQW_TIME_NONE && to == r->state &&
 		(e->time < r->last_attempt || (e->time == r->last_attempt && e->code == r->code)))
 		return;
-	hasty = r->attempts > 1 && e->outcome == MQW_OUTCOME_DEFERRED &&
+	/* One that came late enough is enough: no answer to a further one is read for its delay. */
+	hasty = r->attempts > 1 && (r->attempts == 2 || r->hasty) &&
+		e->outcome == MQW_OUTCOME_DEFERRED &&
 		e->time - r->first_attempt < MQW_GREYLIST_DELAY_MAX && is_hasty(r, e);
 	r->last_attempt = e->time;
 	r->last_seen_at = e->evidence;
@@ -155,22 +157,11 @@ static void apply_attempt(struct mqw_tracker *t, struct mqw_message *m, struct m
 	}
 }
 
-static int apply_opened(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_event *e)
+/* What it continues, which the tracker may still know. */
+static int continue_former(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_event *e)
 {
-	struct mqw_message *former;
+	struct mqw_message *former = mqw_identity_find(t, e->realm, e->other_id);
 
-	/* Where nothing but the id tells what it continues, each of its lines may say so. */
-	if (e->other_id.len && m->former_id &&
-		mqw_slice_eq(mqw_slice_of(m->former_id), e->other_id))
-		return 0;
-	m->opening_seen = m->age_known = true;
-	if (e->time < m->opened_at)
-		m->opened_at = e->time;
-	if (e->sender.ptr)
-		mqw_message_set_sender(m, e->sender, REPLY_MAX);
-	if (e->other_id.len == 0)
-		return 0;
-	former = mqw_identity_find(t, e->realm, e->other_id);
 	/* Its own link comes last: when memory is out the line comes again, and does the rest. */
 	if (!former || former == m)
 		return mqw_string_set(&m->former_id, e->other_id, ID_MAX) ? 0 : -ENOMEM;
@@ -193,6 +184,30 @@ static int apply_opened(struct mqw_tracker *t, struct mqw_message *m, const stru
 	return mqw_tracker_schedule(t, former);
 }
 
+static int begin_life(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_event *e)
+{
+	m->opening_seen = m->age_known = true;
+	if (e->time < m->opened_at)
+		m->opened_at = e->time;
+	return e->other_id.len ? continue_former(t, m, e) : 0;
+}
+
+/* Where nothing but the id tells what it continues, each of its lines may say so. */
+static bool is_said_again(const struct mqw_message *m, const struct mqw_event *e)
+{
+	return e->other_id.len && m->former_id &&
+		mqw_slice_eq(mqw_slice_of(m->former_id), e->other_id);
+}
+
+static int apply_opened(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_event *e)
+{
+	if (is_said_again(m, e))
+		return 0;
+	if (e->sender.ptr)
+		mqw_message_set_sender(m, e->sender, REPLY_MAX);
+	return begin_life(t, m, e);
+}
+
 static int apply_message_id(struct mqw_message *m, const struct mqw_event *e)
 {
 	/* What the MTA makes itself (reports, forwards) has no line before this one. */
@@ -202,7 +217,7 @@ static int apply_message_id(struct mqw_message *m, const struct mqw_event *e)
 	return mqw_message_set_message_id(m, e->message_id, REPLY_MAX) ? 0 : -ENOMEM;
 }
 
-static int apply_queued(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_event *e)
+static void take_on(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_event *e)
 {
 	/* Where a try has been seen its first such line was before all that is known. */
 	if (!m->taken_on)
@@ -211,16 +226,20 @@ static int apply_queued(struct mqw_tracker *t, struct mqw_message *m, const stru
 	m->queued = true;
 	m->announced = e->count > UINT32_MAX ? UINT32_MAX : (uint32_t)e->count;
 	m->held = false;
-	return !e->sender.ptr || mqw_message_set_sender(m, e->sender, REPLY_MAX) ? 0 : -ENOMEM;
 }
 
 static int apply_arrived(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_event *e)
 {
-	int r = apply_opened(t, m, e);
+	int r;
 
+	if (e->sender.ptr && !mqw_message_set_sender(m, e->sender, REPLY_MAX))
+		return -ENOMEM;
+	r = is_said_again(m, e) ? 0 : begin_life(t, m, e);
 	if (r == 0 && e->message_id.len)
 		r = apply_message_id(m, e);
-	return r < 0 ? r : apply_queued(t, m, e);
+	if (r == 0)
+		take_on(t, m, e);
+	return r;
 }
 
 static void close_message(struct mqw_tracker *t, struct mqw_message *m, bool *flag, int64_t time)
@@ -242,7 +261,9 @@ int mqw_tracker_apply(struct mqw_tracker *t, struct mqw_message *m, const struct
 	case MQW_EVENT_MESSAGE_ID:
 		return apply_message_id(m, e);
 	case MQW_EVENT_QUEUED:
-		return apply_queued(t, m, e);
+		take_on(t, m, e);
+		return !e->sender.ptr || mqw_message_set_sender(m, e->sender, REPLY_MAX) ? 0
+											 : -ENOMEM;
 	case MQW_EVENT_ARRIVED:
 		return apply_arrived(t, m, e);
 	case MQW_EVENT_ATTEMPT:

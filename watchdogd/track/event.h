@@ -104,16 +104,18 @@ struct mqw_event {
 };
 
 /*
- * A fresh event with every "unknown" in place. Copied, not cleared: each line needs one, and compilers
- * clear so much with an instruction that takes longer to start than to finish.
+ * Every "unknown" in place. Copied, not cleared: each line needs one, and compilers clear so much with an
+ * instruction that takes longer to start than to finish.
  */
+static const struct mqw_event mqw_unknown_event = {.delay = MQW_TIME_NONE,
+	.retry_at = MQW_TIME_NONE,
+	.from = MQW_TIME_NONE,
+	.to = MQW_TIME_NONE};
+
+/* A fresh event. */
 static inline struct mqw_event mqw_event(enum mqw_event_kind kind, int64_t time)
 {
-	static const struct mqw_event unknown = {.delay = MQW_TIME_NONE,
-		.retry_at = MQW_TIME_NONE,
-		.from = MQW_TIME_NONE,
-		.to = MQW_TIME_NONE};
-	struct mqw_event e = unknown;
+	struct mqw_event e = mqw_unknown_event;
 
 	e.kind = kind;
 	e.time = time;

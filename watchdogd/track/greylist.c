@@ -45,15 +45,35 @@ static const struct mqw_greylist *by_figure(struct mqw_slice reply)
 /* What "greylist" and "graylist" have in common: where it is not, most words need no search. */
 #define FAMILY MQW_LIT("ylist")
 
+/* Whether words, which have the family's letters, are anywhere in a reply, whose first such are at `at`. */
+static bool has_family_words(struct mqw_slice reply, size_t at, struct mqw_slice words)
+{
+	const size_t before = mqw_slice_find(words, FAMILY);
+
+	while (at < reply.len) {
+		struct mqw_slice rest = mqw_slice_from(reply, at + 1);
+
+		if (at >= before && reply.len - at >= words.len - before &&
+			mqw_slice_eq_nocase(mqw_slice(reply.ptr + at - before, words.len), words))
+			return true;
+		at += 1 + mqw_slice_find_nocase(rest, FAMILY);
+	}
+	return false;
+}
+
 const struct mqw_greylist *mqw_greylist_find(struct mqw_slice reply)
 {
-	bool named = mqw_slice_find_nocase(reply, FAMILY) < reply.len;
-	const struct mqw_greylist *g = named ? by_figure(reply) : NULL;
+	const size_t at = mqw_slice_find_nocase(reply, FAMILY);
+	const struct mqw_greylist *g = at < reply.len ? by_figure(reply) : NULL;
 
-	for (size_t i = 0; !g && reply.len && i < sizeof(table) / sizeof(table[0]); i++)
-		if ((named || mqw_slice_find(table[i].words, FAMILY) == table[i].words.len) &&
-			mqw_slice_find_nocase(reply, table[i].words) < reply.len)
+	for (size_t i = 0; !g && reply.len && i < sizeof(table) / sizeof(table[0]); i++) {
+		struct mqw_slice words = table[i].words;
+
+		if (mqw_slice_find(words, FAMILY) < words.len
+				? has_family_words(reply, at, words)
+				: mqw_slice_find_nocase(reply, words) < reply.len)
 			g = &table[i];
+	}
 	return g;
 }
 

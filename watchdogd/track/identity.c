@@ -17,7 +17,7 @@ static struct mqw_slice make_key(
 
 	b->len = 0;
 	b->failed = false;
-	if (!mqw_buffer_reserve(b, len))
+	if (b->cap < len && !mqw_buffer_reserve(b, len))
 		return MQW_SLICE_NULL;
 	if (realm.len)
 		memcpy(b->ptr, realm.ptr, realm.len);
@@ -75,7 +75,8 @@ const char *mqw_identity_name(struct mqw_tracker *t, struct mqw_slice name)
 {
 	char *copy;
 
-	if (t->last_name.ptr && mqw_slice_eq(t->last_name, name))
+	if (t->last_name.ptr && t->last_name.len == name.len &&
+		mqw_same_bytes(t->last_name.ptr, name.ptr, name.len))
 		return t->last_name.ptr;
 	copy = mqw_map_get(&t->names, name);
 	if (copy)

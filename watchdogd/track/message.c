@@ -85,6 +85,22 @@ static char *relay_room(const struct mqw_recipient *r)
 	return (char *)(uintptr_t)(r + 1);
 }
 
+/* What is not known of a message or a recipient yet; copied for the reason that mqw_event() has. */
+static const struct mqw_message unknown_message = {
+	.link = {.heap_index = UINT32_MAX, .due_at = INT64_MAX},
+	.opened_at = MQW_TIME_NONE,
+	.first_seen = MQW_TIME_NONE,
+	.last_seen = MQW_TIME_NONE,
+	.deferred_at = MQW_TIME_NONE,
+	.gave_up_at = MQW_TIME_NONE,
+	.requeued_at = MQW_TIME_NONE,
+	.gone_at = MQW_TIME_NONE,
+	.closed_at = MQW_TIME_NONE,
+	.retry_at = MQW_TIME_NONE,
+};
+static const struct mqw_recipient unknown_recipient = {
+	.first_attempt = MQW_TIME_NONE, .last_attempt = MQW_TIME_NONE};
+
 /* One piece, the key behind the message. Not by calloc(), whose fast path is none in glibc. */
 struct mqw_message *mqw_message_create(
 	struct mqw_pieces *p, struct mqw_slice realm, struct mqw_slice queue_id)
@@ -98,7 +114,7 @@ struct mqw_message *mqw_message_create(
 	m = take(&p->messages, key_len < KEY_ROOM, message_size(key_len));
 	if (!m)
 		return NULL;
-	memset(m, 0, sizeof(*m));
+	*m = unknown_message;
 	m->key = message_id_room(m) + MESSAGE_ID_ROOM;
 	m->link.key_len = (uint16_t)key_len;
 	if (realm.len)
@@ -109,11 +125,6 @@ struct mqw_message *mqw_message_create(
 	m->key[key_len] = '\0';
 	m->realm = m->key;
 	m->queue_id = m->key + realm.len + 1;
-	m->link.heap_index = UINT32_MAX;
-	m->opened_at = m->first_seen = m->last_seen = MQW_TIME_NONE;
-	m->deferred_at = m->gave_up_at = m->requeued_at = MQW_TIME_NONE;
-	m->gone_at = m->closed_at = m->retry_at = MQW_TIME_NONE;
-	m->link.due_at = INT64_MAX;
 	return m;
 }
 
@@ -153,26 +164,31 @@ struct mqw_message *mqw_message_free(struct mqw_pieces *p, struct mqw_message *m
 	return NULL;
 }
 
-/* room: of that size, where the string may be instead of memory of its own; NULL: nowhere. */
-static bool set(char **owned, char *room, size_t size, struct mqw_slice s)
+/* The same of a string that has no room, or is out of it. */
+static bool set_owned(char **owned, const char *room, struct mqw_slice s)
 {
 	char *copy;
 
 	/* Several lines say the same. */
 	if (*owned && mqw_slice_eq(mqw_slice_of(*owned), s))
 		return true;
-	if (s.len < size && (!*owned || *owned == room)) {
-		if (s.len)
-			memcpy(room, s.ptr, s.len);
-		room[s.len] = '\0';
-		*owned = room;
-		return true;
-	}
 	copy = mqw_slice_dup(s);
 	if (!copy)
 		return false;
 	drop(*owned, room);
 	*owned = copy;
+	return true;
+}
+
+/* room: of that size, where the string may be instead of memory of its own; NULL: nowhere. */
+static inline bool set(char **owned, char *room, size_t size, struct mqw_slice s)
+{
+	if (s.len >= size || (*owned && *owned != room))
+		return set_owned(owned, room, s);
+	if (s.len)
+		memcpy(room, s.ptr, s.len);
+	room[s.len] = '\0';
+	*owned = room;
 	return true;
 }
 
@@ -204,6 +220,11 @@ static bool same_address(struct mqw_slice a, struct mqw_slice b)
 
 	if (a.len != b.len)
 		return false;
+	if (mqw_same_bytes(a.ptr, b.ptr, a.len))
+		return true;
+	/* Of a mail to many the local parts differ, most often at once. */
+	if (a.ptr[0] != b.ptr[0] && a.ptr[0] != '@')
+		return false;
 	at = a.len ? memrchr(a.ptr, '@', a.len) : NULL;
 	local = at ? (size_t)(at - a.ptr) : a.len;
 	return memcmp(a.ptr, b.ptr, local) == 0 &&
@@ -229,7 +250,7 @@ const struct mqw_recipient *mqw_tracker_recipient(
 struct mqw_recipient *mqw_message_recipient(
 	struct mqw_pieces *p, struct mqw_message *m, struct mqw_slice address, uint32_t cap)
 {
-	struct mqw_recipient *r = mqw_message_find_recipient(m, address);
+	struct mqw_recipient *r = m->recipients ? mqw_message_find_recipient(m, address) : NULL;
 
 	if (r || (cap && m->recipient_count >= cap))
 		return r;
@@ -245,12 +266,11 @@ struct mqw_recipient *mqw_message_add_recipient(
 	r = take(&p->recipients, address.len < ADDRESS_ROOM, recipient_size(address.len));
 	if (!r)
 		return NULL;
-	memset(r, 0, sizeof(*r));
+	*r = unknown_recipient;
 	r->address = relay_room(r) + RELAY_ROOM;
 	if (address.len)
 		memcpy(r->address, address.ptr, address.len);
 	r->address[address.len] = '\0';
-	r->first_attempt = r->last_attempt = MQW_TIME_NONE;
 	if (m->last_recipient)
 		m->last_recipient->next = r;
 	else

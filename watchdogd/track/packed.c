@@ -15,7 +15,6 @@
 #include "watchdogd/track/tracker_internal.h"
 
 #define TRIES 4 /* of packing for each event: more than messages can come with one */
-#define KEPT_MIN 64 /* a pointer that was given out shall be good for a while */
 
 /* Puts one form of a message where the other was, in list, heap and table. key is the new one's. */
 static void replace(struct mqw_tracker *t, const struct mqw_link *from, struct mqw_link *to,
@@ -171,9 +170,10 @@ static bool may_be_packed(const struct mqw_message *m)
 	return !m->dirty && !m->waiting && !m->untold && !m->earlier && !m->has_later;
 }
 
-void mqw_packed_rest(struct mqw_tracker *t)
+void mqw_packed_some(struct mqw_tracker *t)
 {
-	size_t limit = t->options.loose_messages > KEPT_MIN ? t->options.loose_messages : KEPT_MIN;
+	size_t limit = t->options.loose_messages > MQW_LOOSE_MIN ? t->options.loose_messages
+								 : MQW_LOOSE_MIN;
 
 	for (int tries = TRIES; tries && t->loose_count > limit; tries--) {
 		struct mqw_message *m;

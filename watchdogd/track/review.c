@@ -23,12 +23,27 @@ static bool is_plainly_delivered(
 	return t->options.quiet && r->state == MQW_RECIPIENT_SENT && !m->probe && !r->reported;
 }
 
+/* The last verdicts of a message, where all are of that kind. */
+static bool count_plainly_delivered(struct mqw_tracker *t, const struct mqw_message *m)
+{
+	const struct mqw_recipient *r = m->recipients;
+
+	while (r && is_plainly_delivered(t, m, r))
+		r = r->next;
+	if (r || !m->recipients)
+		return false;
+	t->counts.verdicts[MQW_VERDICT_DELIVERED] += m->recipient_count;
+	t->counts.recipients += m->recipient_count;
+	t->counts.messages += !m->refused;
+	return true;
+}
+
 static bool is_wanted(const struct mqw_tracker *t, enum mqw_verdict v)
 {
 	return !t->options.quiet || mqw_verdict_is_trouble(v) || v == MQW_VERDICT_UNKNOWN;
 }
 
-bool mqw_tracker_review(struct mqw_tracker *t, struct mqw_message *m, bool final)
+static bool review(struct mqw_tracker *t, struct mqw_message *m, bool final)
 {
 	struct mqw_recipient stand_in = {.first_attempt = MQW_TIME_NONE,
 		.last_attempt = MQW_TIME_NONE,
@@ -86,6 +101,11 @@ bool mqw_tracker_review(struct mqw_tracker *t, struct mqw_message *m, bool final
 	if (final)
 		t->counts.messages += accepted && !m->refused && !m->probe;
 	return changed;
+}
+
+bool mqw_tracker_review(struct mqw_tracker *t, struct mqw_message *m, bool final)
+{
+	return final && count_plainly_delivered(t, m) ? false : review(t, m, final);
 }
 
 struct mqw_judgement mqw_tracker_judge(

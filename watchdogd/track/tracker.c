@@ -209,7 +209,7 @@ static bool waits_for_successor(struct mqw_tracker *t, struct mqw_message *m)
 /* Whether it has to stay because nobody could be told yet. */
 static bool waits_to_be_told(struct mqw_tracker *t, const struct mqw_message *m)
 {
-	const struct mqw_recipient stand_in = {
+	static const struct mqw_recipient stand_in = {
 		.first_attempt = MQW_TIME_NONE, .last_attempt = MQW_TIME_NONE};
 
 	if (!t->held)
@@ -276,7 +276,8 @@ static void look_at_due(struct mqw_tracker *t)
 	}
 }
 
-static int add_gap(struct mqw_tracker *t, int64_t from, int64_t to, const struct mqw_event *e)
+static __attribute__((noinline)) int add_gap(
+	struct mqw_tracker *t, int64_t from, int64_t to, const struct mqw_event *e)
 {
 	struct mqw_event gap = *e;
 
@@ -305,13 +306,15 @@ void mqw_tracker_tick(struct mqw_tracker *t, int64_t now)
 }
 
 /* A log that jumps forward by more than a day may lack a rotated file. */
-static int note_hole(struct mqw_tracker *t, const struct mqw_event *e)
+static bool is_behind_hole(const struct mqw_tracker *t, const struct mqw_event *e)
 {
-	struct mqw_event hole;
+	return !t->live && t->now != MQW_TIME_NONE && e->time - t->now > LOG_HOLE;
+}
 
-	if (t->live || t->now == MQW_TIME_NONE || e->time - t->now <= LOG_HOLE)
-		return 0;
-	hole = *e;
+static __attribute__((noinline)) int note_hole(struct mqw_tracker *t, const struct mqw_event *e)
+{
+	struct mqw_event hole = *e;
+
 	hole.reply = MQW_LIT("the log says nothing at all in this time");
 	return add_gap(t, t->now, e->time, &hole);
 }
@@ -355,7 +358,7 @@ int mqw_tracker_event(void *tracker, const struct mqw_event *e)
 	mqw_packed_rest(t);
 	if (e->kind == MQW_EVENT_GAP)
 		return add_gap(t, e->from, e->to, e);
-	r = note_hole(t, e);
+	r = is_behind_hole(t, e) ? note_hole(t, e) : 0;
 	if (r < 0)
 		return r;
 	advance(t, e->time);

@@ -55,16 +55,22 @@ static inline struct mqw_message *mqw_message_of(struct mqw_link *l)
 	return (struct mqw_message *)l;
 }
 
-/* heap.c: messages by due_at, the earliest first; ties by order of opening are not needed, since
- * what comes out is acted on in order of due_at and then of insertion (sequence). */
+/*
+ * heap.c: messages by due_at, the earliest first; of those due together the one that was put in first.
+ * Most are put in one behind the other, as what is settled is kept for a minute each: these are a run, and
+ * only the others are in the heap.
+ */
 
 struct mqw_heap {
 	struct mqw_heap_entry {
 		int64_t due;
 		uint64_t sequence;
-		struct mqw_link *link;
+		struct mqw_link *link; /* NULL in the run: it was taken out */
 	} * entries;
-	size_t count, cap;
+	size_t count, cap; /* of the heap */
+	/* A ring; places count on for ever. The first and the last are none that were taken out. */
+	struct mqw_heap_entry *run;
+	uint32_t run_first, run_end, run_cap, run_count;
 	uint64_t sequence;
 };
 
@@ -206,10 +212,17 @@ void mqw_pack_drop(struct mqw_tracker *t, const char *p);
 
 /* packed.c */
 
+#define MQW_LOOSE_MIN 64 /* a pointer that was given out shall be good for a while */
+
 /* The message of a link, unpacked when need be; NULL when memory is out: it stays packed then. */
 struct mqw_message *mqw_packed_open(struct mqw_tracker *t, struct mqw_link *l);
+void mqw_packed_some(struct mqw_tracker *t);
 /* Packs a few that nobody has touched for long. Pointers to others stay good. */
-void mqw_packed_rest(struct mqw_tracker *t);
+static inline void mqw_packed_rest(struct mqw_tracker *t)
+{
+	if (t->loose_count > MQW_LOOSE_MIN && t->loose_count > t->options.loose_messages)
+		mqw_packed_some(t);
+}
 /* A message enters and leaves the row of those that are not packed. 0 or -ENOMEM. */
 int mqw_packed_begin(struct mqw_tracker *t, struct mqw_message *m);
 void mqw_packed_end(struct mqw_tracker *t, struct mqw_message *m);
