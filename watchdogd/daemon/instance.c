@@ -347,7 +347,8 @@ void mqw_instance_tick(struct mqw_instance *i, int64_t now)
 	say_caps(i);
 	open_vault_again(i, now);
 	mqw_instance_note_lost(i);
-	mqw_instance_logs_next(i, false);
+	mqw_instance_logs_pace(i);
+	mqw_instance_keep_under_way(i, now);
 	if (!i->act.caught_up)
 		return;
 	if (i->queue && i->scanned && !i->adopted) {
