@@ -207,6 +207,24 @@ static void an_answer_after_a_restart(void **state)
 		450);
 }
 
+/* As the server is set: the retry that did not come is missed sooner than by the defaults. */
+static void a_server_with_short_pauses(void **state)
+{
+	(void)state;
+	track(90 * 60, ANN, 1020, "M1");
+	answered(90 * 60 - 1, ANN, "450+4.2.0+Greylisted");
+	track(30, "other@b.test", 1027, "M2");
+	run();
+	assert_verdict("M1 pending probable");
+	stop();
+	config.retry_max = 15 * MQW_MINUTE;
+	config.slack = MQW_HOUR;
+	run();
+	assert_verdict("M1 overdue probable: last answer 450, then silence for ");
+	assert_verdict("; a try was due within 15 min");
+	config.retry_max = 0;
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup_exchange, instance_teardown)
@@ -216,6 +234,7 @@ int main(void)
 		TEST(one_alone_goes_on),
 		TEST(a_report_after_a_restart),
 		TEST(an_answer_after_a_restart),
+		TEST(a_server_with_short_pauses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
