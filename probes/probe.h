@@ -135,6 +135,11 @@ struct mqw_probe_ops {
 	/* NULL when memory is out. next_hops: relays besides this host whose "queued as" is believed. */
 	struct mqw_probe *(*create)(const char *const *next_hops, size_t next_hop_count);
 	struct mqw_probe *(*free)(struct mqw_probe *p);
+	/*
+	 * Takes up a message that was under way when the daemon ended, as the ledger kept it, before any
+	 * line is given: what line() would remember of it. NULL: it remembers no messages.
+	 */
+	void (*resume)(struct mqw_probe *p, const struct mqw_message *m);
 	/* Hot path. Emits events; a negative errno from the sink ends up as the return value. */
 	int (*line)(struct mqw_probe *p, const struct mqw_line *line, struct mqw_sink *out);
 	/*

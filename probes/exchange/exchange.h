@@ -10,6 +10,8 @@ extern const struct mqw_probe_ops mqw_probe_exchange;
 /* log.c */
 struct mqw_probe *mqw_exchange_create(const char *const *next_hops, size_t next_hop_count);
 struct mqw_probe *mqw_exchange_free(struct mqw_probe *p);
+/* A message that was under way: the next answers and reports are joined to it again. */
+void mqw_exchange_resume(struct mqw_probe *p, const struct mqw_message *m);
 /* A line of message tracking, old or new, of the SMTP service's log, or of SmtpSend. */
 int mqw_exchange_line(struct mqw_probe *p, const struct mqw_line *line, struct mqw_sink *out);
 bool mqw_exchange_is_mine(struct mqw_slice tag);

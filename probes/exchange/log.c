@@ -36,6 +36,29 @@ struct mqw_probe *mqw_exchange_free(struct mqw_probe *p)
 	return NULL;
 }
 
+void mqw_exchange_resume(struct mqw_probe *p, const struct mqw_message *m)
+{
+	struct mqw_slice id = mqw_slice_of(m->queue_id);
+	struct mqw_slice sender = m->sender ? mqw_slice_of(m->sender) : MQW_SLICE_NULL;
+
+	/* A file of mailroot is in no log. */
+	if (m->place != MQW_PLACE_NONE || m->closed_at != MQW_TIME_NONE)
+		return;
+	for (const struct mqw_recipient *r = m->recipients; r; r = r->next) {
+		struct mqw_slice address = mqw_slice_of(r->address);
+		struct mqw_delivery *d;
+
+		if (r->state != MQW_RECIPIENT_WAITING && r->state != MQW_RECIPIENT_DEFERRED)
+			continue;
+		mqw_join_open(&p->join, address, id, sender, m->first_seen);
+		d = mqw_join_open(&p->join, address, id, sender, m->last_seen);
+		if (!d || !r->attempts)
+			continue;
+		d->answered = r->last_attempt;
+		d->code = r->doubtful ? 0 : r->code;
+	}
+}
+
 bool mqw_exchange_is_mine(struct mqw_slice tag)
 {
 	return mqw_slice_eq(tag, mqw_slice_of(own_tag));

@@ -21,6 +21,7 @@ const struct mqw_probe_ops mqw_probe_exchange = {
 	.removal_unlogged = true,
 	.create = mqw_exchange_create,
 	.free = mqw_exchange_free,
+	.resume = mqw_exchange_resume,
 	.line = mqw_exchange_line,
 	.own_form = mqw_exchange_own_form,
 	.log_name = mqw_exchange_log_name,

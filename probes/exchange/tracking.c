@@ -195,6 +195,19 @@ static int tell_former_try(
 	return out->emit(out->ctx, &former);
 }
 
+/*
+ * With what its last try was answered, 0 when that is not known: that try may have begun after the last
+ * answer that was read, and its own is on its way in the other log.
+ */
+static int last_code(const struct mqw_delivery *d)
+{
+	if (!d ||
+		(d->begun != MQW_TIME_NONE && d->answered != MQW_TIME_NONE &&
+			d->begun > d->answered + MQW_JOIN_SKEW))
+		return 0;
+	return d->code;
+}
+
 static int read_under_way(struct mqw_probe *p, enum meaning meaning, const struct row *row,
 	struct mqw_event *e, struct mqw_sink *out)
 {
@@ -219,7 +232,7 @@ static int read_report(struct mqw_probe *p, const struct mqw_line *line, const s
 	struct mqw_event *e, struct mqw_sink *out)
 {
 	struct mqw_slice linked = field_of(row, FIELD_LINKED);
-	const struct mqw_delivery *d = mqw_join_find(&p->join, e->recipient, e->queue_id);
+	struct mqw_delivery *d = mqw_join_find(&p->join, e->recipient, e->queue_id);
 	int r = 0;
 
 	if (!d && linked.len && mqw_join_find(&p->join, e->recipient, linked)) {
@@ -234,7 +247,10 @@ static int read_report(struct mqw_probe *p, const struct mqw_line *line, const s
 		return give(out, e);
 	}
 	e->delay = age_of(field_of(row, FIELD_ORIGIN), line->time);
-	e->code = d ? d->code : 0;
+	e->code = last_code(d);
+	/* What comes late may still tell why. */
+	if (d)
+		d->code = e->code;
 	e->outcome = MQW_OUTCOME_BOUNCED;
 	if (e->code >= 400 && e->code < 500)
 		e->outcome = MQW_OUTCOME_EXPIRED;

@@ -34,6 +34,7 @@ struct mqw_file_tail {
 	unsigned int budget;
 	uint64_t work;
 	bool busy; /* the last turn left something to do */
+	bool paused;
 	int64_t linger, active_at, globbed_at;
 };
 
@@ -262,8 +263,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 	int r = sd_event_now(t->loop, CLOCK_MONOTONIC, &monotonic);
 
 	(void)usec;
-	if (r < 0)
-		return r;
+	if (r < 0 || t->paused)
+		return r < 0 ? r : 0;
 	now.monotonic = (int64_t)monotonic;
 	if (t->pattern && (!t->globbed || now.monotonic - t->globbed_at >= GLOB_EVERY)) {
 		r = look_up_pattern(t, now.monotonic);
@@ -271,7 +272,9 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 			say(t, t->pattern, strerror(-r));
 		t->globbed_at = now.monotonic;
 	}
-	t->busy = step_all(t, &now);
+	t->busy = step_all(t, &now) && !t->paused;
+	if (t->paused)
+		return 0;
 	if (!t->busy)
 		pause = pause_after(t, now.monotonic);
 	/* An idle wake-up is shared with others. */
@@ -341,6 +344,16 @@ struct mqw_file_tail *mqw_file_tail_close(struct mqw_file_tail *t)
 	mqw_buffer_done(&t->absent);
 	free(t);
 	return NULL;
+}
+
+void mqw_file_tail_pause(struct mqw_file_tail *t, bool paused)
+{
+	t->paused = paused;
+	t->busy = t->busy && !paused;
+	if (paused)
+		return;
+	sd_event_source_set_time(t->timer, 0);
+	sd_event_source_set_enabled(t->timer, SD_EVENT_ONESHOT);
 }
 
 bool mqw_file_tail_busy(const struct mqw_file_tail *t, uint64_t *ret_work)

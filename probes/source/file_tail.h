@@ -41,6 +41,12 @@ int mqw_file_tail_open(const struct mqw_file_tail_options *options,
 struct mqw_file_tail *mqw_file_tail_close(struct mqw_file_tail *t);
 
 /*
+ * Gives nothing while it is paused, but for what is left of the go at hand; may be called from within
+ * line().
+ */
+void mqw_file_tail_pause(struct mqw_file_tail *t, bool paused);
+
+/*
  * Whether it has more to read at once. *ret_work grows with everything that is read: when it is
  * busy and that stands still, it gets nowhere.
  */

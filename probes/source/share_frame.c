@@ -93,3 +93,35 @@ int mqw_share_frame_receive(
 	*ret_payload = mqw_slice(buf, (size_t)n - sizeof(*f));
 	return mqw_share_frame_check(f, *ret_payload, (size_t)n) < 0 ? -EBADMSG : 1;
 }
+
+void mqw_share_place_add(struct mqw_buffer *b, struct mqw_slice name,
+	const struct mqw_share_place *place, int64_t known)
+{
+	const struct mqw_tail_position p = {.born = place->written,
+		.offset = place->offset,
+		.line = place->line,
+		.numbered = true,
+		.skipping = place->skipping,
+		.print = place->print,
+		.time = known < 0 ? 0 : known,
+		.path = name};
+
+	mqw_tail_position_add(b, &p);
+}
+
+bool mqw_share_place_take(struct mqw_slice *text, struct mqw_slice *ret_name,
+	struct mqw_share_place *ret, int64_t *ret_known)
+{
+	struct mqw_tail_position p;
+
+	if (!mqw_tail_position_take(text, &p))
+		return false;
+	*ret = (struct mqw_share_place){.offset = p.offset,
+		.line = p.line,
+		.written = p.born,
+		.print = p.print,
+		.skipping = p.skipping};
+	*ret_name = p.path;
+	*ret_known = p.time;
+	return true;
+}

@@ -58,6 +58,15 @@ struct mqw_share_frame {
 };
 
 /*
+ * The place of a file as one line of text (tail_position.h), with until when all is known; and the next
+ * one out of a text: false when there is none. name points into the text.
+ */
+void mqw_share_place_add(struct mqw_buffer *b, struct mqw_slice name,
+	const struct mqw_share_place *place, int64_t known);
+bool mqw_share_place_take(struct mqw_slice *text, struct mqw_slice *ret_name,
+	struct mqw_share_place *ret, int64_t *ret_known);
+
+/*
  * Whether n received bytes are a frame: size, magic, kind, a file's number, a payload of the length
  * and the form that the kind has. 0 or -EBADMSG.
  */

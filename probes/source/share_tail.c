@@ -48,6 +48,7 @@ struct mqw_share_tail {
 	int64_t limit, pause, pause_now, heard_at;
 	int64_t away_since; /* nothing is known since; MQW_TIME_NONE: it is not away */
 	int64_t known, ahead, said_at;
+	bool paused;
 	char why[256]; /* it is away, as was said then; "" not yet */
 };
 
@@ -267,7 +268,7 @@ static int on_frames(sd_event_source *source, int fd, uint32_t events, void *use
 
 	(void)source;
 	(void)events;
-	for (int i = 0; i < FRAMES_A_TURN && r > 0; i++) {
+	for (int i = 0; i < FRAMES_A_TURN && r > 0 && !t->paused; i++) {
 		r = mqw_share_frame_receive(fd, MSG_DONTWAIT, &frame, t->payload, &payload);
 		if (r > 0) {
 			t->heard_at = monotonic(t);
@@ -331,7 +332,17 @@ static int attend(struct mqw_share_tail *t)
 	sd_event_source_set_priority(t->end, PRIORITY_END);
 	if (sd_event_add_io(t->loop, &t->io, t->fd, EPOLLIN, on_frames, t) < 0)
 		stop_reader(t); /* on_end() says so and tries again */
+	else if (t->paused)
+		sd_event_source_set_enabled(t->io, SD_EVENT_OFF);
 	return 0;
+}
+
+void mqw_share_tail_pause(struct mqw_share_tail *t, bool paused)
+{
+	t->paused = paused;
+	t->heard_at = monotonic(t);
+	if (t->io)
+		sd_event_source_set_enabled(t->io, paused ? SD_EVENT_OFF : SD_EVENT_ON);
 }
 
 static int start_reader(struct mqw_share_tail *t)
@@ -405,21 +416,18 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 /* The places that a position has; false when it is none. */
 static bool load_places(struct mqw_share_tail *t, struct mqw_slice text)
 {
-	struct mqw_tail_position p;
-	size_t n = 0;
+	struct mqw_share_place place;
+	struct mqw_slice name;
 	bool any = text.len == 0;
+	int64_t known;
 
-	while (n < MQW_SHARE_FILES_MAX && mqw_tail_position_take(&text, &p)) {
-		struct share_file *f = &t->files[n++];
-
+	for (size_t n = 0;
+		n < MQW_SHARE_FILES_MAX && mqw_share_place_take(&text, &name, &place, &known);
+		n++) {
 		any = true;
-		f->name = mqw_slice_dup(p.path);
-		f->place = (struct mqw_share_place){.offset = p.offset,
-			.line = p.line,
-			.written = p.born,
-			.print = p.print,
-			.skipping = p.skipping};
-		t->known = p.time ? p.time : MQW_TIME_NONE;
+		t->files[n].name = mqw_slice_dup(name);
+		t->files[n].place = place;
+		t->known = known ? known : MQW_TIME_NONE;
 	}
 	return any;
 }
@@ -482,19 +490,9 @@ int64_t mqw_share_tail_ahead(const struct mqw_share_tail *t)
 
 int mqw_share_tail_position(const struct mqw_share_tail *t, struct mqw_buffer *ret)
 {
-	for (size_t i = 0; i < MQW_SHARE_FILES_MAX; i++) {
-		const struct share_file *f = &t->files[i];
-		const struct mqw_tail_position p = {.born = f->place.written,
-			.offset = f->place.offset,
-			.line = f->place.line,
-			.numbered = true,
-			.skipping = f->place.skipping,
-			.print = f->place.print,
-			.time = t->known < 0 ? 0 : t->known,
-			.path = mqw_slice_of(f->name)};
-
-		if (f->name)
-			mqw_tail_position_add(ret, &p);
-	}
+	for (size_t i = 0; i < MQW_SHARE_FILES_MAX; i++)
+		if (t->files[i].name)
+			mqw_share_place_add(
+				ret, mqw_slice_of(t->files[i].name), &t->files[i].place, t->known);
 	return ret->failed ? -ENOMEM : 0;
 }

@@ -36,6 +36,9 @@ int mqw_share_tail_open(const struct mqw_share_tail_options *options,
 /* NULL is taken. Returns NULL. */
 struct mqw_share_tail *mqw_share_tail_close(struct mqw_share_tail *t);
 
+/* As mqw_file_tail_pause(); what the server sends meanwhile waits in the reader. */
+void mqw_share_tail_pause(struct mqw_share_tail *t, bool paused);
+
 /*
  * Until when, by our clock, all that was written is known to have been given: while the share is out
  * of reach it stands still, and silence after it proves nothing. MQW_TIME_NONE: never yet.

@@ -14,6 +14,7 @@ M=exch-$$
 S=exchsrv-$$
 ETC=/etc/mailq-watchdog
 URL=smb://exch2003/tracking/
+ALERTS=/var/lib/mailq-watchdog/alerts
 
 # configure BUDGET: one instance that works, with so many restarts an hour, and three that read the same log and cannot restart
 # anything.
@@ -27,17 +28,24 @@ configure() {
 		  - {name: stranger, type: exchange, log: "$URL*.log", credentials: $ETC/restart, service: NoSuchService, slack: 10s}
 		  - {name: forgot, type: exchange, log: "$URL*.log", credentials: $ETC/read, restart_credentials: $ETC/wrong,
 		     service: SMTPSVC, slack: 10s}
+		  - {name: folders, type: iis-smtp, log: "smb://exch2003/smtplogs/ex*.log", queue: "smb://exch2003/mailroot/",
+		     credentials: $ETC/read}
 		  - {name: reader, type: exchange, log: "$URL*.log", credentials: $ETC/read, service: SMTPSVC, slack: 10s}
 		rules:
 		  - name: shake
 		    when: {verdict: [overdue, vanished], instance: exchange}
-		    do: [{restart: {at_most: $1 per 1h, cooldown: 1s}}]
+		    do: [{restart: {at_most: $1 per 1h, cooldown: 1s}}, {alert: file}]
+		  - name: bad mail
+		    when: {verdict: held, instance: folders}
+		    do: [{alert: file}]
 		  - name: stubborn
 		    when: {verdict: [overdue, vanished], instance: exchange, recipient: "stubborn@*"}
 		    do: [{restart: {at_most: 1 per 1h, cooldown: 1m}}]
 		  - name: hopeless
 		    when: {verdict: [overdue, vanished], instance: [stranger, forgot, reader], recipient: "second@*"}
 		    do: [{restart: {at_most: 10 per 1h, cooldown: 0s}}]
+		alerts:
+		  file: {command: [/usr/bin/tee, -a, $ALERTS]}
 	END
 }
 
@@ -94,6 +102,32 @@ test_story() {
 	check "released: the case is closed" lab_wait 20 delivered wd_has_verdict "$M" first@EXCH2003 first@example.net delivered
 	check "released: said of the restart" wd_wait_says "$M" \
 		"after the restart of exchange, of 1 messages that were stuck: 1 went out \(first@EXCH2003\)" 30
+	check "released: the channel is told" lab_wait 20 "an alert" alerted '"type":"restart".*"went_out":\["first@EXCH2003"\]'
+}
+
+# alerted PATTERN: the channel got an alert with that.
+alerted() {
+	grep -E "$1" "$(lab_root "$M")$ALERTS"
+}
+
+# lies FOLDER/NAME AGE CONTENT: a file in mailroot.
+lies() {
+	local file
+	file=$(exch_share "$S")/mailroot/$1
+	mkdir -p "${file%/*}"
+	printf '%b' "$3" >"$file"
+	touch -d "$2 ago" "$file"
+	chmod -R a+rX "$(exch_share "$S")/mailroot"
+}
+
+# Since the beginning one file lies in Queue for longer than mail lives, and one in Badmail.
+test_mailroot() {
+	check "mailroot: what lies in Queue for too long is found" wd_wait_says "$M" \
+		"overdue \(certain\): message NTFS_01.EML from <old@example.com> to <stuck@example.net>: still in the queue" 60
+	check "mailroot: shown by status" lab_exec "$M" sh -c "mailq-watchdog status | grep -A 2 '1 in Queue'"
+	check "mailroot: what lay in Badmail before is no news" silent "old.BAD"
+	lies Badmail/new.BAD "1 minute" 'From: postmaster@exch2003\r\nTo: forged@example.org\r\n\r\n'
+	lies Badmail/new.BDP "1 minute" 'Unable to deliver this message\r\n'
 }
 
 # The same message is found by three more instances.
@@ -131,7 +165,8 @@ test_away() {
 	check "away: said" wd_wait_says "$M" "cannot be read: the server (does not answer|has not answered|cannot be reached)" 90
 	sleep 40
 	check "away: nothing is judged by silence" silent "message away@EXCH2003"
-	check "away: said once of each log" equal "$(count 'cannot be read: the server (does not|has not|cannot)')" 5
+	check "away: said once of each log" equal \
+		"$(count 'exch2003/(tracking|smtplogs)/.*cannot be read: the server (does not|has not|cannot)')" 6
 	lab_exec "$S" ip link set exch0 up
 	check "away: it is back" wd_wait_says "$M" "is read again, after .*(min|[3-9][0-9] s)" 90
 	check "away: what was written meanwhile is read" wd_wait_says "$M" "overdue .*message away@EXCH2003" 60
@@ -167,6 +202,9 @@ test_killed() {
 	check "killed: its restart is not left open" wd_wait_says "$M" \
 		"restart (done|may or may not have been done: look yourself) \(rule \"shake\"\): (the watchdog ended|.*cut off)" 90
 	exch_service "$S" slow off
+	check "mailroot: what came to Badmail is said" wd_wait_says "$M" \
+		"new in Badmail .*new.BAD, a report of failure to <forged@example.org> \(Unable to deliver this message\)" 90
+	check "mailroot: and told to whom a rule says so" lab_wait 30 "an alert" alerted '"verdict":"held".*"queue_id":"new.BAD"'
 }
 
 stops() {
@@ -196,7 +234,11 @@ configure 1
 heartbeat &
 BEAT=$!
 glitch 60 first
+lies Queue/NTFS_01.EML "3 days" 'From: old@example.com\r\nTo: stuck@example.net\r\n\r\nhello\r\n'
+lies Badmail/old.BAD "3 days" 'From: postmaster@exch2003\r\n\r\n'
+exch_answer "$S" other@example.org 60 550+no
 test_wrong_password
+test_mailroot
 test_story
 test_budget
 test_hopeless

@@ -83,6 +83,7 @@ static void everything_can_be_said(void **state)
 				     "    lifetime: 5d\n"
 				     "    min_lifetime: 1h30m\n"
 				     "    slack: 10m\n"
+				     "    retry_max: 15m\n"
 				     "  - name: in_2\n"
 				     "    type: postfix\n"
 				     "    log: /var/log/mail.log*\n"
@@ -106,6 +107,8 @@ static void everything_can_be_said(void **state)
 	assert_int_equal(c->instances[0].lifetime, 5 * MQW_DAY);
 	assert_int_equal(c->instances[0].min_lifetime, 90 * MQW_MINUTE);
 	assert_int_equal(c->instances[0].slack, 10 * MQW_MINUTE);
+	assert_int_equal(c->instances[0].retry_max, 15 * MQW_MINUTE);
+	assert_int_equal(c->instances[1].retry_max, 0);
 	assert_ptr_equal(in, &c->instances[1]);
 	assert_string_equal(in->logs[0], "/var/log/mail.log*");
 	assert_int_equal(in->log_count, 1);

@@ -213,6 +213,58 @@ static void test_report_the_other_way_round(void **state)
 	assert_got("expired " M " to=" ANN " 450\nndr " M " other=N1\n");
 }
 
+/*
+ * A try that began after the last answer that was read: its own is on its way in the other log, and why
+ * it was reported is not known before.
+ */
+static void test_report_before_its_answer(void **state)
+{
+	(void)state;
+	track(3, ANN, 1020, M);
+	answered(4, "info@a.test", ANN, GREY);
+	track(300, ANN, 1020, M);
+	mqw_buffer_clear(&got);
+	track(301, ANN, 1030, M);
+	assert_got("bounced " M " to=" ANN "\n");
+	answered(301, "info@a.test", ANN, "550 5.1.1 no such user");
+	assert_got("bounced " M " to=" ANN " 550/5.1.1 at=192.0.2.9: 550 5.1.1 no such user\n");
+}
+
+/* What the ledger kept of a message is joined with what comes after a restart. */
+static void test_resumed(void **state)
+{
+	struct mqw_recipient ann = {.address = (char *)(uintptr_t)ANN,
+		.state = MQW_RECIPIENT_DEFERRED,
+		.attempts = 1,
+		.code = 450,
+		.last_attempt = NOON(4)};
+	struct mqw_message m = {.queue_id = M,
+		.sender = (char *)(uintptr_t) "info@a.test",
+		.recipients = &ann,
+		.first_seen = NOON(2),
+		.last_seen = NOON(4),
+		.closed_at = MQW_TIME_NONE};
+
+	(void)state;
+	mqw_exchange_resume(probe, &m);
+	answered(64, "info@a.test", ANN, GREY);
+	assert_got("deferred " M " to=" ANN " 450/4.2.0 at=192.0.2.9: " GREY "\n");
+	track(130, ANN, 1030, M);
+	assert_got("expired " M " to=" ANN " 450\n");
+	/* Of an answer that may have been another's the report is none of a temporary failure. */
+	begin(&mqw_probe_exchange);
+	ann.doubtful = true;
+	mqw_exchange_resume(probe, &m);
+	track(130, ANN, 1030, M);
+	assert_got("bounced " M " to=" ANN "\n");
+	/* What has ended is over. */
+	begin(&mqw_probe_exchange);
+	m.closed_at = NOON(5);
+	mqw_exchange_resume(probe, &m);
+	answered(64, "info@a.test", ANN, GREY);
+	assert_got("");
+}
+
 /* A line that names the sender alone settles the message, and claims nothing of anybody. */
 static void test_report_to_the_sender(void **state)
 {
@@ -363,6 +415,8 @@ int main(void)
 		TEST(test_rejected),
 		TEST(test_report_the_other_way_round),
 		TEST(test_report_to_the_sender),
+		TEST(test_report_before_its_answer),
+		TEST(test_resumed),
 		TEST(test_answer_first),
 		TEST(test_tried_again),
 		TEST(test_two_messages),

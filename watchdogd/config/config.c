@@ -159,6 +159,8 @@ static const struct mqw_field instance_fields[] = {
 	{"next_hops", MQW_FIELD_TEXTS, false, INSTANCE(next_hops), INSTANCE(next_hop_count),
 		.check = check_hop},
 	{"lifetime", MQW_FIELD_SPAN, false, INSTANCE(lifetime), 0, ANY_SPAN, .fallback = NULL},
+	{"retry_max", MQW_FIELD_SPAN, false, INSTANCE(retry_max), 0, MQW_MINUTE, 365 * MQW_DAY,
+		.fallback = NULL},
 	{"min_lifetime", MQW_FIELD_SPAN, false, INSTANCE(min_lifetime), 0, ANY_SPAN,
 		.fallback = "4h"},
 	{"slack", MQW_FIELD_SPAN, false, INSTANCE(slack), 0, ANY_SPAN, .fallback = "2h"},

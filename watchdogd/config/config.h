@@ -46,6 +46,7 @@ struct mqw_instance_config {
 	const char *const *next_hops; /* NULL-terminated; relays whose hand-off is followed */
 	size_t next_hop_count;
 	int64_t lifetime; /* 0: asked from the MTA */
+	int64_t retry_max; /* longest pause between two tries; 0: asked from the MTA, or its default */
 	int64_t min_lifetime; /* default 4h */
 	int64_t slack; /* default 2h */
 	bool tell_sender; /* of a wrong failure report, when the mail was sent again */

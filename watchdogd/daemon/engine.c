@@ -200,7 +200,7 @@ static bool same_instance(const struct mqw_instance_config *a, const struct mqw_
 		(!a->host || same_list(a->restart_command, b->restart_command)) &&
 		same_list(a->next_hops, b->next_hops) && a->lifetime == b->lifetime &&
 		a->tell_sender == b->tell_sender &&
-		same_text(a->tell_sender_via, b->tell_sender_via) &&
+		same_text(a->tell_sender_via, b->tell_sender_via) && a->retry_max == b->retry_max &&
 		a->min_lifetime == b->min_lifetime && a->slack == b->slack;
 }
 

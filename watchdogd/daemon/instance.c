@@ -39,7 +39,9 @@ static void settle_options(struct mqw_instance *i, struct mqw_tracker_options *o
 	o->default_lifetime = i->act.probe->default_lifetime;
 	o->lifetime = c->lifetime ? c->lifetime : told.lifetime;
 	o->bounce_lifetime = c->lifetime ? c->lifetime : told.bounce_lifetime;
-	o->retry_max = told.retry_max ? told.retry_max : i->act.probe->default_retry_max;
+	o->retry_max = c->retry_max ? c->retry_max
+		: told.retry_max    ? told.retry_max
+				    : i->act.probe->default_retry_max;
 	i->retry_max = o->retry_max;
 	o->min_lifetime = c->min_lifetime;
 	o->slack = c->slack;
@@ -347,7 +349,8 @@ void mqw_instance_tick(struct mqw_instance *i, int64_t now)
 	say_caps(i);
 	open_vault_again(i, now);
 	mqw_instance_note_lost(i);
-	mqw_instance_logs_next(i, false);
+	mqw_instance_logs_pace(i);
+	mqw_instance_keep_under_way(i, now);
 	if (!i->act.caught_up)
 		return;
 	if (i->queue && i->scanned && !i->adopted) {

@@ -30,6 +30,9 @@ struct mqw_instance_log {
 	struct mqw_journal *journal;
 	struct mqw_share_tail *share;
 	bool caught_up; /* read to its end at least once */
+	bool paused; /* until the others have come as far */
+	int64_t time; /* the newest stamp of its lines; MQW_TIME_NONE none yet */
+	int64_t given_at; /* when it gave something last, or was free to, by the clock */
 };
 
 struct mqw_instance {
@@ -44,7 +47,6 @@ struct mqw_instance {
 	struct mqw_syslog_reader *readers[MQW_INSTANCE_SOURCES]; /* of each; NULL not yet */
 	struct mqw_instance_log logs[MQW_INSTANCE_LOGS];
 	size_t log_count, log_open; /* the first so many are open */
-	int64_t log_opened_at; /* the last of these */
 	struct mqw_buffer shown; /* their names */
 	struct mqw_buffer credentials; /* path, for shares */
 	const char *reader[4]; /* of shares, and its arguments */
@@ -53,6 +55,7 @@ struct mqw_instance {
 	struct mqw_queue_watch *queue;
 	struct mqw_mailroot *mailroot; /* in the place of queue where no log names the files */
 	int64_t retry_max; /* as the tracker has it */
+	int64_t under_way_at; /* when what is under way was looked for last */
 	int64_t tried_at; /* the last try of all that the log told of; MQW_TIME_NONE none yet */
 	char *queue_root; /* NULL: not known, the log alone is watched */
 	char *log_name; /* what its lines are told by; NULL: nothing */
@@ -112,12 +115,12 @@ void mqw_instance_take_journal(
 	struct mqw_instance *i, const struct mqw_message *m, const char *path);
 
 /*
- * instance_logs.c. _open() takes the names and opens the first log; _next() the one after those that
- * are open, at once or when that has been waited for long enough: a log joins what those before it
- * have told of. 0 or a negative errno, which has been said.
+ * instance_logs.c. _open() opens all: 0 or a negative errno, which has been said. _pace() lets none run
+ * ahead of the others while they are read for the first time, since one adds to what another tells: to
+ * be called when a log has come further, and now and then.
  */
 int mqw_instance_logs_open(struct mqw_instance *i);
-int mqw_instance_logs_next(struct mqw_instance *i, bool now);
+void mqw_instance_logs_pace(struct mqw_instance *i);
 void mqw_instance_logs_close(struct mqw_instance *i);
 /* Puts their positions into the batch. */
 int mqw_instance_logs_keep(struct mqw_instance *i);
@@ -129,6 +132,8 @@ int64_t mqw_instance_logs_known(const struct mqw_instance *i, int64_t now);
 /* keep.c: to the ledger and back. */
 /* Takes back what the ledger kept: gaps, messages. 0 or a negative errno. */
 int mqw_instance_restore(struct mqw_instance *i);
+/* What waits for its first end for longer than a minute is kept too, where a probe can take it up again. */
+void mqw_instance_keep_under_way(struct mqw_instance *i, int64_t now);
 /* Tells the ledger with the next batch that this message is followed no more. */
 void mqw_instance_forget_kept(struct mqw_instance *i, uint64_t number);
 

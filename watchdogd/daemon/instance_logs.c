@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The logs of an instance: opened one after the other, followed side by side. */
+/* The logs of an instance: read side by side, and in step while they are read for the first time. */
 #include <errno.h>
 #include <stdlib.h>
 #include <syslog.h>
@@ -9,8 +9,15 @@
 #include "watchdogd/base/share_url.h"
 #include "watchdogd/daemon/instance_internal.h"
 
-/* So long a log is waited for that does not get to its end, before the next one is begun. */
-#define NEXT_PATIENCE MQW_MINUTE
+/* So long a log is waited for that gives nothing and does not get to its end. */
+#define PATIENCE MQW_MINUTE
+/*
+ * A log may be so far ahead of one after it, and of none before it: those tell of messages to which it
+ * adds, so that they come first.
+ */
+#define AHEAD (5 * MQW_MINUTE)
+/* Lines in one go where several logs are to keep in step. */
+#define STEP 200
 
 /* The log is read from its beginning: the first time ever, or another one than before. */
 static void begin_history(struct mqw_instance *i)
@@ -37,7 +44,9 @@ static int open_log(struct mqw_instance_log *l, const char *position)
 	const struct mqw_journal_options journal = {.position = position,
 		.start = MQW_JOURNAL_START_BOOT,
 		.facility = MQW_JOURNAL_MAIL};
-	const struct mqw_file_tail_options file = {.path = l->name, .position = position};
+	const struct mqw_file_tail_options file = {.path = l->name,
+		.position = position,
+		.budget = l->instance->log_count > 1 ? STEP : 0};
 	int r;
 
 	ops.ctx = l;
@@ -102,23 +111,61 @@ int mqw_instance_logs_open(struct mqw_instance *i)
 	int r = settle_reader(i);
 
 	for (; *names && i->log_count < MQW_INSTANCE_LOGS; names++) {
-		i->logs[i->log_count] = (struct mqw_instance_log){.instance = i, .name = *names};
+		i->logs[i->log_count] = (struct mqw_instance_log){.instance = i,
+			.name = *names,
+			.time = MQW_TIME_NONE,
+			.given_at = mqw_clock_now()};
 		mqw_buffer_printf(&i->shown, "%s%s", i->log_count++ ? ", " : "", *names);
 	}
-	return r < 0 || i->shown.failed ? -ENOMEM : mqw_instance_logs_next(i, true);
+	if (r < 0 || i->shown.failed)
+		return -ENOMEM;
+	for (; r == 0 && i->log_open < i->log_count; i->log_open++)
+		r = open_where_it_was(&i->logs[i->log_open]);
+	return r;
 }
 
-int mqw_instance_logs_next(struct mqw_instance *i, bool now)
+/* Whether something older than what the others have may still come from a log. */
+static bool is_waited_for(const struct mqw_instance_log *l, int64_t now)
 {
-	int64_t time = mqw_clock_now();
-	int r;
+	return (l->tail || l->share) && !l->caught_up &&
+		(l->paused || now - l->given_at < PATIENCE);
+}
 
-	if (i->log_open == i->log_count || (!now && time - i->log_opened_at < NEXT_PATIENCE))
-		return 0;
-	i->log_opened_at = time;
-	r = open_where_it_was(&i->logs[i->log_open]);
-	i->log_open++;
-	return r;
+static bool may_read(const struct mqw_instance *i, size_t n, int64_t now)
+{
+	const struct mqw_instance_log *l = &i->logs[n];
+
+	if (l->caught_up || l->time == MQW_TIME_NONE)
+		return true;
+	for (size_t k = 0; k < i->log_open; k++) {
+		const struct mqw_instance_log *other = &i->logs[k];
+
+		if (k == n || !is_waited_for(other, now))
+			continue;
+		if (other->time == MQW_TIME_NONE || l->time > other->time + (k > n ? AHEAD : 0))
+			return false;
+	}
+	return true;
+}
+
+void mqw_instance_logs_pace(struct mqw_instance *i)
+{
+	int64_t now = i->log_open > 1 ? mqw_clock_now() : 0;
+
+	/* The one with the oldest stamp waits for none: some log always goes on. */
+	for (size_t n = 0; i->log_open > 1 && n < i->log_open; n++) {
+		struct mqw_instance_log *l = &i->logs[n];
+		bool pause = !may_read(i, n, now);
+
+		if (pause == l->paused)
+			continue;
+		l->paused = pause;
+		l->given_at = now;
+		if (l->tail)
+			mqw_file_tail_pause(l->tail, pause);
+		else if (l->share)
+			mqw_share_tail_pause(l->share, pause);
+	}
 }
 
 void mqw_instance_logs_close(struct mqw_instance *i)

@@ -2,9 +2,11 @@
 /* Log lines and queue changes on their way into the tracker. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #include "probes/source/reader.h"
 #include "watchdogd/act/alert.h"
@@ -15,6 +17,7 @@
 #include "watchdogd/daemon/vault_limits.h"
 
 #define UNNAMED (2 * MQW_MINUTE) /* so long a waiting file may be there before its lines come */
+#define HEAD_MAX 4096
 #define LOG_PATIENCE (10 * MQW_MINUTE) /* so long the log may say nothing at all */
 
 /*
@@ -111,8 +114,35 @@ static void take_line(struct mqw_instance *i, const struct mqw_line *line)
 	}
 }
 
-/* What a file says of its stamps and columns holds for no other. */
-static struct mqw_syslog_reader *reader_of(struct mqw_instance *i, uint32_t source)
+/*
+ * What a log says in its first lines of how the others are to be read: for one that is gone on with in
+ * the middle. Of those on a share their reader gives them.
+ */
+static void read_head(
+	const struct mqw_instance *i, struct mqw_syslog_reader *reader, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	const struct mqw_probe_ops *mta = i->act.probe;
+	struct mqw_slice rest, line;
+	struct mqw_line unused;
+	char head[HEAD_MAX];
+	ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof(head), 0);
+
+	if (fd >= 0)
+		close(fd);
+	rest = mqw_slice(head, n > 0 ? (size_t)n : 0);
+	while (mqw_slice_take_until(&rest, '\n', &line)) {
+		mqw_slice_skip(&line, MQW_LIT("\xef\xbb\xbf"));
+		if (!mqw_slice_starts(line, MQW_LIT("#")))
+			break;
+		if (mqw_slice_ends(line, MQW_LIT("\r")))
+			line.len--;
+		mqw_probe_parse(&mta, reader, line, &unused);
+	}
+}
+
+/* What a file says of its stamps and columns holds for no other. offset: of its line at hand. */
+static struct mqw_syslog_reader *reader_of(struct mqw_instance *i, uint32_t source, uint64_t offset)
 {
 	struct mqw_syslog_reader **r;
 
@@ -124,16 +154,18 @@ static struct mqw_syslog_reader *reader_of(struct mqw_instance *i, uint32_t sour
 		if (!*r)
 			return &i->syslog;
 		mqw_syslog_reader_init(*r, 0, MQW_TIME_NONE);
+		if (offset > 0 && i->act.probe->own_form)
+			read_head(i, *r, i->names[source]);
 	}
 	return *r;
 }
 
 static void on_line(void *ctx, const struct mqw_raw_line *raw, struct mqw_evidence evidence)
 {
-	const struct mqw_instance_log *log = ctx;
+	struct mqw_instance_log *log = ctx;
 	struct mqw_instance *i = log->instance;
 	const struct mqw_probe_ops *mta = i->act.probe;
-	struct mqw_syslog_reader *reader = reader_of(i, evidence.source);
+	struct mqw_syslog_reader *reader = reader_of(i, evidence.source, raw->offset);
 	struct mqw_line line = {.evidence = evidence};
 
 	reader->now = mqw_clock_now();
@@ -141,7 +173,12 @@ static void on_line(void *ctx, const struct mqw_raw_line *raw, struct mqw_eviden
 		/* Stamps of another host's clock. */
 		if (log->share && line.time != MQW_TIME_NONE)
 			line.time -= mqw_share_tail_ahead(log->share);
+		log->given_at = reader->now;
+		if (line.time != MQW_TIME_NONE && line.time > log->time)
+			log->time = line.time;
 		take_line(i, &line);
+		if (!i->act.caught_up)
+			mqw_instance_logs_pace(i);
 	} else
 		i->moved = true;
 }
@@ -198,9 +235,8 @@ static void on_caught_up(void *ctx)
 	struct mqw_instance_log *log = ctx;
 	struct mqw_instance *i = log->instance;
 
-	if (!log->caught_up && log == &i->logs[i->log_open - 1])
-		mqw_instance_logs_next(i, true);
 	log->caught_up = true;
+	mqw_instance_logs_pace(i);
 	if (i->act.caught_up || !all_caught_up(i))
 		return;
 	i->act.caught_up = true;

@@ -36,11 +36,34 @@ static int restore_one(void *ctx, const struct mqw_message *m)
 	int r = mqw_tracker_restore(i->act.tracker, m);
 
 	mqw_progress_step(i->host.progress);
+	if (r == 0 && i->act.probe->resume)
+		i->act.probe->resume(i->probe, m);
 	if (r != -EEXIST)
 		return r;
 	/* Two rows for one life, as no batch leaves them: the later one would come back for ever. */
 	mqw_instance_forget_kept(i, m->number);
 	return 0;
+}
+
+static bool is_under_way(const struct mqw_message *m)
+{
+	for (const struct mqw_recipient *r = m->recipients; r; r = r->next)
+		if (r->state == MQW_RECIPIENT_DEFERRED)
+			return true;
+	return false;
+}
+
+void mqw_instance_keep_under_way(struct mqw_instance *i, int64_t now)
+{
+	struct mqw_tracker *t = i->act.tracker;
+
+	if (!i->act.probe->resume || !i->act.caught_up || now - i->under_way_at < MQW_MINUTE)
+		return;
+	i->under_way_at = now;
+	for (struct mqw_message *m = mqw_tracker_next(t, NULL); m; m = mqw_tracker_next(t, m))
+		if (!m->kept && !m->dirty && m->closed_at == MQW_TIME_NONE &&
+			now - m->last_seen > MQW_MINUTE && is_under_way(m))
+			mqw_tracker_mark_dirty(t, m);
 }
 
 /* Gaps first: a message may be judged from the moment at which it is there. */

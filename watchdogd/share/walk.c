@@ -44,15 +44,15 @@ struct mqw_walk *mqw_walk_free(struct mqw_walk *w)
 
 int mqw_walk_load(struct mqw_walk *w, struct mqw_slice position)
 {
-	struct mqw_tail_position p;
+	struct mqw_share_place place;
+	struct mqw_slice name;
+	int64_t known;
 
-	for (size_t n = 0; n < MQW_SHARE_FILES_MAX && mqw_tail_position_take(&position, &p); n++) {
-		w->files[n] = (struct mqw_walk_file){.name = mqw_slice_dup(p.path),
-			.place = {.offset = p.offset,
-				.written = p.born,
-				.print = p.print,
-				.skipping = p.skipping},
-			.got_at = MQW_TIME_NONE};
+	for (size_t n = 0;
+		n < MQW_SHARE_FILES_MAX && mqw_share_place_take(&position, &name, &place, &known);
+		n++) {
+		w->files[n] = (struct mqw_walk_file){
+			.name = mqw_slice_dup(name), .place = place, .got_at = MQW_TIME_NONE};
 		if (!w->files[n].name)
 			return -ENOMEM;
 	}
