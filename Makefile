@@ -33,7 +33,7 @@ LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 # a tenth of a scan's time away. Only in the programs: a link takes seconds, and there are many tests.
 HOT := $(wildcard probes/common.c probes/registry.c probes/syslog/*.c probes/*/log.c probes/*/attempt.c \
 	probes/exim/id.c probes/exim/failure.c probes/source/lines.c probes/source/reader.c watchdogd/base/slice.c watchdogd/base/map.c \
-	watchdogd/track/*.c watchdogd/cli/reading.c watchdogd/cli/input.c watchdogd/cli/relay.c)
+	watchdogd/track/*.c watchdogd/cli/reading.c watchdogd/cli/input.c watchdogd/cli/batch.c watchdogd/cli/relay.c)
 ifneq ($(findstring Free Software Foundation,$(shell $(CC) --version 2>/dev/null)),)
 LTO ?= -flto=auto -ffat-lto-objects
 endif

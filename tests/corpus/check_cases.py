@@ -3,6 +3,7 @@
 
 usage: check_cases.py PROGRAM DIRECTORY [MTA...]
 
+Each is scanned with one thread and with two, which have to print the same.
 A case is a folder DIRECTORY/MTA/NAME with its log files and expect.tsv: queue id, recipient and
 verdict between tabs. A verdict is a word of the interface, `quiet` (no trouble), `trouble` (any),
 or several with | between. Trouble that expect.tsv does not name is a false alarm. A file `args`
@@ -26,19 +27,21 @@ def read_expected(folder):
         return [line.rstrip("\n").split("\t") for line in f if line.strip() and line[0] != "#"]
 
 
-def run_scan(program, mta, folder):
+def run_scan(program, mta, folder, jobs):
     args_path = os.path.join(folder, "args")
     args = open(args_path, encoding="utf-8").read().split() if os.path.exists(args_path) else []
     logs = sorted(os.path.join(folder, f) for f in os.listdir(folder)
                   if f not in ("expect.tsv", "args", "README"))
     return subprocess.run([program, "scan", "--mta", mta, "--format", "json", "--all",
-                           "--no-progress", *args, *logs], capture_output=True, timeout=60)
+                           "--jobs", str(jobs), "--no-progress", *args, *logs], capture_output=True, timeout=60)
 
 
 def faults_of(program, mta, folder):
     wanted = read_expected(folder)
-    done = run_scan(program, mta, folder)
+    done, two = (run_scan(program, mta, folder, jobs) for jobs in (1, 2))
     faults, got = [], {}
+    if (two.returncode, two.stdout, two.stderr) != (done.returncode, done.stdout, done.stderr):
+        faults.append(f"two threads print something else: {two.stderr[:200]!r}")
     for line in done.stdout.splitlines():
         o = json.loads(line)
         if o["type"] == "verdict":

@@ -9,7 +9,7 @@ void mqw_input_init(struct mqw_input *s, const struct mqw_log_set *set, uint32_t
 {
 	*s = (struct mqw_input){.set = set,
 		.first_source = first_source,
-		.last_time = MQW_TIME_NONE,
+		.at.before = MQW_TIME_NONE,
 		.mta = mta,
 		.errors = errors};
 	mqw_syslog_reader_init(&s->syslog, year, MQW_TIME_NONE);
@@ -32,16 +32,12 @@ static void say_error(struct mqw_input *s, const char *why)
 	mqw_buffer_printf(s->errors, ": %s\n", why);
 }
 
-static void make_hole(struct mqw_input *s, const char *why)
-{
-	s->hole = true;
-	s->hole_why = why;
-}
-
 static void on_gap(void *ctx, int64_t from, int64_t to, const char *why)
 {
+	struct mqw_input *s = ctx;
+
 	(void)from, (void)to;
-	make_hole(ctx, why);
+	s->at.hole = why;
 }
 
 static void on_say(void *ctx, const char *text)
@@ -69,7 +65,7 @@ static int open_file(struct mqw_input *s, const struct mqw_log_file *f)
 	if (s->ahead)
 		mqw_reader_read_ahead(s->reader);
 	if (f->hole_before)
-		make_hole(s, "a rotated file of the set is missing");
+		s->at.hole = "a rotated file of the set is missing";
 	mqw_syslog_reader_next_file(&s->syslog, mqw_reader_mtime(s->reader));
 	if (s->syslog.reference == MQW_TIME_NONE)
 		s->syslog.reference = mqw_clock_now();
@@ -86,10 +82,12 @@ static bool open_next(struct mqw_input *s)
 
 		s->file_lines = s->stamped = 0;
 		s->is_log = false;
+		s->at.is_scattered = s->journal;
+		s->at.is_genuine = s->at.is_loggers = !s->journal;
 		if (r == 0)
 			return true;
 		say_error(s, strerror(-r));
-		make_hole(s, "a rotated file of the set could not be read");
+		s->at.hole = "a rotated file of the set could not be read";
 	}
 	return false;
 }
@@ -115,11 +113,11 @@ static int read_file(struct mqw_input *s, bool *ret_stamped)
 		say_error(s, mqw_reader_error(s->reader));
 	if (n <= 0)
 		return n;
-	s->text = raw.text;
-	form = mqw_probe_parse(s->mta, &s->syslog, raw.text, &s->line);
+	s->at.text = raw.text;
+	form = mqw_probe_parse(s->mta, &s->syslog, raw.text, &s->at.line);
 	*ret_stamped = mqw_form_is_line(form);
 	s->is_log = s->is_log || form != MQW_FORM_NONE;
-	s->line.evidence.line = raw.number;
+	s->at.line.evidence.line = raw.number;
 	return 1;
 }
 
@@ -133,22 +131,23 @@ static int read_journal(struct mqw_input *s, bool *ret_stamped)
 		say_error(s, strerror(-n));
 	if (n <= 0)
 		return n;
-	s->text = e->message;
-	s->line = (struct mqw_line){.time = e->time,
+	s->at.text = e->message;
+	s->at.line = (struct mqw_line){.time = e->time,
 		.host = e->host,
 		.tag = e->identifier,
 		.text = e->message,
 		.pid = e->pid};
 	*ret_stamped = !e->no_message;
 	if (e->no_message)
-		make_hole(s, "an entry of the journal has lost its message");
+		s->at.hole = "an entry of the journal has lost its message";
 	return 1;
 }
 
 bool mqw_input_advance(struct mqw_input *s)
 {
 	if (s->stamped)
-		s->last_time = s->line.time;
+		s->at.before = s->at.line.time;
+	s->at.hole = NULL;
 	for (;;) {
 		bool stamped = false;
 		int n;
@@ -167,21 +166,18 @@ bool mqw_input_advance(struct mqw_input *s)
 		if (!stamped)
 			continue;
 		s->stamped++;
-		s->line.evidence.source = s->first_source + (uint32_t)s->next_file - 1;
+		s->at.line.evidence.source = s->first_source + (uint32_t)s->next_file - 1;
 		return true;
 	}
 }
 
-bool mqw_input_is_genuine(const struct mqw_input *s, const struct mqw_probe_ops *mta)
+void mqw_input_vouch(struct mqw_input *s)
 {
 	const struct mqw_journal_entry *e = &s->entry;
+	const struct mqw_probe_ops *mta = s->at.mta;
 
-	return !s->journal || mta->is_genuine(NULL, e->unit, e->uid, e->exe);
-}
-
-bool mqw_input_is_loggers(const struct mqw_input *s)
-{
-	return !s->journal || mqw_slice_starts(s->entry.unit, MQW_LIT("systemd-journald"));
+	s->at.is_genuine = mta && mta->is_genuine(NULL, e->unit, e->uid, e->exe);
+	s->at.is_loggers = mqw_slice_starts(e->unit, MQW_LIT("systemd-journald"));
 }
 
 uint64_t mqw_input_consumed(const struct mqw_input *s)

@@ -6,21 +6,35 @@
 #include <stdlib.h>
 
 #include "probes/syslog/loss.h"
-#include "watchdogd/cli/progress.h"
 #include "watchdogd/cli/input.h"
+#include "watchdogd/cli/progress.h"
+#include "watchdogd/cli/relay.h"
 
 #define SAMPLE_MAX 160
 #define PROGRESS_EVERY 8192 /* lines between two looks at the clock */
+#define CACHE_LINE 64
+#define EACH_LINE static inline __attribute__((always_inline)) /* one thread or two: no call */
+#define RARE __attribute__((noinline)) /* what a line hardly ever needs */
+
+/* Lines become events. Two threads may have it by turns, each with its own hands in what is above. */
+struct teller {
+	const struct mqw_probe_ops *mta; /* as soon as a line told it */
+	struct mqw_probe *probe;
+	struct mqw_loss_reader loss;
+	int64_t end; /* MQW_TIME_NONE, which is before any time: there was no line */
+	uint64_t used;
+};
 
 struct run {
 	struct mqw_reading *r;
-	struct mqw_sink *sink;
+	/* Lines are taken out of the logs. */
 	const struct mqw_probe_ops *mta; /* as soon as a line told it */
-	struct mqw_probe *probe;
+	int64_t until; /* INT64_MAX: to the end */
 	struct mqw_input *inputs;
 	size_t input_count;
-	struct mqw_loss_reader loss;
+	uint64_t count;
 	struct mqw_progress progress;
+	_Alignas(CACHE_LINE) struct teller teller;
 };
 
 static struct mqw_input *earliest(struct run *run)
@@ -32,92 +46,33 @@ static struct mqw_input *earliest(struct run *run)
 	for (size_t i = 0; i < run->input_count; i++) {
 		struct mqw_input *s = &run->inputs[i];
 
-		if (s->set && (!best || s->line.time < best->line.time))
+		if (s->set && (!best || s->at.line.time < best->at.line.time))
 			best = s;
 	}
 	return best;
 }
 
-static void keep_sample(struct mqw_reading *r, const struct mqw_input *s)
+/* Each line after it is taken apart as one of this MTA may be. */
+static void recognise(struct run *run, struct mqw_slice tag)
 {
-	struct mqw_buffer b = {0};
-
-	if (r->sample_count == MQW_READING_SAMPLES)
-		return;
-	mqw_buffer_add_printable(&b, mqw_slice_head(s->text, SAMPLE_MAX));
-	if (b.failed) {
-		mqw_buffer_done(&b);
-		return;
-	}
-	r->samples[r->sample_count].text = b.ptr;
-	r->samples[r->sample_count].source = s->line.evidence.source;
-	r->samples[r->sample_count++].line = s->line.evidence.line;
-}
-
-static const struct mqw_probe_ops *recognise(struct run *run, const struct mqw_line *line)
-{
-	struct mqw_reading *r = run->r;
-
 	for (size_t i = 0; !run->mta && mqw_probes[i]; i++)
-		if (mqw_probes[i]->is_mine(line->tag))
+		if (mqw_probes[i]->is_mine(tag))
 			run->mta = mqw_probes[i];
-	if (run->mta && !r->mta) {
-		r->mta = run->mta;
-		if (r->recognised)
-			r->recognised(r->recognised_ctx, r->mta);
-	}
-	if (r->mta && !run->probe)
-		run->probe = r->mta->create(NULL, 0);
-	return run->probe ? r->mta : NULL;
 }
 
-static int give_hole(struct run *run, struct mqw_input *s)
+/* The log with the next line of all, NULL at the end. The same again, until it has been moved on. */
+EACH_LINE struct mqw_input *next_line(struct run *run)
 {
-	struct mqw_event gap = mqw_event(MQW_EVENT_GAP, s->line.time);
+	struct mqw_input *s;
 
-	s->hole = false;
-	if (s->last_time == MQW_TIME_NONE)
-		return 0;
-	gap.from = s->last_time;
-	gap.to = s->line.time;
-	gap.evidence = s->line.evidence;
-	gap.reply = mqw_slice_of(s->hole_why);
-	return run->sink->emit(run->sink->ctx, &gap);
-}
-
-static int give_line(struct run *run, struct mqw_input *s)
-{
-	struct mqw_reading *r = run->r;
-	const struct mqw_probe_ops *mta;
-	struct mqw_event gap;
-	int result;
-
-	if (s->hole) {
-		result = give_hole(run, s);
-		if (result < 0)
-			return result;
-	}
-	if (r->end == MQW_TIME_NONE || s->line.time > r->end)
-		r->end = s->line.time;
-	if (mqw_loss_may_be(&s->line) && mqw_input_is_loggers(s) &&
-		mqw_loss_read(&run->loss, &s->line, r->mta ? r->mta->name : "", &gap)) {
-		result = run->sink->emit(run->sink->ctx, &gap);
-		return result < 0 ? result : 0;
-	}
-	mta = recognise(run, &s->line);
-	if (!mta || !mqw_input_is_genuine(s, mta))
-		return 0;
-	result = mta->line(run->probe, &s->line, run->sink);
-	if (result < 0)
-		return result;
-	r->used += result != MQW_LINE_FOREIGN;
-	if (result == MQW_LINE_STRANGE) {
-		r->unparsed++;
-		keep_sample(r, s);
-	}
-	if (r->time)
-		r->time(r->time_ctx, s->line.time);
-	return 0;
+	while ((s = earliest(run)) && s->at.line.time > run->until)
+		s->set = NULL;
+	if (!s)
+		return NULL;
+	if (!run->mta)
+		recognise(run, s->at.line.tag);
+	mqw_input_look_for(s, run->mta);
+	return s;
 }
 
 /* Sums up what was read, for progress and for the end. Returns the bytes. */
@@ -133,27 +88,142 @@ static uint64_t add_up(struct run *run)
 	return bytes;
 }
 
-static int read_all(struct run *run)
+EACH_LINE void move_on(struct run *run, struct mqw_input *s)
 {
-	uint64_t count = 0;
-	struct mqw_input *s;
+	if (++run->count % PROGRESS_EVERY == 0)
+		mqw_progress_show(&run->progress, add_up(run), run->r->lines);
+	mqw_input_advance(s);
+}
+
+RARE static void keep_strange(struct mqw_reading *r, const struct mqw_input_line *l)
+{
+	struct mqw_buffer b = {0};
+
+	r->unparsed++;
+	if (r->sample_count == MQW_READING_SAMPLES)
+		return;
+	mqw_buffer_add_printable(&b, mqw_slice_head(l->text, SAMPLE_MAX));
+	if (b.failed) {
+		mqw_buffer_done(&b);
+		return;
+	}
+	r->samples[r->sample_count].text = b.ptr;
+	r->samples[r->sample_count].source = l->line.evidence.source;
+	r->samples[r->sample_count++].line = l->line.evidence.line;
+}
+
+/* Whether there is a probe for the line; made when the MTA is known. */
+RARE static bool has_probe(
+	struct teller *t, const struct mqw_probe_ops *mta, const struct mqw_outlet *to)
+{
+	if (mta && !t->mta) {
+		t->mta = mta;
+		if (to->recognised)
+			to->recognised(to->recognised_ctx, mta);
+	}
+	if (t->mta && !t->probe)
+		t->probe = t->mta->create(NULL, 0);
+	return t->probe;
+}
+
+RARE static int tell_hole(const struct mqw_input_line *l, struct mqw_outlet *to)
+{
+	struct mqw_event gap = mqw_event(MQW_EVENT_GAP, l->line.time);
+
+	if (l->before == MQW_TIME_NONE)
+		return 0;
+	gap.from = l->before;
+	gap.to = l->line.time;
+	gap.evidence = l->line.evidence;
+	gap.reply = mqw_slice_of(l->hole);
+	return to->sink.emit(to->sink.ctx, &gap);
+}
+
+/* 1 when the line was one in which the logging confesses a loss, and that was told; 0, or -errno. */
+RARE static int tell_loss(struct teller *t, const struct mqw_input_line *l, struct mqw_outlet *to)
+{
+	struct mqw_event gap;
 	int result;
+
+	if (!mqw_loss_read(&t->loss, &l->line, t->mta ? t->mta->name : "", &gap))
+		return 0;
+	result = to->sink.emit(to->sink.ctx, &gap);
+	return result < 0 ? result : 1;
+}
+
+EACH_LINE int tell_line(struct run *run, const struct mqw_input_line *l, struct mqw_outlet *to)
+{
+	struct teller *t = &run->teller;
+	int result;
+
+	if (l->hole) {
+		result = tell_hole(l, to);
+		if (result < 0)
+			return result;
+	}
+	if (l->line.time > t->end)
+		t->end = l->line.time;
+	if (mqw_loss_may_be(&l->line) && l->is_loggers) {
+		result = tell_loss(t, l, to);
+		if (result)
+			return result < 0 ? result : 0;
+	}
+	if ((!t->probe && !has_probe(t, l->mta, to)) || !l->is_genuine)
+		return 0;
+	result = t->mta->line(t->probe, &l->line, &to->sink);
+	if (result < 0)
+		return result;
+	t->used += result != MQW_LINE_FOREIGN;
+	if (result == MQW_LINE_STRANGE)
+		keep_strange(run->r, l);
+	if (to->time)
+		to->time(to->time_ctx, l->line.time);
+	return 0;
+}
+
+static int read_alone(struct run *run, struct mqw_outlet *to)
+{
+	struct mqw_input *s;
+
+	while ((s = next_line(run))) {
+		int result = tell_line(run, &s->at, to);
+
+		if (result < 0)
+			return result;
+		move_on(run, s);
+	}
+	return 0;
+}
+
+static bool fill_batch(void *ctx, struct mqw_batch *b)
+{
+	struct run *run = ctx;
+	struct mqw_input *s;
+
+	while ((s = next_line(run)) && mqw_batch_add_line(b, &s->at))
+		move_on(run, s);
+	return s;
+}
+
+static int read_batch(void *ctx, const struct mqw_batch *b, struct mqw_outlet *to)
+{
+	int result = 0;
+
+	for (size_t i = 0; result >= 0 && i < b->line_count; i++)
+		result = tell_line(ctx, &b->lines[i], to);
+	return result;
+}
+
+static int read_all(struct run *run, struct mqw_outlet *to)
+{
+	const struct mqw_relay_steps steps = {.fill = fill_batch, .read = read_batch, .ctx = run};
+	struct mqw_relay *relay;
 
 	for (size_t i = 0; i < run->input_count; i++)
 		mqw_input_advance(&run->inputs[i]);
-	while ((s = earliest(run))) {
-		if (run->r->until != MQW_TIME_NONE && s->line.time > run->r->until) {
-			s->set = NULL;
-			continue;
-		}
-		result = give_line(run, s);
-		if (result < 0)
-			return result;
-		if (++count % PROGRESS_EVERY == 0)
-			mqw_progress_show(&run->progress, add_up(run), run->r->lines);
-		mqw_input_advance(s);
-	}
-	return 0;
+	if (run->r->threads && mqw_relay_start(&steps, to, &relay) == 0)
+		return mqw_relay_run(relay);
+	return read_alone(run, to);
 }
 
 static int prepare(struct run *run, const struct mqw_fileset *files)
@@ -173,7 +243,7 @@ static int prepare(struct run *run, const struct mqw_fileset *files)
 
 		mqw_input_init(s, &files->sets[i], (uint32_t)r->name_count, r->year, &run->mta,
 			&r->errors);
-		s->ahead = r->ahead;
+		s->ahead = r->threads;
 		for (size_t f = 0; f < s->set->count; f++) {
 			r->names[r->name_count++] = s->set->files[f].path;
 			bytes += s->set->files[f].size;
@@ -184,26 +254,32 @@ static int prepare(struct run *run, const struct mqw_fileset *files)
 	return 0;
 }
 
-int mqw_reading_run(struct mqw_reading *r, const struct mqw_fileset *files, struct mqw_sink *sink)
+int mqw_reading_run(struct mqw_reading *r, const struct mqw_fileset *files, struct mqw_outlet *to)
 {
-	struct run run = {.r = r, .sink = sink, .mta = r->mta};
+	struct run run = {
+		.r = r, .mta = r->mta, .until = r->until != MQW_TIME_NONE ? r->until : INT64_MAX};
+	struct teller *t = &run.teller;
 	struct mqw_event gap;
 	int result;
 
-	r->end = MQW_TIME_NONE;
-	mqw_loss_reader_init(&run.loss);
+	t->mta = r->mta;
+	t->end = MQW_TIME_NONE;
+	mqw_loss_reader_init(&t->loss);
 	result = prepare(&run, files);
 	if (result == 0)
-		result = read_all(&run);
-	if (result == 0 && mqw_loss_finish(&run.loss, r->end, &gap))
-		result = sink->emit(sink->ctx, &gap);
+		result = read_all(&run, to);
+	if (result == 0 && mqw_loss_finish(&t->loss, t->end, &gap))
+		result = to->sink.emit(to->sink.ctx, &gap);
 	mqw_progress_end(&run.progress);
 	add_up(&run);
 	for (size_t i = 0; i < run.input_count; i++)
 		mqw_input_done(&run.inputs[i]);
 	free(run.inputs);
-	if (run.probe)
-		r->mta->free(run.probe);
+	if (t->probe)
+		t->mta->free(t->probe);
+	r->mta = t->mta;
+	r->end = t->end;
+	r->used += t->used;
 	return result < 0 ? result : 0;
 }
 

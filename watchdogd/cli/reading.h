@@ -8,6 +8,7 @@
 
 #include "probes/probe.h"
 #include "probes/source/fileset.h"
+#include "watchdogd/cli/outlet.h"
 
 #define MQW_READING_SAMPLES 10
 
@@ -16,14 +17,12 @@ struct mqw_reading {
 	const struct mqw_probe_ops *mta; /* NULL: recognised from the lines, and set */
 	int year; /* of the first year-less stamp; 0: from the file's time */
 	int64_t until; /* lines after it are not read; MQW_TIME_NONE: all are */
-	bool ahead; /* decompress in threads of their own */
+	/*
+	 * Tell what the lines say in a second thread where one can be had, and decompress in further
+	 * ones: all is told in the same order, by one thread at a time.
+	 */
+	bool threads;
 	bool progress; /* show a bar on standard error */
-	/* Called after each line with a stamp, in order; may be NULL. */
-	void (*time)(void *ctx, int64_t now);
-	void *time_ctx;
-	/* Called once, before the first event, when the lines have told the MTA; may be NULL. */
-	void (*recognised)(void *ctx, const struct mqw_probe_ops *mta);
-	void *recognised_ctx;
 
 	/* Told afterwards. */
 	uint64_t lines, unparsed, used;
@@ -40,7 +39,7 @@ struct mqw_reading {
 };
 
 /* Reads everything. 0, or a negative errno (of the sink, or -ENOMEM). Input faults are in errors. */
-int mqw_reading_run(struct mqw_reading *r, const struct mqw_fileset *files, struct mqw_sink *sink);
+int mqw_reading_run(struct mqw_reading *r, const struct mqw_fileset *files, struct mqw_outlet *to);
 
 /* Frees what it told; the structure can then be run again. */
 void mqw_reading_done(struct mqw_reading *r);

@@ -5,99 +5,89 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#define BATCHES 4 /* one is filled, one is worked on, and others even out */
-#define EVENTS 512
-#define TIMES 1024
-#define TEXT ((size_t)128 * 1024)
-
-/* Of most lines only the time goes over: with an event's room for each, most of that would be empty. */
-struct batch {
-	struct mqw_event events[EVENTS];
-	int64_t times[TIMES];
-	bool is_event[EVENTS + TIMES]; /* in the order in which they came */
-	size_t count, event_count, time_count, used;
-	char text[TEXT];
-};
+#define BATCHES 8 /* a power of two: their numbers may overflow */
+/*
+ * Who reads. The second thread shall always have something to tell: as long as so many batches are
+ * read, the first may read the next. While many wait to be read the second sees to it that it comes to
+ * that; else it is ahead itself, and tells at once what it reads.
+ */
+#define READ_AHEAD 2
+#define MANY (BATCHES / 2)
 
 struct mqw_relay {
-	struct mqw_sink to;
-	void (*time)(void *ctx, int64_t now);
-	void *time_ctx;
-	int64_t newest; /* time that was told last */
+	struct mqw_relay_steps steps;
+	struct mqw_outlet to;
+	struct mqw_outlet gather; /* into the batch that is being read */
 	pthread_t thread;
-	struct batch *filling; /* of batches; the reader's alone, as are those free */
-	unsigned int next; /* which of them is filled */
 
-	pthread_mutex_t lock; /* of what follows */
+	pthread_mutex_t lock; /* of what follows, but for what is in the batches */
 	pthread_cond_t changed;
-	unsigned int first, full; /* those to be worked on */
-	bool ending;
-	int fault; /* what the sink said; it gets nothing more then */
+	/* How many batches each step has been taken with; the first is ahead of the last. */
+	unsigned int filled, read, told;
+	bool reading; /* a thread is taking that step with the batch number `read` */
+	bool second_reads; /* and it is the one that tells */
+	bool ended; /* all are filled and read */
+	int fault;
 
-	struct batch batches[BATCHES];
+	struct mqw_batch batches[BATCHES];
 };
 
-#if UINTPTR_MAX == UINT64_MAX
-_Static_assert(sizeof(struct mqw_event) == 248, "a text that is new has to be copied too");
-#endif
-
-static const size_t texts[] = {offsetof(struct mqw_event, realm),
-	offsetof(struct mqw_event, instance), offsetof(struct mqw_event, queue_id),
-	offsetof(struct mqw_event, other_id), offsetof(struct mqw_event, sender),
-	offsetof(struct mqw_event, recipient), offsetof(struct mqw_event, message_id),
-	offsetof(struct mqw_event, relay), offsetof(struct mqw_event, status),
-	offsetof(struct mqw_event, reply)};
-
-static struct mqw_slice *text_of(const struct mqw_event *e, size_t i)
+static struct mqw_batch *batch(struct mqw_relay *r, unsigned int number)
 {
-	return (struct mqw_slice *)((char *)(uintptr_t)e + texts[i]);
+	return &r->batches[number % BATCHES];
 }
 
-static size_t text_length(const struct mqw_event *e)
+/* Called with the lock held, which is let go while the step is taken; so are those below. */
+static void fill(struct mqw_relay *r, bool *ret_more)
 {
-	size_t sum = 0;
+	struct mqw_batch *b = batch(r, r->filled);
 
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		sum += text_of(e, i)->len;
-	return sum;
+	pthread_mutex_unlock(&r->lock);
+	mqw_batch_empty(b);
+	*ret_more = r->steps.fill(r->steps.ctx, b);
+	pthread_mutex_lock(&r->lock);
+	r->filled++;
+	pthread_cond_signal(&r->changed);
 }
 
-/* There is room for it. */
-static void add(struct batch *b, const struct mqw_event *e)
+static void note(struct mqw_relay *r, int fault)
 {
-	struct mqw_event *copy = &b->events[b->event_count++];
-
-	b->is_event[b->count++] = true;
-	*copy = *e;
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		struct mqw_slice *s = text_of(copy, i);
-
-		/* An empty text with an address says something else than one without. */
-		if (!s->ptr)
-			continue;
-		memcpy(b->text + b->used, s->ptr, s->len);
-		s->ptr = b->text + b->used;
-		b->used += s->len;
-	}
+	if (fault < 0 && !r->fault)
+		r->fault = fault;
+	pthread_cond_signal(&r->changed);
 }
 
-static int take(struct mqw_relay *r, const struct batch *b)
+static void read_lines(struct mqw_relay *r, struct mqw_outlet *to, bool second)
 {
-	size_t event = 0, time = 0;
-	int fault = 0;
+	struct mqw_batch *b = batch(r, r->read);
+	int fault;
 
-	for (size_t i = 0; fault >= 0 && i < b->count; i++) {
-		if (b->is_event[i])
-			fault = r->to.emit(r->to.ctx, &b->events[event++]);
-		else if (r->time)
-			r->time(r->time_ctx, b->times[time++]);
-	}
-	return fault;
+	r->reading = true;
+	r->second_reads = second;
+	pthread_mutex_unlock(&r->lock);
+	fault = r->steps.read(r->steps.ctx, b, to);
+	pthread_mutex_lock(&r->lock);
+	r->reading = false;
+	r->read++;
+	r->told += to == &r->to;
+	note(r, fault);
 }
 
-static void empty(struct batch *b)
+static void tell(struct mqw_relay *r)
 {
-	b->count = b->event_count = b->time_count = b->used = 0;
+	struct mqw_batch *b = batch(r, r->told);
+	int fault;
+
+	pthread_mutex_unlock(&r->lock);
+	fault = mqw_batch_tell(b, &r->to);
+	pthread_mutex_lock(&r->lock);
+	r->told++;
+	note(r, fault);
+}
+
+static bool can_read(const struct mqw_relay *r)
+{
+	return r->read != r->filled && !r->reading;
 }
 
 static void *work(void *relay)
@@ -105,66 +95,111 @@ static void *work(void *relay)
 	struct mqw_relay *r = relay;
 
 	pthread_mutex_lock(&r->lock);
-	for (;;) {
-		struct batch *b = &r->batches[r->first];
-		int fault = r->fault;
-
-		if (!r->full && r->ending)
-			break;
-		if (!r->full) {
+	while (!r->fault && !(r->ended && r->told == r->read)) {
+		if (can_read(r) && r->filled - r->read >= MANY && r->read - r->told <= READ_AHEAD)
+			read_lines(r, &r->gather, true);
+		else if (r->told != r->read)
+			tell(r);
+		else if (can_read(r))
+			read_lines(r, &r->to, true);
+		else
 			pthread_cond_wait(&r->changed, &r->lock);
-			continue;
-		}
-		pthread_mutex_unlock(&r->lock);
-		if (fault >= 0)
-			fault = take(r, b);
-		pthread_mutex_lock(&r->lock);
-		r->fault = fault < 0 ? fault : 0;
-		r->first = (r->first + 1) % BATCHES;
-		r->full--;
-		pthread_cond_broadcast(&r->changed);
 	}
 	pthread_mutex_unlock(&r->lock);
 	return NULL;
 }
 
-/* Hands on what was gathered, and waits for as long as more than `most` batches are on their way. */
-static int hand_on(struct mqw_relay *r, unsigned int most)
+int mqw_relay_run(struct mqw_relay *r)
+{
+	bool more = true;
+	int fault;
+
+	pthread_mutex_lock(&r->lock);
+	while (!r->fault && (more || r->read != r->filled)) {
+		if (can_read(r) && (!more || r->read - r->told >= READ_AHEAD))
+			read_lines(r, &r->gather, false);
+		else if (more && r->filled - r->told < BATCHES)
+			fill(r, &more);
+		else
+			pthread_cond_wait(&r->changed, &r->lock);
+	}
+	r->ended = true;
+	pthread_cond_signal(&r->changed);
+	pthread_mutex_unlock(&r->lock);
+	pthread_join(r->thread, NULL);
+	fault = r->fault;
+	pthread_cond_destroy(&r->changed);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+	return fault;
+}
+
+/*
+ * What was gathered is told by the thread that reads, so that there is room again, as soon as all before
+ * it is told: by the other thread, or by this one if that is its work.
+ */
+static int make_room(struct mqw_relay *r)
 {
 	int fault;
 
 	pthread_mutex_lock(&r->lock);
-	if (r->filling->count) {
-		r->full++;
-		r->next = (r->next + 1) % BATCHES;
-		pthread_cond_broadcast(&r->changed);
-	}
-	while (r->full > most)
-		pthread_cond_wait(&r->changed, &r->lock);
+	while (!r->fault && r->told != r->read)
+		if (r->second_reads)
+			tell(r);
+		else
+			pthread_cond_wait(&r->changed, &r->lock);
 	fault = r->fault;
 	pthread_mutex_unlock(&r->lock);
-	r->filling = &r->batches[r->next];
-	empty(r->filling);
-	return fault;
+	return fault ? fault : mqw_batch_tell(batch(r, r->read), &r->to);
 }
 
-int mqw_relay_start(const struct mqw_sink *to, void (*time)(void *ctx, int64_t now), void *time_ctx,
-	struct mqw_relay **ret)
+/* That a batch is being read keeps the number `read` as it is, so that it needs no lock. */
+static int on_event(void *relay, const struct mqw_event *e)
+{
+	struct mqw_relay *r = relay;
+	int fault;
+
+	if (mqw_batch_add_event(batch(r, r->read), e))
+		return 0;
+	fault = make_room(r);
+	if (fault < 0 || mqw_batch_add_event(batch(r, r->read), e))
+		return fault;
+	/* Texts of one event may be the same bytes many times over. */
+	return r->to.sink.emit(r->to.sink.ctx, e);
+}
+
+static void on_time(void *relay, int64_t now)
+{
+	struct mqw_relay *r = relay;
+
+	mqw_batch_add_time(batch(r, r->read), now);
+}
+
+static void on_recognised(void *relay, const struct mqw_probe_ops *mta)
+{
+	struct mqw_relay *r = relay;
+
+	mqw_batch_add_recognised(batch(r, r->read), mta);
+}
+
+int mqw_relay_start(
+	const struct mqw_relay_steps *steps, const struct mqw_outlet *to, struct mqw_relay **ret)
 {
 	struct mqw_relay *r = malloc(sizeof(*r));
 	int e;
 
 	if (!r)
 		return -ENOMEM;
-	/* Of the batches only the counts are set: their memory is had when it is used. */
+	/* The batches are left as they are: their memory is had when it is used. */
+	r->steps = *steps;
 	r->to = *to;
-	r->time = time;
-	r->time_ctx = time_ctx;
-	r->newest = MQW_TIME_NONE;
-	r->next = r->first = r->full = 0;
-	r->filling = r->batches;
-	empty(r->filling);
-	r->ending = false;
+	r->gather = (struct mqw_outlet){.sink = {.emit = on_event, .ctx = r},
+		.time = to->time ? on_time : NULL,
+		.time_ctx = r,
+		.recognised = to->recognised ? on_recognised : NULL,
+		.recognised_ctx = r};
+	r->filled = r->read = r->told = 0;
+	r->reading = r->ended = false;
 	r->fault = 0;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->changed, NULL);
@@ -177,60 +212,4 @@ int mqw_relay_start(const struct mqw_sink *to, void (*time)(void *ctx, int64_t n
 	}
 	*ret = r;
 	return 0;
-}
-
-int mqw_relay_emit(void *relay, const struct mqw_event *e)
-{
-	struct mqw_relay *r = relay;
-	size_t len = text_length(e);
-	int fault = 0;
-
-	if (len > TEXT) {
-		/* Texts of one event may be the same bytes of a line many times over. */
-		fault = hand_on(r, 0);
-		return fault < 0 ? fault : r->to.emit(r->to.ctx, e);
-	}
-	if (r->filling->event_count == EVENTS || len > TEXT - r->filling->used)
-		fault = hand_on(r, BATCHES - 1);
-	add(r->filling, e);
-	return fault;
-}
-
-void mqw_relay_time(void *relay, int64_t now)
-{
-	struct mqw_relay *r = relay;
-	struct batch *b;
-
-	/* A time that is not later says nothing. */
-	if (now <= r->newest)
-		return;
-	r->newest = now;
-	if (r->filling->time_count == TIMES)
-		hand_on(r, BATCHES - 1);
-	b = r->filling;
-	b->is_event[b->count++] = false;
-	b->times[b->time_count++] = now;
-}
-
-int mqw_relay_drain(struct mqw_relay *r)
-{
-	return hand_on(r, 0);
-}
-
-int mqw_relay_stop(struct mqw_relay *r)
-{
-	int fault;
-
-	if (!r)
-		return 0;
-	fault = mqw_relay_drain(r);
-	pthread_mutex_lock(&r->lock);
-	r->ending = true;
-	pthread_cond_broadcast(&r->changed);
-	pthread_mutex_unlock(&r->lock);
-	pthread_join(r->thread, NULL);
-	pthread_cond_destroy(&r->changed);
-	pthread_mutex_destroy(&r->lock);
-	free(r);
-	return fault;
 }

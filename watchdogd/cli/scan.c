@@ -9,7 +9,6 @@
 #include "watchdogd/cli/options.h"
 #include "watchdogd/cli/queue_check.h"
 #include "watchdogd/cli/reading.h"
-#include "watchdogd/cli/relay.h"
 #include "watchdogd/cli/report.h"
 
 struct scan {
@@ -19,7 +18,6 @@ struct scan {
 	struct mqw_report report;
 	struct mqw_buffer queue_errors;
 	struct mqw_tracker *tracker;
-	struct mqw_relay *relay; /* in front of it; NULL: one thread does all */
 	struct mqw_queue_snapshot *queue; /* NULL: none was asked for, or it cannot be read */
 	bool out_of_memory;
 	uint64_t trouble;
@@ -84,9 +82,6 @@ static void on_recognised(void *ctx, const struct mqw_probe_ops *mta)
 	struct scan *s = ctx;
 	struct mqw_tracker_options options;
 
-	/* Until the next line the tracker is this thread's. */
-	if (s->relay)
-		mqw_relay_drain(s->relay);
 	s->options.mta = mta;
 	options = tracker_options(s);
 	mqw_tracker_set_options(s->tracker, &options);
@@ -155,25 +150,17 @@ static bool has_two_cpus(void)
 	return sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) > 1;
 }
 
-/* Reads all logs into the tracker, in a thread of its own where that is wanted and can be had. */
+/* Reads all logs into the tracker, in two threads where that is wanted. */
 static int read_logs(struct scan *s)
 {
-	struct mqw_sink sink = {.emit = mqw_tracker_event, .ctx = s->tracker};
-	bool threads = s->options.jobs ? s->options.jobs > 1 : has_two_cpus();
-	int r, fault;
+	struct mqw_outlet to = {.sink = {.emit = mqw_tracker_event, .ctx = s->tracker},
+		.time = on_time,
+		.time_ctx = s->tracker,
+		.recognised = on_recognised,
+		.recognised_ctx = s};
 
-	s->reading.time = on_time;
-	s->reading.time_ctx = s->tracker;
-	s->reading.ahead = threads;
-	if (threads && mqw_relay_start(&sink, on_time, s->tracker, &s->relay) == 0) {
-		sink = (struct mqw_sink){.emit = mqw_relay_emit, .ctx = s->relay};
-		s->reading.time = mqw_relay_time;
-		s->reading.time_ctx = s->relay;
-	}
-	r = mqw_reading_run(&s->reading, &s->files, &sink);
-	fault = mqw_relay_stop(s->relay);
-	s->relay = NULL;
-	return r < 0 ? r : fault;
+	s->reading.threads = s->options.jobs ? s->options.jobs > 1 : has_two_cpus();
+	return mqw_reading_run(&s->reading, &s->files, &to);
 }
 
 static int run(struct scan *s)
@@ -191,8 +178,6 @@ static int run(struct scan *s)
 	s->reading.year = s->options.year;
 	s->reading.until = s->options.until;
 	s->reading.progress = !s->options.no_progress;
-	s->reading.recognised = on_recognised;
-	s->reading.recognised_ctx = s;
 	mqw_report_start(&s->report, s->options.format, &s->reading);
 	look_at_queue(s);
 	r = read_logs(s);

@@ -199,7 +199,7 @@ static void on_verdict(void *ctx, const struct mqw_message *m, const struct mqw_
 
 static int one_pass(struct trace *t, int (*emit)(void *ctx, const struct mqw_event *e))
 {
-	struct mqw_sink sink = {.emit = emit, .ctx = t};
+	struct mqw_outlet to = {.sink = {.emit = emit, .ctx = t}};
 	int r;
 
 	mqw_reading_done(&t->reading);
@@ -207,7 +207,7 @@ static int one_pass(struct trace *t, int (*emit)(void *ctx, const struct mqw_eve
 	t->reading.year = t->options.year;
 	t->reading.until = t->options.until;
 	t->reading.progress = !t->options.no_progress;
-	r = mqw_reading_run(&t->reading, &t->files, &sink);
+	r = mqw_reading_run(&t->reading, &t->files, &to);
 	t->options.mta = t->reading.mta;
 	return r;
 }
