@@ -423,7 +423,10 @@ def started(args, queue, what):
     def ask():
         while not over.is_set():
             begin = time.monotonic()
-            daemon.get("/none")
+            try:
+                daemon.get("/none")
+            except (OSError, http.client.HTTPException):
+                pass  # the loop was away for longer than a connection may be idle
             stalls.append(time.monotonic() - begin)
             time.sleep(0.1)
     asking = threading.Thread(target=ask)
