@@ -337,22 +337,11 @@ static bool is_worth_keeping(const struct mqw_message *m, const struct mqw_event
 			e->code >= 400 && e->code < 500);
 }
 
-/* Applies what the queue shows of a message. 1; 0 when that was known already; or a negative errno. */
-static int apply_from_queue(struct mqw_tracker *t, struct mqw_message *m, const struct mqw_event *e)
-{
-	struct mqw_message before;
-	int r;
-
-	/* With its padding. */
-	memcpy(&before, m, sizeof(before));
-	r = mqw_tracker_apply(t, m, e);
-	return r < 0 ? r : memcmp(&before, m, sizeof(before)) != 0;
-}
-
 int mqw_tracker_event(void *tracker, const struct mqw_event *e)
 {
 	struct mqw_tracker *t = tracker;
-	struct mqw_message *m;
+	struct mqw_message *m, before;
+	bool shown;
 	int r;
 
 	mqw_packed_rest(t);
@@ -370,16 +359,13 @@ int mqw_tracker_event(void *tracker, const struct mqw_event *e)
 	if (!from_queue(e) && e->time > m->last_seen)
 		m->last_seen = e->time;
 	t->tried = NULL;
-	if (t->live && from_queue(e)) {
-		/* The whole queue is looked at again and again: what stays as it was is not kept anew. */
-		r = apply_from_queue(t, m, e);
-		if (r <= 0)
-			return r;
-	} else {
-		r = mqw_tracker_apply(t, m, e);
-		if (r < 0)
-			return r;
-	}
+	/* The whole queue is looked at again and again: what stays as it was is not kept anew. */
+	shown = t->live && from_queue(e);
+	if (shown)
+		memcpy(&before, m, sizeof(before)); /* with its padding */
+	r = mqw_tracker_apply(t, m, e);
+	if (r < 0 || (shown && memcmp(&before, m, sizeof(before)) == 0))
+		return r;
 	if (t->live && is_worth_keeping(m, e)) {
 		mqw_tracker_review(t, m, false);
 		mqw_tracker_mark_dirty(t, m);
