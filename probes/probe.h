@@ -154,6 +154,11 @@ struct mqw_probe_ops {
 	 * folder and below it. NULL: they have no names of their own.
 	 */
 	bool (*log_name)(struct mqw_slice name);
+	/*
+	 * The server that wrote the file that a line is in, by its own name, as far as this line tells;
+	 * false when it does not. For logs that hosts write into a common folder. NULL: none tells.
+	 */
+	bool (*server)(const struct mqw_line *line, struct mqw_slice *ret);
 	/* Whether a line is this MTA's, by its tag alone: for recognising the MTA of a log. */
 	bool (*is_mine)(struct mqw_slice tag);
 

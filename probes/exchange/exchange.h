@@ -14,6 +14,7 @@ struct mqw_probe *mqw_exchange_free(struct mqw_probe *p);
 void mqw_exchange_resume(struct mqw_probe *p, const struct mqw_message *m);
 /* A line of message tracking, old or new, of the SMTP service's log, or of SmtpSend. */
 int mqw_exchange_line(struct mqw_probe *p, const struct mqw_line *line, struct mqw_sink *out);
+bool mqw_exchange_server(const struct mqw_line *line, struct mqw_slice *ret);
 bool mqw_exchange_is_mine(struct mqw_slice tag);
 enum mqw_form mqw_exchange_own_form(
 	struct mqw_syslog_reader *stamps, struct mqw_slice raw, struct mqw_line *ret);

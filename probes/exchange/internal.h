@@ -43,4 +43,8 @@ int mqw_exchange_msgtrk_line(
 	struct mqw_probe *p, const struct mqw_line *line, struct mqw_sink *out);
 int mqw_exchange_send_line(struct mqw_probe *p, const struct mqw_line *line, struct mqw_sink *out);
 
+/* Which server wrote the line's file, by a line of either kind of message tracking. */
+bool mqw_exchange_tracking_server(const struct mqw_line *line, struct mqw_slice *ret);
+bool mqw_exchange_msgtrk_server(const struct mqw_line *line, struct mqw_slice *ret);
+
 #endif

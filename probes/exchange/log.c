@@ -59,6 +59,20 @@ void mqw_exchange_resume(struct mqw_probe *p, const struct mqw_message *m)
 	}
 }
 
+bool mqw_exchange_server(const struct mqw_line *line, struct mqw_slice *ret)
+{
+	if (!line->columns)
+		return false;
+	switch (line->columns->log) {
+	case MQW_WINDOWS_TRACKING:
+		return mqw_exchange_tracking_server(line, ret);
+	case MQW_WINDOWS_MSGTRK:
+		return mqw_exchange_msgtrk_server(line, ret);
+	default:
+		return mqw_windows_smtp_server(line, ret);
+	}
+}
+
 bool mqw_exchange_is_mine(struct mqw_slice tag)
 {
 	return mqw_slice_eq(tag, mqw_slice_of(own_tag));

@@ -310,6 +310,19 @@ static int emit(struct mqw_sink *out, struct mqw_event *e, enum mqw_event_kind k
 	return out->emit(out->ctx, e);
 }
 
+/* What came by SMTP came to the server that wrote the line; of other lines it may be the other one. */
+bool mqw_exchange_msgtrk_server(const struct mqw_line *line, struct mqw_slice *ret)
+{
+	struct mqw_slice row[MQW_COLUMN_COUNT];
+
+	if (!mqw_columns_split(line->columns, line->text, row) ||
+		!mqw_slice_eq(row[MQW_COLUMN_SOURCE], MQW_LIT("SMTP")) ||
+		!mqw_slice_eq(row[MQW_COLUMN_EVENT_ID], MQW_LIT("RECEIVE")))
+		return false;
+	*ret = row[MQW_COLUMN_SERVER_HOSTNAME];
+	return ret->len > 0;
+}
+
 int mqw_exchange_msgtrk_line(struct mqw_probe *p, const struct mqw_line *line, struct mqw_sink *out)
 {
 	struct mqw_slice row[MQW_COLUMN_COUNT];

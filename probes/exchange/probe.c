@@ -23,6 +23,7 @@ const struct mqw_probe_ops mqw_probe_exchange = {
 	.free = mqw_exchange_free,
 	.resume = mqw_exchange_resume,
 	.line = mqw_exchange_line,
+	.server = mqw_exchange_server,
 	.own_form = mqw_exchange_own_form,
 	.log_name = mqw_exchange_log_name,
 	.is_mine = mqw_exchange_is_mine,

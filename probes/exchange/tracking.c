@@ -8,6 +8,7 @@
 
 /* From 1, as Microsoft counts them. */
 enum field {
+	FIELD_SERVER = 6,
 	FIELD_RECIPIENT = 8,
 	FIELD_EVENT = 9,
 	FIELD_ID = 10,
@@ -280,6 +281,17 @@ static int read_accepted(const struct row *row, struct mqw_event *e, struct mqw_
 static bool is_empty(struct mqw_slice field)
 {
 	return field.len == 0 || mqw_slice_eq(field, MQW_LIT("-"));
+}
+
+/* Of a message that came it is the server that has it; of others it may be the one that it went to. */
+bool mqw_exchange_tracking_server(const struct mqw_line *line, struct mqw_slice *ret)
+{
+	struct mqw_slice rest = line->text;
+	const char *words;
+	struct row row;
+
+	return split(line->text, &row) && meaning_of(row.event, &words) == ACCEPTED &&
+		take_fields(&rest, FIELD_SERVER, ret) && !is_empty(*ret);
 }
 
 int mqw_exchange_tracking_line(

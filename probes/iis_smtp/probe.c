@@ -2,6 +2,7 @@
 #include "probes/iis_smtp/iis_smtp.h"
 #include "probes/windows/form.h"
 #include "probes/windows/mailroot.h"
+#include "probes/windows/smtp_log.h"
 
 static const char *const services[] = {"SMTPSVC", NULL};
 
@@ -19,6 +20,7 @@ const struct mqw_probe_ops mqw_probe_iis_smtp = {
 	.create = mqw_iis_smtp_create,
 	.free = mqw_iis_smtp_free,
 	.line = mqw_iis_smtp_line,
+	.server = mqw_windows_smtp_server,
 	.own_form = mqw_iis_smtp_own_form,
 	.log_name = mqw_windows_smtp_name,
 	.is_mine = mqw_iis_smtp_is_mine,

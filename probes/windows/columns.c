@@ -13,6 +13,7 @@ static const struct {
 	{MQW_LIT("c-ip"), MQW_COLUMN_CLIENT_IP},
 	{MQW_LIT("cs-username"), MQW_COLUMN_USERNAME},
 	{MQW_LIT("s-sitename"), MQW_COLUMN_SITENAME},
+	{MQW_LIT("s-computername"), MQW_COLUMN_COMPUTERNAME},
 	{MQW_LIT("s-ip"), MQW_COLUMN_SERVER_IP},
 	{MQW_LIT("s-port"), MQW_COLUMN_SERVER_PORT},
 	{MQW_LIT("cs-method"), MQW_COLUMN_METHOD},

@@ -42,6 +42,17 @@ static struct mqw_slice decode(struct mqw_slice s, char text[REPLY_MAX])
 	return mqw_slice(text, s.len);
 }
 
+bool mqw_windows_smtp_server(const struct mqw_line *line, struct mqw_slice *ret)
+{
+	struct mqw_slice row[MQW_COLUMN_COUNT];
+
+	if (!line->columns || line->columns->log != MQW_WINDOWS_W3C ||
+		!mqw_columns_split(line->columns, line->text, row) || !mqw_windows_is_smtp(row))
+		return false;
+	*ret = row[MQW_COLUMN_COMPUTERNAME];
+	return ret->len > 0 && !is(*ret, MQW_LIT("-"));
+}
+
 int mqw_windows_smtp_line(
 	struct mqw_smtp_table *t, const struct mqw_line *line, mqw_smtp_told *told, void *ctx)
 {

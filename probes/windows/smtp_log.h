@@ -17,4 +17,7 @@
 int mqw_windows_smtp_line(
 	struct mqw_smtp_table *t, const struct mqw_line *line, mqw_smtp_told *told, void *ctx);
 
+/* Which server wrote it, for mqw_probe_ops.server: W3C alone tells. */
+bool mqw_windows_smtp_server(const struct mqw_line *line, struct mqw_slice *ret);
+
 #endif

@@ -236,15 +236,20 @@ static void another_host_can_be_named(void **state)
 	assert_null(c->instances[1].smb_min_protocol);
 	assert_string_equal(c->instances[2].restart_command[0], "/usr/bin/ssh");
 	mqw_config_free(c);
-	assert_faults("version: 1\n"
-		      "instances:\n"
-		      "  - {name: a, type: p, log: 'smb://exch1/x/'}\n"
-		      "  - {name: b, type: p, log: 'smb://u:p@exch1/x/', credentials: /c}\n"
-		      "  - {name: c, type: p, log: /x, credentials: /c, smb_min_protocol: SMB2}\n"
-		      "  - {name: d, type: p, host: a b, credentials: ../c}\n"
-		      "  - {name: e, type: p, host: x, credentials: /c, service: a.service;b}\n"
-		      "  - {name: f, type: p, log: /x, queue: 'smb://exch1/mailroot/*'}\n"
-		      "  - {name: g, type: p, log: /x, queue: 'smb://exch1/mailroot/vsi 1'}\n",
+	assert_faults(
+		"version: 1\n"
+		"instances:\n"
+		"  - {name: a, type: p, log: 'smb://exch1/x/'}\n"
+		"  - {name: b, type: p, log: 'smb://u:p@exch1/x/', credentials: /c}\n"
+		"  - {name: c, type: p, log: /x, credentials: /c, smb_min_protocol: SMB2}\n"
+		"  - {name: d, type: p, host: a b, credentials: ../c}\n"
+		"  - {name: e, type: p, host: x, credentials: /c, service: a.service;b}\n"
+		"  - {name: f, type: p, log: /x, queue: 'smb://exch1/mailroot/*'}\n"
+		"  - {name: g, type: p, log: /x, queue: 'smb://exch1/mailroot/vsi 1'}\n"
+		"  - {name: h, type: p, credentials: /c, log: ['smb://exch1/a/', 'smb://exch2/a/'],"
+		" queue: 'smb://EXCH1/m/q'}\n"
+		"  - {name: i, type: p, credentials: /c, log: 'smb://exch1/a/',"
+		" queue: 'smb://exch2/m/q'}\n",
 		"f:3:5: an instance on another host needs the key \"credentials\"\n"
 		"f:4:29: log: \"smb://u:p@exch1/x/\" is not smb://HOST/SHARE/FOLDER/PATTERN "
 		"without user name, password and port\n"
@@ -258,7 +263,11 @@ static void another_host_can_be_named(void **state)
 		"f:8:40: queue: \"smb://exch1/mailroot/*\" is not smb://HOST/SHARE/FOLDER without "
 		"a "
 		"pattern\n"
-		"f:9:5: an instance on another host needs the key \"credentials\"\n");
+		"f:9:5: an instance on another host needs the key \"credentials\"\n"
+		"f:10:65: the instance has a share on the host exch1, and exch2 is another: make "
+		"an instance for each server\n"
+		"f:11:71: the instance has a share on the host exch1, and exch2 is another: make "
+		"an instance for each server\n");
 }
 
 /* 63 bytes fit the helper's frame, 64 do not. */

@@ -207,6 +207,54 @@ static void an_answer_after_a_restart(void **state)
 		450);
 }
 
+/* A line of another server, in a log of its own beside the first one's. */
+static void track_of(const char *server, const char *path, const char *id)
+{
+	FILE *f = fopen(path, "a");
+	struct mqw_buffer stamp = {0};
+
+	assert_non_null(f);
+	mqw_time_format(&stamp, mqw_clock_now() - 50 * MQW_SECOND);
+	fprintf(f, "# Message Tracking Log File\r\n");
+	for (int what = 1019; what <= 1020; what++)
+		fprintf(f,
+			"%.10s\t%.8s GMT\t-\t-\tSMTP\t%s\t-\t" ANN
+			"\t%d\t%s\t0\t0\t1\t1\t-\t0\tV\t-\ts\ti@a.test\t-\r\n",
+			mqw_buffer_str(&stamp), mqw_buffer_str(&stamp) + 11, server, what, id);
+	fclose(f);
+	mqw_buffer_done(&stamp);
+}
+
+static bool follows(const char *id)
+{
+	return mqw_tracker_find(instance->act.tracker, MQW_SLICE_NULL, mqw_slice_of(id)) != NULL;
+}
+
+/* Two servers in one folder: the first one is followed, the other is not mixed in; also later on. */
+static void only_one_server_is_followed(void **state)
+{
+	static char other[96];
+	static const char *const three[] = {log_path, smtp_path, other, NULL};
+
+	(void)state;
+	snprintf(other, sizeof(other), "%s/other.log", dir);
+	config.logs = three;
+	config.log_count = 3;
+	fclose(fopen(other, "a"));
+	track(60, ANN, 1019, "M1");
+	answered(59, ANN, "450+4.2.0+Greylisted");
+	run();
+	stop();
+	/* Its name may have its domain or not. */
+	track_of("EXCH2.example.com", other, "M2");
+	track_of("exch1.example.com", log_path, "M3");
+	run();
+	assert_true(follows("M3"));
+	assert_false(follows("M2"));
+	assert_true(instance->said_servers);
+	assert_string_equal(instance->server, "exch1");
+}
+
 /* As the server is set: the retry that did not come is missed sooner than by the defaults. */
 static void a_server_with_short_pauses(void **state)
 {
@@ -234,6 +282,7 @@ int main(void)
 		TEST(one_alone_goes_on),
 		TEST(a_report_after_a_restart),
 		TEST(an_answer_after_a_restart),
+		TEST(only_one_server_is_followed),
 		TEST(a_server_with_short_pauses),
 	};
 

@@ -257,6 +257,22 @@ static bool means_other_host(const struct mqw_yaml_node *map)
 	return false;
 }
 
+/* Shares of several servers are several instances: their messages would be mixed up. */
+static void check_one_host(
+	const struct mqw_instance_config *in, const struct mqw_yaml_node *n, struct mqw_faults *f)
+{
+	struct mqw_slice host = share_host(in);
+	struct mqw_share_url url;
+
+	if (!n || !host.len || !mqw_share_url_is(n->text) || mqw_share_url_parse(n->text, &url) ||
+		mqw_slice_eq_nocase(url.host, host))
+		return;
+	mqw_faults_add(f, n->line, n->column,
+		"the instance has a share on the host %.*s, and %.*s is another: make an instance "
+		"for each server",
+		(int)host.len, host.ptr, (int)url.host.len, url.host.ptr);
+}
+
 /* Keys that have no use without another host. */
 static void check_remote(
 	const struct mqw_instance_config *in, const struct mqw_yaml_node *map, struct mqw_faults *f)
@@ -270,6 +286,10 @@ static void check_remote(
 	if (in->log_count > MQW_CONFIG_LOGS_MAX)
 		mqw_faults_add(f, n->line, n->column, "log: %zu of them; allowed are %d",
 			in->log_count, MQW_CONFIG_LOGS_MAX);
+	check_one_host(in, n, f);
+	for (const struct mqw_yaml_node *log = n ? n->first : NULL; log; log = log->next)
+		check_one_host(in, log, f);
+	check_one_host(in, mqw_yaml_get(map, MQW_LIT("queue")), f);
 	for (size_t i = 0; !remote && i < COUNT(keys); i++) {
 		n = mqw_yaml_get(map, mqw_slice_of(keys[i]));
 		if (n)

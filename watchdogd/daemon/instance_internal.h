@@ -61,6 +61,10 @@ struct mqw_instance {
 	char *log_name; /* what its lines are told by; NULL: nothing */
 	const char **others; /* the names of the other instances, NULL-terminated; NULL none */
 	char *names[MQW_INSTANCE_SOURCES];
+	uint8_t servers[MQW_INSTANCE_SOURCES]; /* whose each is: see servers.c */
+	char server
+		[64]; /* whose logs are followed: its host name in small letters; "" not known yet */
+	bool said_servers;
 	uint32_t name_count, name_next; /* which are there; which is taken next */
 	uint64_t lines, unparsed; /* of this process */
 	struct mqw_totals totals;
@@ -128,6 +132,13 @@ int mqw_instance_logs_keep(struct mqw_instance *i);
 bool mqw_instance_logs_busy(const struct mqw_instance *i, uint64_t *ret_work);
 /* Until when all that was logged is known: now, unless a share is out of reach. */
 int64_t mqw_instance_logs_known(const struct mqw_instance *i, int64_t now);
+
+/*
+ * servers.c: whether a line is in a log of another server than the one that is followed, which is the
+ * first that was ever seen. Their messages are each their own, and ids and answers would be mixed up.
+ */
+bool mqw_instance_is_of_other_server(
+	struct mqw_instance *i, const struct mqw_line *line, uint32_t source);
 
 /* keep.c: to the ledger and back. */
 /* Takes back what the ledger kept: gaps, messages. 0 or a negative errno. */

@@ -176,7 +176,10 @@ static void on_line(void *ctx, const struct mqw_raw_line *raw, struct mqw_eviden
 		log->given_at = reader->now;
 		if (line.time != MQW_TIME_NONE && line.time > log->time)
 			log->time = line.time;
-		take_line(i, &line);
+		if (mta->server && mqw_instance_is_of_other_server(i, &line, evidence.source))
+			i->moved = true;
+		else
+			take_line(i, &line);
 		if (!i->act.caught_up)
 			mqw_instance_logs_pace(i);
 	} else
@@ -277,6 +280,7 @@ static uint32_t on_number(void *ctx, const char *name)
 	free(i->readers[n]);
 	i->names[n] = copy;
 	i->readers[n] = NULL;
+	i->servers[n] = 0;
 	return n;
 }
 

@@ -49,7 +49,7 @@ static void add_bad(struct mqw_buffer *b, const json_t *file)
 static void hold(struct mqw_mailroot_look *l, const json_t *file)
 {
 	struct mqw_buffer why = {0};
-	struct mqw_event e = mqw_event(MQW_EVENT_HELD, l->now);
+	struct mqw_event e = mqw_event(MQW_EVENT_QUEUE_PRESENT, l->now);
 
 	if (mqw_mailroot_followed(l, file))
 		return;
@@ -61,6 +61,7 @@ static void hold(struct mqw_mailroot_look *l, const json_t *file)
 	mqw_mailroot_introduce(
 		l, file, mqw_buffer_str(&why), mqw_look_ours(l, mqw_look_number(file, "written")));
 	e.queue_id = mqw_look_text(file, "name");
+	e.place = MQW_PLACE_HELD;
 	mqw_instance_emit(l->i, &e);
 	mqw_buffer_done(&why);
 }
