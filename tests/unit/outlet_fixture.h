@@ -12,6 +12,9 @@ struct record {
 	struct mqw_buffer told;
 	uint64_t events;
 	uint64_t fail_at; /* the event that is not taken; 0: none */
+	/* What the MTA is by then; NULL: that is not looked at. */
+	const struct mqw_probe_ops *const *mta;
+	uint64_t of_nobody; /* events that came before it was known */
 };
 
 static inline void tell_text(struct mqw_buffer *b, struct mqw_slice s)
@@ -26,6 +29,7 @@ static inline int record_event(void *ctx, const struct mqw_event *e)
 
 	if (++r->events == r->fail_at)
 		return -EIO;
+	r->of_nobody += r->mta && !*r->mta;
 	mqw_buffer_printf(&r->told, "[%d %d %d %lld %lld %lld %lld %u:%llu ", (int)e->kind,
 		(int)e->outcome, e->code, (long long)e->time, (long long)e->delay,
 		(long long)e->from, (long long)e->to, e->evidence.source,

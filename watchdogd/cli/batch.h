@@ -10,7 +10,7 @@
 #include "watchdogd/cli/input.h"
 #include "watchdogd/cli/outlet.h"
 
-#define MQW_BATCH_LINES 512
+#define MQW_BATCH_LINES 1024
 #define MQW_BATCH_EVENTS (2 * MQW_BATCH_LINES) /* lines give one, or some more */
 /* A line of any length with its columns fits into an empty batch. */
 #define MQW_BATCH_BYTES ((size_t)256 * 1024)

@@ -34,10 +34,13 @@ struct run {
 	size_t input_count;
 	uint64_t count;
 	struct mqw_progress progress;
+	/* Who wants to know it besides. */
+	void (*recognised)(void *ctx, const struct mqw_probe_ops *mta);
+	void *recognised_ctx;
 	_Alignas(CACHE_LINE) struct teller teller;
 };
 
-static struct mqw_input *earliest(struct run *run)
+EACH_LINE struct mqw_input *earliest(struct run *run)
 {
 	struct mqw_input *best = NULL;
 
@@ -118,8 +121,7 @@ RARE static bool has_probe(
 {
 	if (mta && !t->mta) {
 		t->mta = mta;
-		if (to->recognised)
-			to->recognised(to->recognised_ctx, mta);
+		to->recognised(to->recognised_ctx, mta);
 	}
 	if (t->mta && !t->probe)
 		t->probe = t->mta->create(NULL, 0);
@@ -254,22 +256,38 @@ static int prepare(struct run *run, const struct mqw_fileset *files)
 	return 0;
 }
 
-int mqw_reading_run(struct mqw_reading *r, const struct mqw_fileset *files, struct mqw_outlet *to)
+/* Whoever is told what comes behind it may look into the reading. */
+static void on_recognised(void *ctx, const struct mqw_probe_ops *mta)
 {
+	struct run *run = ctx;
+
+	run->r->mta = mta;
+	if (run->recognised)
+		run->recognised(run->recognised_ctx, mta);
+}
+
+int mqw_reading_run(
+	struct mqw_reading *r, const struct mqw_fileset *files, const struct mqw_outlet *outlet)
+{
+	struct mqw_outlet to = *outlet;
 	struct run run = {
 		.r = r, .mta = r->mta, .until = r->until != MQW_TIME_NONE ? r->until : INT64_MAX};
 	struct teller *t = &run.teller;
 	struct mqw_event gap;
 	int result;
 
+	run.recognised = to.recognised;
+	run.recognised_ctx = to.recognised_ctx;
+	to.recognised = on_recognised;
+	to.recognised_ctx = &run;
 	t->mta = r->mta;
 	t->end = MQW_TIME_NONE;
 	mqw_loss_reader_init(&t->loss);
 	result = prepare(&run, files);
 	if (result == 0)
-		result = read_all(&run, to);
+		result = read_all(&run, &to);
 	if (result == 0 && mqw_loss_finish(&t->loss, t->end, &gap))
-		result = to->sink.emit(to->sink.ctx, &gap);
+		result = to.sink.emit(to.sink.ctx, &gap);
 	mqw_progress_end(&run.progress);
 	add_up(&run);
 	for (size_t i = 0; i < run.input_count; i++)
@@ -277,7 +295,6 @@ int mqw_reading_run(struct mqw_reading *r, const struct mqw_fileset *files, stru
 	free(run.inputs);
 	if (t->probe)
 		t->mta->free(t->probe);
-	r->mta = t->mta;
 	r->end = t->end;
 	r->used += t->used;
 	return result < 0 ? result : 0;

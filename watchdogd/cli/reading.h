@@ -39,7 +39,8 @@ struct mqw_reading {
 };
 
 /* Reads everything. 0, or a negative errno (of the sink, or -ENOMEM). Input faults are in errors. */
-int mqw_reading_run(struct mqw_reading *r, const struct mqw_fileset *files, struct mqw_outlet *to);
+int mqw_reading_run(
+	struct mqw_reading *r, const struct mqw_fileset *files, const struct mqw_outlet *to);
 
 /* Frees what it told; the structure can then be run again. */
 void mqw_reading_done(struct mqw_reading *r);
