@@ -164,7 +164,7 @@ struct mqw_message *mqw_message_free(struct mqw_pieces *p, struct mqw_message *m
 	return NULL;
 }
 
-/* The same of a string that has no room, or is out of it. */
+/* room: what *owned may point into instead of memory of its own; NULL: nothing. */
 static bool set_owned(char **owned, const char *room, struct mqw_slice s)
 {
 	char *copy;
@@ -180,7 +180,7 @@ static bool set_owned(char **owned, const char *room, struct mqw_slice s)
 	return true;
 }
 
-/* room: of that size, where the string may be instead of memory of its own; NULL: nowhere. */
+/* room: of that size, where the string may be instead of memory of its own. */
 static inline bool set(char **owned, char *room, size_t size, struct mqw_slice s)
 {
 	if (s.len >= size || (*owned && *owned != room))
@@ -194,7 +194,7 @@ static inline bool set(char **owned, char *room, size_t size, struct mqw_slice s
 
 bool mqw_string_set(char **owned, struct mqw_slice s, size_t cap)
 {
-	return set(owned, NULL, 0, mqw_slice_head(s, cap));
+	return set_owned(owned, NULL, mqw_slice_head(s, cap));
 }
 
 bool mqw_message_set_sender(struct mqw_message *m, struct mqw_slice s, size_t cap)
