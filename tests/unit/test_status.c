@@ -36,10 +36,24 @@ static json_t *message(const char *verdict, json_t *recipient)
 		"ndr_id", "reason", LONG_REASON, "remedy", "look at it");
 }
 
+/* An instance whose folders on another host are looked at. */
+static json_t *windows_host(void)
+{
+	return json_pack(
+		"{s:s,s:s,s:s,s:s,s:b,s:i,s:i,s:i,s:i,s:{s:s,s:n,s:i,s:s,s:i,s:n,s:i,s:i}}", "name",
+		"exch", "mta", "exchange", "log", "smb://exch1/logs/*.log", "queue",
+		"smb://exch1/mailroot", "caught_up", 1, "lines", 1, "unparsed", 0, "open", 0,
+		"trouble", 0, "mailroot", "looked_at", "2026-10-03T04:00:00Z", "cannot_be_read",
+		"queue", 3, "queue_oldest", "2026-10-02T04:00:00Z", "pickup", 0, "pickup_oldest",
+		"badmail", 12, "stuck", 1);
+}
+
 static json_t *fake_status(void *ctx)
 {
+	json_t *j;
+
 	(void)ctx;
-	return json_pack(
+	j = json_pack(
 		"{s:s,s:s,s:s,s:b,s:{s:i,s:i},s:[{s:s,s:s,s:s,s:s,s:b,s:i,s:i,s:i,s:n,s:i,s:i,"
 		"s:{s:s,s:i,s:i,s:{s:i,s:i,s:i}}}],"
 		"s:[{s:s,s:s,s:s,s:n,s:s,s:s,s:n,s:s,s:s}]}",
@@ -52,6 +66,8 @@ static json_t *fake_status(void *ctx)
 		100001, "unknown", 0, "actions", "kind", "restart", "rule", "stuck", "instance",
 		"outbound", "queue_id", "recipients", "", "detail", "would have been done", "cause",
 		"state", "skipped", "intended", "2026-10-03T04:20:00Z");
+	json_array_append_new(json_object_get(j, "instances"), windows_host());
+	return j;
 }
 
 /* One in trouble and one that is not; nothing for instance "quiet"; too much for "huge". */
@@ -142,6 +158,11 @@ static void status_is_for_a_person(void **state)
 		"  messages   5 open, 2 recipients in trouble\n"
 		"  in all     90210 messages, 100003 recipients: 100001 delivered, 2 vanished;\n"
 		"             since 2026-09-01T00:00:00Z\n"
+		"\nexch (exchange)\n"
+		"  log        smb://exch1/logs/*.log: 1 lines, 0 not understood\n"
+		"  queue      smb://exch1/mailroot: 3 in Queue since 2026-10-02T04:00:00Z, 0 in\n"
+		"             Pickup, 1 stuck; 12 in Badmail\n"
+		"  messages   0 open, 0 recipients in trouble\n"
 		"\nactions, newest first\n"
 		"  2026-10-03T04:20:00Z  restart skipped\n"
 		"    for      outbound\n"
