@@ -110,9 +110,13 @@ void mqw_follower_gap_between(const struct mqw_follower *f, int64_t to, const ch
 {
 	int64_t cut = cut_before(f);
 
-	/* A stamp that is older than what was read is of a clock that is slow. */
-	tell_gap(f, f->known_at, cut != MQW_TIME_NONE && cut > f->known_at && cut < to ? cut : to,
-		why);
+	/*
+	 * One that is older than what was read waited to be written, or is of a clock that is slow: what
+	 * went missing was written before it, and has older stamps still.
+	 */
+	if (cut != MQW_TIME_NONE && cut < f->known_at)
+		cut = f->known_at;
+	tell_gap(f, f->known_at, cut != MQW_TIME_NONE && cut < to ? cut : to, why);
 }
 
 struct mqw_tail_position mqw_follower_place(const struct mqw_follower *f)

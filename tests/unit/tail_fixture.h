@@ -19,6 +19,7 @@
 #include "probes/source/file_tail.h"
 #include "probes/source/lines.h"
 #include "probes/source/tail_position.h"
+#include "watchdogd/base/clock.h"
 
 #define LINGER (40 * 1000) /* microseconds: the tests' files are quiet soon */
 #define ANY SIZE_MAX
@@ -32,6 +33,7 @@ struct got {
 	size_t lines;
 	size_t next; /* number that the next line has to have; ANY: not checked */
 	size_t gaps, says, caught_up;
+	int64_t from, to; /* of the last gap */
 	uint64_t last_line;
 	char last[64], why[128], said[256];
 	bool unterminated;
@@ -63,6 +65,8 @@ static inline void on_gap(void *ctx, int64_t from, int64_t to, const char *why)
 
 	assert_true(from == MQW_TIME_NONE || from <= to);
 	g->gaps++;
+	g->from = from;
+	g->to = to;
 	snprintf(g->why, sizeof(g->why), "%s", why);
 }
 
@@ -79,6 +83,15 @@ static inline void on_say(void *ctx, const char *text)
 
 	g->says++;
 	snprintf(g->said, sizeof(g->said), "%s", text);
+}
+
+/* What the lines are stamped with, by the clock. */
+static int64_t stamp = MQW_TIME_NONE;
+
+static inline int64_t on_stamp(void *ctx, struct mqw_slice line)
+{
+	(void)ctx, (void)line;
+	return stamp;
 }
 
 static inline uint32_t number(void *ctx, const char *name)
@@ -99,6 +112,7 @@ static inline void open_tail(struct got *g, const char *name, const char *positi
 		.gap = on_gap,
 		.caught_up = on_caught_up,
 		.say = on_say,
+		.stamp = on_stamp,
 		.number = number,
 		.ctx = g};
 	const struct mqw_file_tail_options o = {

@@ -163,12 +163,55 @@ static void test_left_right_after_a_cut_and_cut_again(void **state)
 	clean(position);
 }
 
+/* How long lines may have gone missing, by the first line that was written after the cut. */
+static void test_how_long_lines_went_missing(void **state)
+{
+	static const struct {
+		int64_t stamp; /* as of when it was left; MQW_TIME_NONE none */
+		bool whole; /* the gap reaches until it is looked at again */
+		int64_t to; /* or as of when it was left; 0: no longer than what was known */
+	} rows[] = {
+		{MQW_TIME_NONE, true, 0}, {150000, false, 150000},
+		{-2 * MQW_SECOND, false, 0}, /* it waited in the logging until the log was cut */
+		{-MQW_DAY, false, 0}, /* a clock that is slow */
+		{MQW_DAY, true, 0}, /* one that is fast */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *position = read_and_leave();
+		int64_t left = mqw_clock_now(), back;
+		struct got g;
+
+		append("mail.log", 50, 59);
+		sh("cp mail.log mail.log.1 && : > mail.log");
+		append("mail.log", 60, 69);
+		usleep(300000);
+		stamp = rows[i].stamp == MQW_TIME_NONE ? MQW_TIME_NONE : left + rows[i].stamp;
+		back = mqw_clock_now();
+		open_tail(&g, path, position, false);
+		g.next = 50;
+		run_until(&g, 20);
+		run_until_gaps(&g, 1);
+		assert_string_equal(g.why, COPIED);
+		assert_true(g.from <= left);
+		if (rows[i].whole)
+			assert_true(g.to >= back);
+		else
+			assert_int_equal(g.to, rows[i].to ? left + rows[i].to : g.from);
+		stamp = MQW_TIME_NONE;
+		free(close_tail(&g));
+		clean(position);
+	}
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fresh_dir, remove_dir)
 	const struct CMUnitTest tests[] = {
 		TEST(test_copied_and_cut_while_away),
 		TEST(test_copied_and_cut_twice_while_away),
+		TEST(test_how_long_lines_went_missing),
 		TEST(test_cut_while_away),
 		TEST(test_cut_while_running),
 		TEST(test_empty_when_left),
