@@ -17,6 +17,7 @@
 
 #include "tracker_fixture.h"
 #include "watchdogd/act/act.h"
+#include "watchdogd/ledger/outbox.h"
 
 /* What the helper answers, and what it was asked: shared with its process. */
 struct fake_helper {
@@ -285,6 +286,28 @@ static inline bool has_file(const char *name)
 
 	snprintf(path, sizeof(path), "%s/vault/out/%s", dir, name);
 	return access(path, F_OK) == 0;
+}
+
+static inline int count_due(void *ctx, const struct mqw_outbox_record *r)
+{
+	(void)r;
+	++*(int *)ctx;
+	return 0;
+}
+
+/* Has everything sent that is due, and waits until it is. */
+static inline void send_all(int64_t now)
+{
+	int waiting = 0;
+
+	mqw_ledger_outbox_each_due(ledger, now, MQW_DAY, 10, count_due, &waiting);
+	for (int i = 0; waiting && i < 1000; i++) {
+		mqw_act_send_alerts(act, now);
+		assert_true(sd_event_run(event, 20000) >= 0);
+		waiting = 0;
+		mqw_ledger_outbox_each_due(ledger, now, MQW_DAY, 10, count_due, &waiting);
+	}
+	assert_int_equal(waiting, 0);
 }
 
 #endif

@@ -11,7 +11,6 @@
 #include <sqlite3.h>
 
 #include "act_fixture.h"
-#include "watchdogd/ledger/outbox.h"
 
 #define NOW (T0 + 100 * MQW_SECOND)
 
@@ -51,28 +50,6 @@ static void lose(const char *id)
 	accepted(id, T0);
 	deferred(id, T0 + MQW_SECOND);
 	happens(MQW_EVENT_QUEUE_GONE, id, T0 + 2 * MQW_SECOND);
-}
-
-static int count_due(void *ctx, const struct mqw_outbox_record *r)
-{
-	(void)r;
-	++*(int *)ctx;
-	return 0;
-}
-
-/* Has everything sent that is due, and waits until it is. */
-static void send_all(int64_t now)
-{
-	int waiting = 0;
-
-	mqw_ledger_outbox_each_due(ledger, now, MQW_DAY, 10, count_due, &waiting);
-	for (int i = 0; waiting && i < 1000; i++) {
-		mqw_act_send_alerts(act, now);
-		assert_true(sd_event_run(event, 20000) >= 0);
-		waiting = 0;
-		mqw_ledger_outbox_each_due(ledger, now, MQW_DAY, 10, count_due, &waiting);
-	}
-	assert_int_equal(waiting, 0);
 }
 
 /* The alert in this line of the output, counted from 0; NULL when there are not so many. */

@@ -11,34 +11,10 @@
 #include <sys/wait.h>
 
 #include "instance_fixture.h"
-#include "watchdogd/act/alert.h"
+#include "told_fixture.h"
 #include "watchdogd/daemon/mailroot_internal.h"
 
 #define HOUR 3600
-
-/* Said instead of alert.c, which would say it to the journal. */
-static struct mqw_buffer told;
-
-bool mqw_alert_send(const struct mqw_alert *a)
-{
-	mqw_buffer_printf(&told, "%s\n", a->text);
-	return true;
-}
-
-void mqw_alert_say(
-	enum mqw_alert_kind kind, int priority, const char *name, const char *format, ...)
-{
-	va_list ap;
-	char text[2000];
-
-	(void)kind;
-	(void)priority;
-	(void)name;
-	va_start(ap, format);
-	vsnprintf(text, sizeof(text), format, ap);
-	va_end(ap);
-	mqw_buffer_printf(&told, "%s\n", text);
-}
 
 static char root[96];
 
@@ -162,18 +138,6 @@ static void look(void)
 	assert_null(m->read);
 	mqw_instance_tick(instance, mqw_clock_now());
 }
-
-#define assert_told(words)                                                                         \
-	do {                                                                                       \
-		if (!strstr(mqw_buffer_str(&told), words))                                         \
-			fail_msg("not \"%s\" but: %s", words, mqw_buffer_str(&told));              \
-	} while (0)
-
-#define assert_not_told(words)                                                                     \
-	do {                                                                                       \
-		if (strstr(mqw_buffer_str(&told), words))                                          \
-			fail_msg("\"%s\" in: %s", words, mqw_buffer_str(&told));                   \
-	} while (0)
 
 /* Tried, answered 450, and never again, though others are: it is stuck (KB934709). */
 static void a_file_that_nobody_tries(void **state)

@@ -8,26 +8,8 @@
 #include <cmocka.h>
 
 #include "act_fixture.h"
-#include "watchdogd/act/alert.h"
+#include "told_fixture.h"
 #include "watchdogd/act/internal.h"
-
-/* Said instead of alert.c, which would say it to the journal. */
-static struct mqw_buffer told;
-
-bool mqw_alert_send(const struct mqw_alert *a)
-{
-	mqw_buffer_printf(&told, "%s\n", a->text);
-	return true;
-}
-
-void mqw_alert_say(
-	enum mqw_alert_kind kind, int priority, const char *name, const char *format, ...)
-{
-	(void)kind;
-	(void)priority;
-	(void)name;
-	(void)format;
-}
 
 #define NOW (T0 + MQW_HOUR)
 
@@ -64,12 +46,6 @@ static void lose(const char *id, int64_t time)
 	happens(MQW_EVENT_QUEUE_GONE, id, time + 2 * MQW_SECOND);
 	assert_judged(id, B, VANISHED, CERTAIN);
 }
-
-#define assert_told(text)                                                                          \
-	do {                                                                                       \
-		if (!strstr(mqw_buffer_str(&told), text))                                          \
-			fail_msg("not \"%s\" but: %s", text, mqw_buffer_str(&told));               \
-	} while (0)
 
 static void test_command(void **state)
 {
@@ -151,7 +127,7 @@ static void test_released(void **state)
 	accepted("A3", T0);
 	restart();
 	mqw_act_resolve(act, &instance, NOW + MQW_SECOND);
-	assert_null(strstr(mqw_buffer_str(&told), "after the restart"));
+	assert_not_told("after the restart");
 	tried("A1", B, MQW_OUTCOME_SENT, 250, NOW);
 	tried("A2", B, MQW_OUTCOME_BOUNCED, 550, NOW);
 	mqw_act_resolve(act, &instance, NOW + 2 * MQW_SECOND);
@@ -160,7 +136,7 @@ static void test_released(void **state)
 	/* Said once. */
 	mqw_buffer_clear(&told);
 	mqw_act_resolve(act, &instance, NOW + MQW_HOUR);
-	assert_null(strstr(mqw_buffer_str(&told), "after the restart"));
+	assert_not_told("after the restart");
 }
 
 static void test_nothing_moved(void **state)
@@ -171,7 +147,7 @@ static void test_nothing_moved(void **state)
 	lose("A2", T0);
 	restart();
 	mqw_act_resolve(act, &instance, mqw_clock_now() + 4 * MQW_MINUTE);
-	assert_null(strstr(mqw_buffer_str(&told), "after the restart"));
+	assert_not_told("after the restart");
 	mqw_act_resolve(act, &instance, mqw_clock_now() + 6 * MQW_MINUTE);
 	assert_told("after the restart of out, of 2 messages that were stuck: 2 did not move (");
 	assert_told(". The service was not what held them. On Exchange 2000 and 2003 the store may "
