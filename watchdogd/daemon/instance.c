@@ -351,8 +351,10 @@ void mqw_instance_tick(struct mqw_instance *i, int64_t now)
 	mqw_instance_note_lost(i);
 	mqw_instance_logs_pace(i);
 	mqw_instance_keep_under_way(i, now);
-	if (!i->act.caught_up)
+	if (!i->act.caught_up) {
+		mqw_instance_logs_complain(i, now);
 		return;
+	}
 	if (i->queue && i->scanned && !i->adopted) {
 		i->adopted = true;
 		i->totals.now[MQW_TOTAL_ADOPTED] = 1;

@@ -31,6 +31,7 @@ struct mqw_instance_log {
 	struct mqw_share_tail *share;
 	bool caught_up; /* read to its end at least once */
 	bool paused; /* until the others have come as far */
+	bool said_waiting; /* that nothing is judged before it has been read to its end */
 	int64_t time; /* the newest stamp of its lines; MQW_TIME_NONE none yet */
 	int64_t given_at; /* when it gave something last, or was free to, by the clock */
 };
@@ -125,6 +126,8 @@ void mqw_instance_take_journal(
  */
 int mqw_instance_logs_open(struct mqw_instance *i);
 void mqw_instance_logs_pace(struct mqw_instance *i);
+/* Says, once each, which logs have given nothing for long, so that nothing is judged at all yet. */
+void mqw_instance_logs_complain(struct mqw_instance *i, int64_t now);
 void mqw_instance_logs_close(struct mqw_instance *i);
 /* Puts their positions into the batch. */
 int mqw_instance_logs_keep(struct mqw_instance *i);

@@ -16,6 +16,8 @@
  * adds, so that they come first.
  */
 #define AHEAD (5 * MQW_MINUTE)
+/* So long one that keeps all from being judged may give nothing before that is said. */
+#define COMPLAIN_AFTER (10 * MQW_MINUTE)
 /* Lines in one go where several logs are to keep in step. */
 #define STEP 200
 
@@ -165,6 +167,23 @@ void mqw_instance_logs_pace(struct mqw_instance *i)
 			mqw_file_tail_pause(l->tail, pause);
 		else if (l->share)
 			mqw_share_tail_pause(l->share, pause);
+	}
+}
+
+void mqw_instance_logs_complain(struct mqw_instance *i, int64_t now)
+{
+	for (size_t n = 0; n < i->log_open; n++) {
+		struct mqw_instance_log *l = &i->logs[n];
+
+		if (l->caught_up || l->paused || l->said_waiting ||
+			now - l->given_at < COMPLAIN_AFTER)
+			continue;
+		l->said_waiting = true;
+		mqw_alert_say(MQW_ALERT_SELF, LOG_ERR, i->act.name,
+			"no message of this instance is judged: %s, one of its logs, has given "
+			"nothing for %lld minutes and was not read to its end, so that silence "
+			"proves nothing; if nobody writes it, take it out of `log:`",
+			l->name, (long long)((now - l->given_at) / MQW_MINUTE));
 	}
 }
 
