@@ -7,13 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bare_instance_fixture.h"
 #include "probes/source/reader.h"
-#include "watchdogd/daemon/instance_internal.h"
 
 #define ID "4F3AB1234"
-
-static struct mqw_instance instance;
-static struct mqw_buffer said;
 
 static inline void on_verdict(void *ctx, const struct mqw_message *m, const struct mqw_recipient *r,
 	const struct mqw_judgement *j, enum mqw_verdict previous)
@@ -29,35 +26,12 @@ static inline void on_gap(void *ctx, const struct mqw_event *gap)
 	mqw_buffer_add_str(&said, "gap ");
 }
 
-#define assert_said(want)                                                                          \
-	do {                                                                                       \
-		assert_string_equal(mqw_buffer_str(&said), want);                                  \
-		mqw_buffer_clear(&said);                                                           \
-	} while (0)
-
 static inline int setup(void **state)
 {
-	const struct mqw_tracker_ops ops = {.verdict = on_verdict,
-		.gap = on_gap,
-		.forget = mqw_instance_forget,
-		.ctx = &instance};
 	struct mqw_tracker_options options = mqw_tracker_defaults();
 
 	(void)state;
-	instance = (struct mqw_instance){
-		.last_line = MQW_TIME_NONE, .covered = MQW_TIME_NONE, .lost_from = MQW_TIME_NONE};
-	instance.act.name = "outbound";
-	instance.act.probe = mqw_probe_find(MQW_LIT("postfix"));
-	instance.act.tracker = mqw_tracker_create(&options, &ops, true);
-	instance.act.caught_up = true;
-	instance.probe = instance.act.probe->create(NULL, 0);
-	instance.sink = (struct mqw_sink){.emit = mqw_instance_emit, .ctx = &instance};
-	instance.logs[0].instance = &instance;
-	instance.log_count = instance.log_open = 1;
-	mqw_loss_reader_init(&instance.loss);
-	mqw_syslog_reader_init(&instance.syslog, 0, MQW_TIME_NONE);
-	assert_non_null(instance.act.tracker);
-	assert_non_null(instance.probe);
+	make_instance(&options, (struct mqw_tracker_ops){.verdict = on_verdict, .gap = on_gap});
 	return 0;
 }
 

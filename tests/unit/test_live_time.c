@@ -19,13 +19,11 @@
 
 #include <cmocka.h>
 
+#include "bare_instance_fixture.h"
 #include "probes/source/lines.h"
-#include "watchdogd/daemon/instance_internal.h"
 
 #define ID "4F3AB1234"
 
-static struct mqw_instance instance;
-static struct mqw_buffer said;
 static int64_t clock_at; /* microseconds; 0: the real one */
 
 /* Stands before the C library's. */
@@ -57,37 +55,15 @@ static void on_gap(void *ctx, const struct mqw_event *gap)
 	mqw_buffer_add_str(&said, "gap ");
 }
 
-#define assert_said(want)                                                                          \
-	do {                                                                                       \
-		assert_string_equal(mqw_buffer_str(&said), want);                                  \
-		mqw_buffer_clear(&said);                                                           \
-	} while (0)
-
 static void begin(const char *zone)
 {
-	const struct mqw_tracker_ops ops = {.verdict = on_verdict,
-		.gap = on_gap,
-		.forget = mqw_instance_forget,
-		.ctx = &instance};
 	struct mqw_tracker_options options = mqw_tracker_defaults();
 
 	setenv("TZ", zone, 1);
 	tzset();
 	options.lifetime = 5 * MQW_DAY;
 	options.retry_max = 4000 * MQW_SECOND;
-	instance = (struct mqw_instance){.last_line = MQW_TIME_NONE, .covered = MQW_TIME_NONE};
-	instance.act.name = "outbound";
-	instance.act.probe = mqw_probe_find(MQW_LIT("postfix"));
-	instance.act.tracker = mqw_tracker_create(&options, &ops, true);
-	instance.act.caught_up = true;
-	instance.probe = instance.act.probe->create(NULL, 0);
-	instance.sink = (struct mqw_sink){.emit = mqw_instance_emit, .ctx = &instance};
-	instance.logs[0].instance = &instance;
-	instance.log_count = instance.log_open = 1;
-	mqw_loss_reader_init(&instance.loss);
-	mqw_syslog_reader_init(&instance.syslog, 0, MQW_TIME_NONE);
-	assert_non_null(instance.act.tracker);
-	assert_non_null(instance.probe);
+	make_instance(&options, (struct mqw_tracker_ops){.verdict = on_verdict, .gap = on_gap});
 }
 
 static void end(void)
